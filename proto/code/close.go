@@ -1,0 +1,78 @@
+package code
+
+// Close is a WebSocket close code that Confab sends. 4000-4499 ask the client
+// to reconnect, 4500-4999 tell it not to (the split follows Centrifuge).
+// RFC 6455's own codes, section 7.4.1, are used for protocol faults.
+type Close uint16
+
+const (
+	CloseNormal          Close = 1000
+	CloseGoingAway       Close = 1001
+	CloseProtocolError   Close = 1002
+	CloseUnsupportedData Close = 1003
+	CloseInvalidPayload  Close = 1007
+	ClosePolicy          Close = 1008
+	CloseTooBig          Close = 1009
+	CloseInternal        Close = 1011
+	CloseRestart         Close = 1012 // this edge drains or restarts
+
+	CloseSlowConsumer     Close = 4000 // the client read too slowly
+	CloseTokenExpired     Close = 4001
+	CloseHeartbeatTimeout Close = 4002
+	CloseTooManyRequests  Close = 4003
+	CloseStateLost        Close = 4004
+
+	CloseInvalidToken    Close = 4500
+	CloseAuthRequired    Close = 4501
+	CloseRevoked         Close = 4502
+	CloseProtocolAbuse   Close = 4503
+	CloseConnectionLimit Close = 4504
+)
+
+// Reconnect tells whether a client that was closed with c should connect again.
+func (c Close) Reconnect() bool { return c < 4500 || c > 4999 }
+
+// String is the reason that goes into the close frame: short, stable, lower case.
+func (c Close) String() string {
+	switch c {
+	case CloseNormal:
+		return "bye"
+	case CloseGoingAway:
+		return "going away"
+	case CloseProtocolError:
+		return "protocol error"
+	case CloseUnsupportedData:
+		return "unsupported data"
+	case CloseInvalidPayload:
+		return "invalid payload"
+	case ClosePolicy:
+		return "policy violation"
+	case CloseTooBig:
+		return "message too big"
+	case CloseInternal:
+		return "internal error"
+	case CloseRestart:
+		return "restart"
+	case CloseSlowConsumer:
+		return "slow consumer"
+	case CloseTokenExpired:
+		return "token expired"
+	case CloseHeartbeatTimeout:
+		return "heartbeat timeout"
+	case CloseTooManyRequests:
+		return "too many requests"
+	case CloseStateLost:
+		return "state lost"
+	case CloseInvalidToken:
+		return "invalid token"
+	case CloseAuthRequired:
+		return "auth required"
+	case CloseRevoked:
+		return "revoked"
+	case CloseProtocolAbuse:
+		return "protocol abuse"
+	case CloseConnectionLimit:
+		return "connection limit"
+	}
+	return "closed"
+}

@@ -1,0 +1,115 @@
+package wire
+
+// Record is what one append to a room's log stores, and what is broadcast and
+// replayed: 1 to 64 messages with consecutive seqs from First.
+//
+// Mark64 and Mark1024 are log positions (stream sequences) of the records that
+// hold the last message whose seq is a multiple of 64 and of 1024, before First;
+// 0 when there is none. They make "find the record of seq n" a walk of at most
+// retention/1024 + 16 reads, without an index.
+type Record struct {
+	Epoch     uint64 // of the owner that appended
+	First     uint64
+	Mark64    uint64
+	Mark1024  uint64
+	CreatedMs uint64 // of the room: when its first message was stored
+	Room      string
+	Entries   []Entry
+}
+
+func (m *Record) fields(c *codec) {
+	c.uint(1, &m.Epoch)
+	c.uint(2, &m.First)
+	c.uint(3, &m.Mark64)
+	c.uint(4, &m.Mark1024)
+	c.uint(5, &m.CreatedMs)
+	c.string(6, &m.Room)
+	repeated(c, 7, &m.Entries)
+}
+
+// Last is the seq of the record's last message.
+func (m *Record) Last() uint64 { return m.First + uint64(len(m.Entries)) - 1 }
+
+// Entry is one message of a Record. User and ClientID make the de-duplication
+// key; Sum is a hash of type and content, which tells a repeat from a conflict.
+type Entry struct {
+	User     string
+	ClientID string
+	Sum      uint64
+	AtMs     uint64 // when it was accepted, unix milliseconds, never falling within a room
+	JSON     []byte // the message as clients see it
+}
+
+func (m *Entry) fields(c *codec) {
+	c.string(1, &m.User)
+	c.string(2, &m.ClientID)
+	c.uint(3, &m.Sum)
+	c.uint(4, &m.AtMs)
+	c.bytes(5, &m.JSON)
+}
+
+// Class says what may be dropped for a client that reads too slowly, first class first.
+type Class uint64
+
+const (
+	ClassMessage  Class = iota // never dropped: the connection is closed instead
+	ClassPresence              // dropped second
+	ClassTyping                // dropped first
+)
+
+// Broadcast is what the owner of a room tells the edges that hold it, on
+// subject.RoomBroadcast, and the owner of a user shard tells all edges, on
+// subject.UserBroadcast. Either Record is set (messages) or Event is.
+type Broadcast struct {
+	Epoch  uint64 // of the owner's lease; edges drop events of older ones
+	Room   string // empty on subject.UserBroadcast
+	Total  uint64 // members of the room after this, 0 = not told
+	Pos    uint64 // log position of Record
+	Record []byte // a Record, the bytes of the log
+
+	Event  string   // server event of the contract, e.g. userJoined
+	Data   []byte   // its payload as clients see it
+	Class  Class    // what a slow client loses first
+	Except string   // this user's connections are not told
+	Only   string   // only this user's connections are told
+	Rooms  []string // presence: the user's rooms; a member of two is told once
+}
+
+func (m *Broadcast) fields(c *codec) {
+	c.uint(1, &m.Epoch)
+	c.string(2, &m.Room)
+	c.uint(3, &m.Total)
+	c.uint(4, &m.Pos)
+	c.bytes(5, &m.Record)
+	c.string(6, &m.Event)
+	c.bytes(7, &m.Data)
+	c.uint(8, (*uint64)(&m.Class))
+	c.string(9, &m.Except)
+	c.string(10, &m.Only)
+	c.strings(11, &m.Rooms)
+}
+
+// Digest lists heads: on subject.Head each second those that moved in the last
+// three, and in answer to Heads.
+type Digest struct {
+	Fault
+	Epoch uint64
+	Heads []Head
+}
+
+func (m *Digest) fields(c *codec) {
+	m.fault(c)
+	c.uint(4, &m.Epoch)
+	repeated(c, 5, &m.Heads)
+}
+
+// Head is the seq of a room's last message.
+type Head struct {
+	Room string
+	Seq  uint64
+}
+
+func (m *Head) fields(c *codec) {
+	c.string(1, &m.Room)
+	c.uint(2, &m.Seq)
+}
