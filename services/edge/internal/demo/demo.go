@@ -1,0 +1,35 @@
+// Package demo is the chat page at GET / of an edge outside production: plain
+// HTML, CSS and JavaScript, embedded, without a build step. It uses nothing but
+// the public contract, so it is also the shortest complete client to read.
+package demo
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+)
+
+//go:embed page
+var files embed.FS
+
+// policy lets the page load its own files and talk to its own edge, nothing else.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// Handler serves the page: / and the files it names. Everything else is 404.
+// It may be called concurrently.
+func Handler() http.Handler {
+	page, err := fs.Sub(files, "page")
+	if err != nil {
+		panic(err) // the folder is part of the binary
+	}
+	static := http.FileServerFS(page)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Cache-Control", "no-cache")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Content-Type-Options", "nosniff")
+		static.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,276 @@
+// Package client is the Go client of Confab's native door: it connects, joins,
+// sends with acknowledgement, reconnects with backoff and jitter, and resumes
+// every room where it was, so that its user sees each message of a joined room
+// once and in order.
+package client
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/confab-chat/confab/proto/code"
+)
+
+// Options say where to connect and as whom. URL is required.
+type Options struct {
+	URL string // ws://host:3001/ws
+
+	// Token returns the token of the next connection. It is asked again for every
+	// connection, so a short-lived token may be fetched afresh. Nil: none is sent.
+	Token func(context.Context) (string, error)
+
+	// OnEvent takes every server event in order, on one goroutine at a time. While
+	// it runs, the connection is not read: a slow one is the server's slow consumer.
+	// It must not wait for a reply of this client. Nil: events go to Events.
+	OnEvent func(Event)
+
+	Header     http.Header   // more headers of the handshake
+	BackoffMin time.Duration // default 500 ms
+	BackoffMax time.Duration // default 15 s; each wait is drawn between 0 and the doubled last
+}
+
+// Event is a server event of the contract (receiveMessage, userJoined, gap ...), or
+// one of the client's own: "connected" and "disconnected" without data.
+type Event struct {
+	Name string
+	Data json.RawMessage // the payload; nil for the client's own events
+	Room string          // of receiveMessage and gap
+	Seq  uint64          // of receiveMessage; of gap its last seq
+}
+
+// The client's own events.
+const (
+	Connected    = "connected"    // rooms have been joined again
+	Disconnected = "disconnected" // the next attempt follows by itself
+)
+
+// eventBuffer is how many events wait in Events before the client stops reading.
+const eventBuffer = 1024
+
+// Client keeps one connection alive. Its methods may be called concurrently, Run once.
+type Client struct {
+	// Static after construction.
+	opts   Options
+	events chan Event         // closed by Run when all readers, its senders, have returned
+	lost   chan ending        // capacity 2: at most two links are alive, each ends once; never closed
+	stop   chan struct{}      // closed by Run when it ends
+	moved  chan time.Duration // capacity 1: a second reconnectSoon says nothing new; never closed
+
+	deliverMu sync.Mutex // one event at a time reaches the user
+
+	mu    sync.Mutex // guards the following
+	link  *link      // nil while there is none that has resumed
+	ready chan struct{}
+	rooms map[string]uint64 // joined: seq of the last message given to the user
+	ended error             // why Run returned, nil while it runs
+}
+
+// New returns a client that does nothing until Run.
+func New(o Options) *Client {
+	o.BackoffMin = cmp.Or(o.BackoffMin, 500*time.Millisecond)
+	o.BackoffMax = cmp.Or(o.BackoffMax, 15*time.Second)
+	return &Client{
+		opts:   o,
+		events: make(chan Event, eventBuffer),
+		lost:   make(chan ending, 2),
+		stop:   make(chan struct{}),
+		moved:  make(chan time.Duration, 1),
+		ready:  make(chan struct{}),
+		rooms:  make(map[string]uint64),
+	}
+}
+
+// Events carries every server event in order, unless OnEvent takes them. It is
+// closed when Run returns. Whoever leaves it full stops the client from reading.
+func (c *Client) Events() <-chan Event { return c.events }
+
+// Run connects, and connects again after every loss, until ctx ends (nil) or the
+// server says not to come back (a *CloseError, or the *code.Error of a refused
+// handshake that a retry cannot mend).
+func (c *Client) Run(ctx context.Context) (err error) {
+	var links sync.WaitGroup
+	defer func() {
+		c.mu.Lock()
+		c.ended = cmp.Or(err, errors.New("client stopped"))
+		if c.link == nil {
+			close(c.ready)
+		}
+		c.mu.Unlock()
+		close(c.stop)
+		links.Wait()
+		close(c.events)
+	}()
+	for attempt := 0; ; {
+		l, err := c.open(ctx, &links)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case final(err):
+			return err
+		case err == nil:
+			attempt = 0
+			if err = c.hold(ctx, l, &links); ctx.Err() != nil {
+				return nil
+			} else if final(err) {
+				return err
+			}
+		}
+		if !sleep(ctx, c.backoff(attempt)) {
+			return nil
+		}
+		attempt++
+	}
+}
+
+// final tells an error after which there is no point in connecting again.
+func final(err error) bool {
+	if closed, ok := errors.AsType[*CloseError](err); ok {
+		return !closed.Code.Reconnect()
+	}
+	refused, ok := errors.AsType[*code.Error](err)
+	return ok && (refused.Code == code.Unauthorized || refused.Code == code.Forbidden)
+}
+
+// backoff is full jitter: uniform between 0 and the exponential bound.
+func (c *Client) backoff(attempt int) time.Duration {
+	bound := min(c.opts.BackoffMax, c.opts.BackoffMin<<min(attempt, 16))
+	return rand.N(bound) + time.Millisecond
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// open dials, starts reading, joins every room again where it was, and makes the
+// new link the current one. The reader reports the end of the current link on lost.
+func (c *Client) open(ctx context.Context, links *sync.WaitGroup) (*link, error) {
+	token := ""
+	if c.opts.Token != nil {
+		var err error
+		if token, err = c.opts.Token(ctx); err != nil {
+			return nil, err
+		}
+	}
+	l, err := dial(ctx, c.opts.URL, token, c.opts.Header)
+	if err != nil {
+		return nil, err
+	}
+	over := make(chan error, 1)
+	links.Go(func() {
+		err := l.read(func(f frame) { c.deliver(l, f) })
+		l.end(err)
+		over <- err
+		c.drop(l, err)
+	})
+	if err := c.resume(ctx, l); err != nil {
+		l.close(ws.StatusNormalClosure)
+		if errors.Is(err, ErrLost) {
+			err = <-over // the reader knows why
+		}
+		return nil, err
+	}
+	if old := c.swap(l); old != nil {
+		old.close(ws.StatusNormalClosure)
+	}
+	c.give(Event{Name: Connected})
+	return l, nil
+}
+
+// resume joins every room on l. A room that the server refuses for good is
+// forgotten and told as an error event; anything else fails the link.
+func (c *Client) resume(ctx context.Context, l *link) error {
+	c.mu.Lock()
+	rooms := make(map[string]uint64, len(c.rooms))
+	for room, last := range c.rooms {
+		rooms[room] = last
+	}
+	c.mu.Unlock()
+	for room, last := range rooms {
+		_, err := l.request(ctx, "joinRoom", encode(joinRoom{RoomID: room, Since: &last}), nil)
+		if refused, ok := errors.AsType[*code.Error](err); ok && !refused.Code.Retryable() {
+			c.forget(room)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hold waits for the end of the current link, moving to a new one when the server
+// asks for it. It returns why the last link ended.
+func (c *Client) hold(ctx context.Context, l *link, links *sync.WaitGroup) error {
+	move := time.NewTimer(time.Hour)
+	move.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			l.close(ws.StatusNormalClosure)
+			return ctx.Err()
+		case end := <-c.lost:
+			if end.link == l {
+				return end.err
+			}
+		case after := <-c.moved:
+			move.Reset(after)
+		case <-move.C:
+			// Make before break: until the new link has resumed, the old one
+			// delivers. When this fails, the old one is used to its end.
+			if next, err := c.open(ctx, links); err == nil {
+				l = next
+			}
+		}
+	}
+}
+
+// ending says why a link is over.
+type ending struct {
+	link *link
+	err  error
+}
+
+// swap makes l the current link and returns the one before it.
+func (c *Client) swap(l *link) *link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.link
+	if old == nil {
+		close(c.ready)
+	}
+	c.link = l
+	return old
+}
+
+// drop forgets l when it is the current link, and says that it was lost.
+func (c *Client) drop(l *link, err error) {
+	c.mu.Lock()
+	current := c.link == l
+	if current {
+		c.link = nil
+		c.ready = make(chan struct{})
+		if c.ended != nil {
+			close(c.ready)
+		}
+	}
+	c.mu.Unlock()
+	if current {
+		c.give(Event{Name: Disconnected})
+		c.lost <- ending{l, err}
+	}
+}

@@ -1,0 +1,229 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/confab-chat/confab/proto/code"
+)
+
+type joinRoom struct {
+	RoomID string  `json:"roomId"`
+	Since  *uint64 `json:"since,omitempty"`
+}
+
+// Author is who wrote a message.
+type Author struct {
+	ID       string `json:"id"`
+	Username string `json:"username"`
+}
+
+// Message is a message as the server tells it.
+type Message struct {
+	ID        string    `json:"id"`
+	Content   string    `json:"content"`
+	Author    Author    `json:"author"`
+	RoomID    string    `json:"roomId"`
+	Type      string    `json:"messageType"`
+	Seq       uint64    `json:"seq"`
+	CreatedAt time.Time `json:"createdAt"`
+}
+
+// Joined is the answer to Join.
+type Joined struct {
+	RoomID      string   `json:"roomId"`
+	ActiveUsers []string `json:"activeUsers"`
+	Seq         uint64   `json:"seq"`
+	Recovered   *bool    `json:"recovered"` // nil without since
+}
+
+// Sent is the answer to Send.
+type Sent struct {
+	Message   Message `json:"message"`
+	Duplicate bool    `json:"duplicate"` // an earlier attempt was stored; Message is that one
+}
+
+// History is the answer to History.
+type History struct {
+	Messages []Message `json:"messages"`
+	HasMore  bool      `json:"hasMore"`
+}
+
+// Join joins a room and keeps it joined over reconnects. Live messages follow.
+func (c *Client) Join(ctx context.Context, room string) (Joined, error) {
+	return c.join(ctx, joinRoom{RoomID: room})
+}
+
+// JoinSince joins a room and asks for every message after seq first; 0 means all
+// that is retained.
+func (c *Client) JoinSince(ctx context.Context, room string, seq uint64) (Joined, error) {
+	return c.join(ctx, joinRoom{RoomID: room, Since: &seq})
+}
+
+func (c *Client) join(ctx context.Context, j joinRoom) (Joined, error) {
+	var joined Joined
+	err := c.do(ctx, "joinRoom", j, &joined, func(data json.RawMessage) {
+		// On the reader, before the first message: from here on seq is kept.
+		var head Joined
+		if json.Unmarshal(data, &head) != nil {
+			return
+		}
+		from := head.Seq
+		if j.Since != nil {
+			from = min(from, *j.Since)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if _, again := c.rooms[j.RoomID]; !again {
+			c.rooms[j.RoomID] = from
+		}
+	})
+	return joined, err
+}
+
+// Leave leaves a room; a reconnect does not join it again.
+func (c *Client) Leave(ctx context.Context, room string) error {
+	c.forget(room)
+	return c.do(ctx, "leaveRoom", joinRoom{RoomID: room}, nil, nil)
+}
+
+func (c *Client) forget(room string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.rooms, room)
+}
+
+// Seq is the seq of the last message of a joined room that was delivered.
+func (c *Client) Seq(room string) (seq uint64, joined bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seq, joined = c.rooms[room]
+	return seq, joined
+}
+
+// sendPause is the wait between attempts whose outcome is unknown.
+const sendPause = 200 * time.Millisecond
+
+// Send sends a text message and returns when it is stored. An attempt whose outcome
+// is unknown (connection lost, UNAVAILABLE, INTERNAL) is repeated with the same id
+// until ctx ends, so that the message is stored once; a limit is waited for. When
+// ctx ends first, the error wraps the last attempt's and the outcome is unknown.
+func (c *Client) Send(ctx context.Context, room, content string) (Sent, error) {
+	return c.SendID(ctx, room, content, rand.Text())
+}
+
+// SendID is Send with a clientMessageId of the caller's, for repeats across processes.
+func (c *Client) SendID(ctx context.Context, room, content, id string) (Sent, error) {
+	for {
+		sent, err := c.TrySend(ctx, room, content, id)
+		if err == nil {
+			return sent, nil
+		}
+		pause := sendPause
+		if refused, ok := errors.AsType[*code.Error](err); ok && refused.Code == code.RateLimited {
+			pause = refused.RetryAfter
+		} else if !unknown(err) {
+			return Sent{}, err
+		}
+		if !sleep(ctx, pause) {
+			return Sent{}, fmt.Errorf("send: %w (%w)", ctx.Err(), err)
+		}
+	}
+}
+
+// TrySend is one attempt. ErrLost, UNAVAILABLE, INTERNAL and the end of ctx leave
+// its outcome unknown; any other *code.Error means that it was not stored.
+func (c *Client) TrySend(ctx context.Context, room, content, id string) (Sent, error) {
+	var sent Sent
+	err := c.do(ctx, "sendMessage", struct {
+		RoomID   string `json:"roomId"`
+		Content  string `json:"content"`
+		ClientID string `json:"clientMessageId"`
+	}{room, content, id}, &sent, nil)
+	return sent, err
+}
+
+// HistoryBefore returns up to limit messages before seq, ascending; seq 0: the newest.
+func (c *Client) HistoryBefore(ctx context.Context, room string, seq uint64, limit int) (History, error) {
+	return c.history(ctx, struct {
+		RoomID string `json:"roomId"`
+		Before uint64 `json:"before,omitempty"`
+		Limit  int    `json:"limit"`
+	}{room, seq, limit})
+}
+
+// HistoryAfter returns up to limit messages after seq, ascending.
+func (c *Client) HistoryAfter(ctx context.Context, room string, seq uint64, limit int) (History, error) {
+	return c.history(ctx, struct {
+		RoomID string `json:"roomId"`
+		After  uint64 `json:"after"`
+		Limit  int    `json:"limit"`
+	}{room, seq, limit})
+}
+
+func (c *Client) history(ctx context.Context, q any) (History, error) {
+	var h History
+	err := c.do(ctx, "getHistory", q, &h, nil)
+	return h, err
+}
+
+// Request sends any event of the contract and decodes its reply into out, which may
+// be nil. It waits for a connection until ctx ends. Errors: *code.Error as refused,
+// ErrLost, what ctx says, or why Run ended.
+func (c *Client) Request(ctx context.Context, event string, payload, out any) error {
+	return c.do(ctx, event, payload, out, nil)
+}
+
+func (c *Client) do(ctx context.Context, event string, payload, out any, first func(json.RawMessage)) error {
+	l, err := c.current(ctx)
+	if err != nil {
+		return err
+	}
+	var data json.RawMessage
+	if payload != nil {
+		if data, err = json.Marshal(payload); err != nil {
+			return fmt.Errorf("encode %s: %w", event, err)
+		}
+	}
+	got, err := l.request(ctx, event, data, first)
+	if err != nil || out == nil {
+		return err
+	}
+	if err := json.Unmarshal(got, out); err != nil {
+		return fmt.Errorf("decode the reply to %s: %w", event, err)
+	}
+	return nil
+}
+
+// current is the link in use; it waits for one until ctx or Run ends.
+func (c *Client) current(ctx context.Context) (*link, error) {
+	for {
+		c.mu.Lock()
+		l, ready, ended := c.link, c.ready, c.ended
+		c.mu.Unlock()
+		switch {
+		case ended != nil:
+			return nil, ended
+		case l != nil:
+			return l, nil
+		}
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// encode is json.Marshal for values of this package, which cannot fail.
+func encode(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

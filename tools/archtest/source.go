@@ -1,0 +1,59 @@
+package archtest
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Source checks what only the text of a package shows: no init function, no
+// subject literal outside proto/subject, no clock in the pure core.
+func Source(p Package) (broken []string, err error) {
+	fset := token.NewFileSet()
+	for _, name := range p.GoFiles {
+		file, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, 0)
+		if err != nil {
+			return nil, err
+		}
+		broken = append(broken, sourceOf(p, fset, file)...)
+	}
+	return broken, nil
+}
+
+func sourceOf(p Package, fset *token.FileSet, file *ast.File) (broken []string) {
+	report := func(n ast.Node, what string) {
+		pos := fset.Position(n.Pos())
+		broken = append(broken, fmt.Sprintf("%s:%d: %s", filepath.Base(pos.Filename), pos.Line, what))
+	}
+	pure := slices.Contains(Pure(), p.rel())
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			if n.Recv == nil && n.Name.Name == "init" {
+				report(n, "an init function: construct it where it is used")
+			}
+		case *ast.BasicLit:
+			if n.Kind == token.STRING && strings.Contains(n.Value, "chat.v1.") && p.rel() != "proto/subject" {
+				report(n, "a subject literal: proto/subject spells them")
+			}
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok && pure && x.Name == "time" && clock(n.Sel.Name) {
+				report(n, "time."+n.Sel.Name+" in the pure core: time is a parameter there")
+			}
+		}
+		return true
+	})
+	return broken
+}
+
+func clock(name string) bool {
+	switch name {
+	case "Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick":
+		return true
+	}
+	return false
+}
