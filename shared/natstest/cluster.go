@@ -1,0 +1,173 @@
+package natstest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// clusterTimeout covers an election after a failed one: the server's own
+	// constant is 4 to 9 s.
+	clusterTimeout = 30 * time.Second
+	pollInterval   = 5 * time.Millisecond
+
+	globalAccount = server.DEFAULT_GLOBAL_ACCOUNT
+)
+
+// Cluster is several routed servers with JetStream. It implements
+// [nats.InProcessConnProvider]: each attempt goes to the next running server.
+type Cluster struct {
+	nodes []*Server // static
+	next  atomic.Uint32
+}
+
+// StartCluster runs n routed servers (3 for R3 streams) until the test ends and
+// returns when streams can be created. It takes about a second.
+func StartCluster(tb testing.TB, n int) *Cluster {
+	tb.Helper()
+	addrs := freeAddrs(tb, n)
+	routes := make([]*url.URL, n)
+	for i, a := range addrs {
+		routes[i] = &url.URL{Scheme: "nats-route", Host: a.String()}
+	}
+	c := &Cluster{nodes: make([]*Server, n)}
+	for i, a := range addrs {
+		c.nodes[i] = Start(tb, func(o *server.Options) {
+			o.ServerName = fmt.Sprintf("natstest-%d", i)
+			o.Cluster.Name = "natstest"
+			o.Cluster.Host, o.Cluster.Port = "127.0.0.1", a.Port
+			o.Routes = routes
+		})
+	}
+	c.ready(tb)
+	return c
+}
+
+// freeAddrs reserves n ports: routes must be known before the first server runs.
+func freeAddrs(tb testing.TB, n int) []*net.TCPAddr {
+	tb.Helper()
+	addrs := make([]*net.TCPAddr, n)
+	for i := range addrs {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			tb.Fatalf("reserve a port: %v", err)
+		}
+		defer l.Close()
+		addrs[i] = l.Addr().(*net.TCPAddr)
+	}
+	return addrs
+}
+
+// ready waits for a meta leader that knows all running servers.
+func (c *Cluster) ready(tb testing.TB) {
+	tb.Helper()
+	eventually(tb, "meta leader with all peers", func() bool {
+		running, known := 0, 0
+		for _, node := range c.nodes {
+			srv := node.NATS()
+			if srv == nil {
+				continue
+			}
+			if running++; !srv.JetStreamIsCurrent() {
+				return false
+			}
+			if srv.JetStreamIsLeader() {
+				known = len(srv.JetStreamClusterPeers())
+			}
+		}
+		return known >= running
+	})
+}
+
+// Node is server i; stop and restart it like any other.
+func (c *Cluster) Node(i int) *Server { return c.nodes[i] }
+
+// InProcessConn returns a pipe to the next running server.
+func (c *Cluster) InProcessConn() (net.Conn, error) {
+	for range c.nodes {
+		node := c.nodes[int(c.next.Add(1))%len(c.nodes)]
+		if conn, err := node.InProcessConn(); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, errStopped
+}
+
+// Conn returns a connection to some server, and to another when that stops; it
+// is closed when the test ends, see [Conn].
+func (c *Cluster) Conn(tb testing.TB, opts ...nats.Option) *nats.Conn {
+	tb.Helper()
+	return Conn(tb, c, opts...)
+}
+
+// Gate returns a gate in front of the cluster.
+func (c *Cluster) Gate(tb testing.TB) *Gate {
+	tb.Helper()
+	return NewGate(tb, c)
+}
+
+// Tap starts to record the subjects of everything published.
+func (c *Cluster) Tap(tb testing.TB) *Tap {
+	tb.Helper()
+	return newTap(tb, c)
+}
+
+// Leader is the index of the server that leads stream; it waits for one.
+func (c *Cluster) Leader(tb testing.TB, stream string) int {
+	tb.Helper()
+	leader := -1
+	eventually(tb, "leader of "+stream, func() bool {
+		leader = c.leader(stream)
+		return leader >= 0
+	})
+	return leader
+}
+
+func (c *Cluster) leader(stream string) int {
+	for i, node := range c.nodes {
+		if srv := node.NATS(); srv != nil && srv.JetStreamIsStreamLeader(globalAccount, stream) {
+			return i
+		}
+	}
+	return -1
+}
+
+// StepDown makes the leader of stream give up its place, and returns when
+// another one has it.
+func (c *Cluster) StepDown(tb testing.TB, stream string) {
+	tb.Helper()
+	old := c.Leader(tb, stream)
+	nc := c.Conn(tb)
+	defer nc.Close()
+	reply, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, clusterTimeout)
+	if err != nil {
+		tb.Fatalf("step down %s: %v", stream, err)
+	}
+	var answer struct{ Error *struct{ Description string } }
+	if err := json.Unmarshal(reply.Data, &answer); err != nil || answer.Error != nil {
+		tb.Fatalf("step down %s: %v %s", stream, err, reply.Data)
+	}
+	eventually(tb, "other leader of "+stream, func() bool {
+		now := c.leader(stream)
+		return now >= 0 && now != old
+	})
+}
+
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(clusterTimeout); !ok(); <-ticker.C {
+		if time.Now().After(deadline) {
+			tb.Fatalf("no %s after %s", what, clusterTimeout)
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package natstest
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// reconnectWait is short, so that a test sees the connection heal at once.
+const reconnectWait = 5 * time.Millisecond
+
+// Conn connects through p until the test ends. The connection reconnects for
+// ever and at once; asynchronous errors (a missing permission, a slow consumer)
+// fail the test. opts come last and may replace any of that.
+func Conn(tb testing.TB, p nats.InProcessConnProvider, opts ...nats.Option) *nats.Conn {
+	tb.Helper()
+	errs := &asyncErrors{tb: tb}
+	all := append([]nats.Option{
+		nats.Name(tb.Name()),
+		nats.InProcessServer(p),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(reconnectWait),
+		nats.ReconnectJitter(0, 0),
+		nats.PermissionErrOnSubscribe(true),
+		nats.ErrorHandler(errs.report),
+	}, opts...)
+	nc, err := nats.Connect("", all...)
+	if err != nil {
+		tb.Fatalf("connect: %v", err)
+	}
+	tb.Cleanup(func() {
+		errs.end()
+		nc.Close()
+	})
+	return nc
+}
+
+// asyncErrors fails the test for errors that come before its end; testing
+// panics on those that come later.
+type asyncErrors struct {
+	tb testing.TB
+
+	mu    sync.Mutex // guards ended
+	ended bool
+}
+
+func (a *asyncErrors) report(nc *nats.Conn, sub *nats.Subscription, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ended {
+		return
+	}
+	subject := ""
+	if sub != nil {
+		subject = sub.Subject
+	}
+	a.tb.Errorf("asynchronous nats error: conn %q, subject %q: %v", nc.Opts.Name, subject, err)
+}
+
+func (a *asyncErrors) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = true
+}

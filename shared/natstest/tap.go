@@ -1,0 +1,105 @@
+package natstest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// maxSubjects bounds a Tap's memory; a test that sees more has a naming bug,
+// and fails.
+const maxSubjects = 65_536
+
+// Tap counts the subjects of everything that is published while a test runs,
+// requests and replies included. Safe for concurrent use.
+type Tap struct {
+	nc *nats.Conn // static
+
+	mu    sync.Mutex // guards seen
+	seen  map[string]int
+	wakes chan struct{} // holds a token when something new was seen; never closed
+}
+
+func newTap(tb testing.TB, p nats.InProcessConnProvider) *Tap {
+	tb.Helper()
+	t := &Tap{nc: Conn(tb, p), seen: make(map[string]int), wakes: make(chan struct{}, 1)}
+	_, err := t.nc.Subscribe(">", func(m *nats.Msg) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if _, known := t.seen[m.Subject]; !known && len(t.seen) >= maxSubjects {
+			tb.Errorf("tap: more than %d subjects", maxSubjects)
+			return
+		}
+		t.seen[m.Subject]++
+		select {
+		case t.wakes <- struct{}{}:
+		default: // a wake is due already
+		}
+	})
+	if err == nil {
+		err = t.nc.Flush()
+	}
+	if err != nil {
+		tb.Fatalf("tap: %v", err)
+	}
+	return t
+}
+
+// Subjects lists what was seen, sorted.
+func (t *Tap) Subjects() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.seen))
+}
+
+// Count is how many messages were seen on subjects that match pattern, which
+// may have the wildcards of NATS.
+func (t *Tap) Count(pattern string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	total := 0
+	for subject, n := range t.seen {
+		if Matches(pattern, subject) {
+			total += n
+		}
+	}
+	return total
+}
+
+// Wait returns when at least n messages were seen on pattern, and fails the
+// test when that takes longer than ten seconds. One goroutine may wait at a time.
+func (t *Tap) Wait(tb testing.TB, pattern string, n int) {
+	tb.Helper()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	for t.Count(pattern) < n {
+		select {
+		case <-t.wakes:
+		case <-deadline.C:
+			tb.Fatalf("tap: %d of %d messages on %q", t.Count(pattern), n, pattern)
+		}
+	}
+}
+
+// Matches tells whether subject is one of those that pattern names; * stands
+// for one token and a last > for one or more.
+func Matches(pattern, subject string) bool {
+	for {
+		p, restP, moreP := strings.Cut(pattern, ".")
+		s, restS, moreS := strings.Cut(subject, ".")
+		switch {
+		case p == ">" && !moreP:
+			return true
+		case p != "*" && p != s, moreP != moreS:
+			return false
+		case !moreP:
+			return true
+		}
+		pattern, subject = restP, restS
+	}
+}

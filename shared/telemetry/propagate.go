@@ -1,0 +1,52 @@
+package telemetry
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Inject writes the trace context of ctx into a header (W3C traceparent). It
+// returns h as it is, and nil stays nil, when ctx has no sampled span: a message
+// without headers is cheaper for everybody.
+func Inject(ctx context.Context, h nats.Header) nats.Header {
+	if !trace.SpanContextFromContext(ctx).IsSampled() {
+		return h
+	}
+	if h == nil {
+		h = make(nats.Header, 1)
+	}
+	propagation.TraceContext{}.Inject(ctx, carrier(h))
+	return h
+}
+
+// Extract returns ctx with the trace context of a header, ctx itself when there is none.
+func Extract(ctx context.Context, h nats.Header) context.Context {
+	if len(h) == 0 {
+		return ctx
+	}
+	return propagation.TraceContext{}.Extract(ctx, carrier(h))
+}
+
+// carrier keeps keys as they are: NATS headers are case-sensitive, and nats-server
+// itself looks for the lower-case traceparent.
+type carrier nats.Header
+
+func (c carrier) Set(key, value string) { c[key] = []string{value} }
+
+func (c carrier) Get(key string) string {
+	if v := c[key]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+func (c carrier) Keys() []string {
+	keys := make([]string, 0, len(c))
+	for k := range c {
+		keys = append(keys, k)
+	}
+	return keys
+}
