@@ -76,3 +76,13 @@ func (c Close) String() string {
 	}
 	return "closed"
 }
+
+// Closes returns every close code that Confab sends, ascending.
+func Closes() []Close {
+	return []Close{
+		CloseNormal, CloseGoingAway, CloseProtocolError, CloseUnsupportedData, CloseInvalidPayload,
+		ClosePolicy, CloseTooBig, CloseInternal, CloseRestart,
+		CloseSlowConsumer, CloseTokenExpired, CloseHeartbeatTimeout, CloseTooManyRequests, CloseStateLost,
+		CloseInvalidToken, CloseAuthRequired, CloseRevoked, CloseProtocolAbuse, CloseConnectionLimit,
+	}
+}

@@ -38,3 +38,15 @@ func Of(err error) Code {
 	}
 	return Internal
 }
+
+// From returns the *Error inside err. Any other err becomes an [Internal] that
+// says nothing of it: its text is for the log. From(nil) is nil.
+func From(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Code: Internal, Message: "internal error"}
+}

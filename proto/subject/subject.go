@@ -120,10 +120,13 @@ const (
 // HeartbeatOf matches the heartbeats of one service.
 func HeartbeatOf(service string) string { return root + "hb." + service + ".*" }
 
-// Monitor's endpoints, for the edge's port.
+// Monitor's endpoints, for the edge's port: request and reply. The request's
+// payload is the raw query of the URL ("cursor=..."), empty for none; the
+// reply's payload is the JSON body, its header HeaderStatus HTTP's status.
 const (
-	APIHealth = root + "api.health"
-	APIStats  = root + "api.stats"
+	APIHealth    = root + "api.health"
+	APIStats     = root + "api.stats"
+	HeaderStatus = "Status"
 )
 
 // Bucket and stream names.

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"errors"
 	"time"
 
 	"github.com/confab-chat/confab/proto/code"
@@ -11,10 +10,7 @@ func faultOf(err error) Fault {
 	if err == nil {
 		return Fault{}
 	}
-	e, ok := errors.AsType[*code.Error](err)
-	if !ok {
-		return Fault{Code: string(code.Internal), Message: "internal error"}
-	}
+	e := code.From(err)
 	return Fault{Code: string(e.Code), Message: e.Message, RetryAfterMs: uint64(e.RetryAfter.Milliseconds())}
 }
 

@@ -63,7 +63,9 @@ type LimitLoad struct {
 }
 
 // Telemetry is what every instance says each 5 seconds on subject.Telemetry, as
-// JSON. Counters count since the start of the process (Gen).
+// JSON. Counters and latencies count since the start of the process (Gen): the
+// difference of two is what happened between them, also when one was lost. The
+// first telemetry of a process has Seq 1.
 type Telemetry struct {
 	Service  string               `json:"service"`
 	Instance string               `json:"instance"`

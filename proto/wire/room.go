@@ -14,10 +14,11 @@ func (o *Origin) fields(c *codec) {
 	c.uint(2, &o.Gen)
 }
 
-// User is a user as others see them.
+// User is a user as others see them. The tags are those of the client contract,
+// where package event uses this type too.
 type User struct {
-	ID   string
-	Name string
+	ID   string `json:"userId"`
+	Name string `json:"username"`
 }
 
 func (u *User) fields(c *codec) {

@@ -1,1 +1,89 @@
+// Package monitor is the service that knows how the cluster is: it listens to
+// what every instance says on NATS, and answers health, statistics and metrics
+// from memory. It asks nobody, so nobody waits for it, and any number of monitors
+// may run side by side.
 package monitor
+
+import (
+	"context"
+	"time"
+
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/monitor/internal/collect"
+	"github.com/confab-chat/confab/services/monitor/internal/endpoint"
+	"github.com/confab-chat/confab/services/monitor/internal/web"
+	"github.com/confab-chat/confab/shared/admin"
+	"github.com/confab-chat/confab/shared/heartbeat"
+	"github.com/confab-chat/confab/shared/lifecycle"
+	"github.com/confab-chat/confab/shared/natsconn"
+)
+
+// Run serves until ctx ends. NATS may be absent, at the start or later: what
+// cannot be heard is shown as unknown. The error is about the settings, or a port
+// that cannot be had (lifecycle.IOError).
+func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
+	log, status := d.Telemetry.Logger, &natsconn.Status{}
+	listener, err := lifecycle.Listen("CONFAB_MONITOR_ADDR", cfg.Addr)
+	if err != nil {
+		return err
+	}
+	defer listener.Close() // once more after web.Serve, which is harmless
+	nc, err := natsconn.Connect(natsconn.Options{
+		Service: d.Service, Instance: d.Instance, URL: cfg.NATSURL, CredsFile: cfg.NATSCredsFile,
+		InProcess: d.NATS, Status: status, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	fleet := collect.New(nc, log)
+	check := func() admin.Result { return ready(status.State(), cfg.ReadyNATSGrace) }
+	pages, err := web.Handler(fleet, web.Options{
+		Origins: cfg.AllowedOrigins, Metrics: cfg.EnableMetrics,
+		Ready: func() bool { return check().Status != admin.Fail },
+	})
+	if err != nil {
+		return err
+	}
+	if err := status.Register(d.Telemetry.Meter); err != nil {
+		return err
+	}
+	d.Admin.Ready(d.Service+" nats", check)
+	defer context.AfterFunc(ctx, d.Admin.Drain)()
+
+	log.Info("monitor starts", "addr", listener.Addr().String())
+	return lifecycle.RunParts(ctx,
+		lifecycle.Part{Name: "nats", Run: func(ctx context.Context) error {
+			<-ctx.Done()
+			return natsconn.Drain(context.WithoutCancel(ctx), nc)
+		}},
+		lifecycle.Part{Name: "collect", Run: fleet.Run},
+		lifecycle.Part{Name: "endpoint", Run: func(ctx context.Context) error {
+			return endpoint.Serve(ctx, nc, d.Instance, d.Version, fleet)
+		}},
+		lifecycle.Part{Name: "web", Run: func(ctx context.Context) error {
+			return web.Serve(ctx, listener, pages, log)
+		}},
+		lifecycle.Part{Name: "heartbeat", Run: func(ctx context.Context) error {
+			return heartbeat.Run(ctx, nc, heartbeat.Source{
+				Service: d.Service, Instance: d.Instance, Gen: d.Gen, Version: d.Version,
+				Count: func(*wire.Telemetry) {}, // that it tells nothing is told
+			})
+		}},
+	)
+}
+
+// ready fails before NATS was there once, and when it has been lost for longer
+// than grace; 0 is for ever. Who probes goes to another monitor then; who asks
+// this one is told that it is cut off.
+func ready(s natsconn.State, grace time.Duration) admin.Result {
+	switch lost := s.LostFor(time.Now()); {
+	case !s.Ever:
+		return admin.Result{Status: admin.Fail, Output: "NATS has not been reached yet"}
+	case lost == 0:
+		return admin.Result{Status: admin.Pass}
+	case grace == 0 || lost <= grace:
+		return admin.Result{Status: admin.Warn, Output: "NATS is lost"}
+	}
+	return admin.Result{Status: admin.Fail, Output: "NATS is lost for too long"}
+}

@@ -1,1 +1,167 @@
+// Package room is the room service: it owns the rooms of a share of the shards,
+// keeps their order in the message log, and knows who is in them. It also owns the
+// presence of the users of the same shards.
 package room
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/confab-chat/confab/proto/subject"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/edges"
+	"github.com/confab-chat/confab/services/room/internal/endpoint"
+	"github.com/confab-chat/confab/services/room/internal/stats"
+	"github.com/confab-chat/confab/shared/heartbeat"
+	"github.com/confab-chat/confab/shared/lifecycle"
+	"github.com/confab-chat/confab/shared/natsconn"
+	"github.com/confab-chat/confab/shared/partition"
+)
+
+// Service describes the room service to lifecycle.Main.
+func Service() lifecycle.Service[Config] {
+	return lifecycle.Service[Config]{
+		Name:    wire.ServiceRoom,
+		Summary: "keeps the order of rooms, their members, and who is online",
+		Process: func(c Config) lifecycle.Process {
+			return lifecycle.Process{
+				AdminAddr: c.AdminAddr, LogLevel: c.LogLevel, LogText: c.LogFormat == "text",
+				NoMetrics: !c.EnableMetrics, ShutdownTimeout: c.ShutdownTimeout,
+			}
+		},
+		Run: Run,
+	}
+}
+
+// Run serves until ctx ends; then it finishes what is under way, gives its shards
+// back, and returns. NATS may be absent at the start and at any time later. The
+// error is about settings: those of the log that exists, or how to reach NATS.
+func Run(ctx context.Context, cfg Config, deps lifecycle.Deps) error {
+	s, err := newService(cfg, deps)
+	if err != nil {
+		return err
+	}
+	s.logger.Info("room service starts", "event", "room.start",
+		"durability", cfg.Durability, "replicas", cfg.Replicas, "streams", cfg.Streams, "presence", cfg.PresenceScope)
+	return lifecycle.RunParts(ctx,
+		lifecycle.Part{Name: "nats", Run: s.drainAtEnd},
+		lifecycle.Part{Name: "heartbeat", Run: s.beat},
+		lifecycle.Part{Name: "edges", Run: func(ctx context.Context) error {
+			return endpoint.WatchEdges(ctx, s.conn, s.edges)
+		}},
+		lifecycle.Part{Name: "shards", Run: s.own},
+	)
+}
+
+// service is one instance. All fields are static; what they point to may be used
+// concurrently.
+type service struct {
+	cfg    Config
+	deps   lifecycle.Deps
+	logger *slog.Logger
+	conn   *nats.Conn
+	status *natsconn.Status
+	edges  *edges.Table
+	count  *stats.Counters
+	server *endpoint.Server
+	member *partition.Member
+	log    storage
+}
+
+func newService(cfg Config, deps lifecycle.Deps) (*service, error) {
+	s := &service{
+		cfg: cfg, deps: deps, logger: deps.Telemetry.Logger,
+		status: new(natsconn.Status), edges: edges.NewTable(),
+		count: stats.New(deps.Telemetry.Logger),
+	}
+	var err error
+	s.conn, err = natsconn.Connect(natsconn.Options{
+		Service: deps.Service, Instance: deps.Instance, URL: cfg.NATSURL, CredsFile: cfg.NATSCredsFile,
+		InProcess: deps.NATS, Status: s.status, Logger: s.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	every, idle := cfg.sweep()
+	s.server = endpoint.NewServer(endpoint.Config{
+		Conn: s.conn, Streams: cfg.Streams, Scope: cfg.scope(), Logger: s.logger,
+		Tracer: deps.Telemetry.Tracer, Count: s.count, Edges: s.edges,
+		SweepEvery: every, IdleAfter: idle, MaxAge: cfg.HistoryMaxAge,
+	})
+	s.member, err = partition.New(partition.Options{
+		Conn: s.conn, Group: subject.QueueRoom, Instance: deps.Instance, Shards: subject.Shards,
+		Replicas: cfg.Replicas, Logger: s.logger,
+	}, s.server)
+	if err == nil {
+		err = s.observe()
+	}
+	if err != nil {
+		s.conn.Close()
+		return nil, fmt.Errorf("start room service: %w", err)
+	}
+	return s, nil
+}
+
+// observe registers instruments and readiness checks.
+func (s *service) observe() error {
+	if err := s.status.Register(s.deps.Telemetry.Meter); err != nil {
+		return err
+	}
+	load := func() wire.RoomLoad { return s.server.Report().Load }
+	if err := s.count.Register(s.deps.Telemetry.Meter, load); err != nil {
+		return err
+	}
+	s.deps.Admin.Ready("nats", s.natsReady)
+	s.deps.Admin.Ready("log", s.log.ready)
+	return nil
+}
+
+// own makes the log and then serves the shards that fall to this instance.
+func (s *service) own(ctx context.Context) error {
+	if err := s.log.provision(ctx, s.conn, s.cfg.log(), s.logger); err != nil || ctx.Err() != nil {
+		return err
+	}
+	return s.member.Run(ctx)
+}
+
+// drainAtEnd keeps the connection until everything that stands on it has ended.
+func (s *service) drainAtEnd(ctx context.Context) error {
+	<-ctx.Done()
+	return natsconn.Drain(context.WithoutCancel(ctx), s.conn)
+}
+
+func (s *service) beat(ctx context.Context) error {
+	return heartbeat.Run(ctx, s.conn, heartbeat.Source{
+		Service: s.deps.Service, Instance: s.deps.Instance, Gen: s.deps.Gen, Version: s.deps.Version,
+		Beat: s.load, Count: s.counts,
+	})
+}
+
+// load says in a heartbeat what is owned now.
+func (s *service) load(hb *wire.Heartbeat) {
+	load := s.server.Report().Load
+	for _, l := range s.member.Held() {
+		load.Shards = append(load.Shards, l.Shard)
+	}
+	hb.Room = &load
+	hb.State, hb.Note = s.log.state()
+}
+
+// counts says in telemetry what was counted, and which rooms are the most active.
+func (s *service) counts(t *wire.Telemetry) {
+	t.Counters = map[string]uint64{
+		wire.CountMessages:     s.count.Messages.Load(),
+		wire.CountRoomsCreated: s.count.Rooms.Load(),
+	}
+	t.Latency = map[string]wire.Histogram{wire.LatencyAppend: s.count.Appends()}
+	rooms := s.server.Report().Details
+	slices.SortFunc(rooms, func(a, b wire.RoomDetail) int {
+		return cmp.Or(cmp.Compare(b.LastActivityMs, a.LastActivityMs), cmp.Compare(a.RoomID, b.RoomID))
+	})
+	t.Rooms = rooms[:min(len(rooms), wire.MaxDetails)]
+}

@@ -41,6 +41,7 @@ func StartCluster(tb testing.TB, n int) *Cluster {
 	c := &Cluster{nodes: make([]*Server, n)}
 	for i, a := range addrs {
 		c.nodes[i] = Start(tb, func(o *server.Options) {
+			Listen(o) // routing waits for the client listener; tests use pipes all the same
 			o.ServerName = fmt.Sprintf("natstest-%d", i)
 			o.Cluster.Name = "natstest"
 			o.Cluster.Host, o.Cluster.Port = "127.0.0.1", a.Port

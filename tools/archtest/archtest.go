@@ -161,8 +161,8 @@ func Pure() []string {
 		"proto/code", "proto/event", "proto/strictjson", "proto/subject", "proto/wire",
 		"services/edge/internal/native", "services/edge/internal/stream", "services/edge/internal/ws",
 		"services/monitor/internal/fleet",
-		"services/ratelimit/internal/limit",
-		"services/room/internal/membership", "services/room/internal/presence", "services/room/internal/typing",
+		"shared/limit",
+		"services/room/internal/deadline", "services/room/internal/membership", "services/room/internal/presence", "services/room/internal/typing",
 	}
 }
 

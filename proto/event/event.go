@@ -1,0 +1,97 @@
+// Package event is the contract with chat clients in Go: one file per client
+// event with its payload, what is checked of it and its reply, one per server
+// event, and the catalog of all of them. Golden frames of each are in
+// proto/testdata; WEBSOCKET_API.md is the same for people.
+//
+// Payloads are decoded with package strictjson and checked in one go (Decode);
+// replies and server events append themselves as JSON without reflection. All of
+// it is pure: no I/O, no clock, no shared state.
+package event
+
+import (
+	"strconv"
+
+	"github.com/confab-chat/confab/proto/strictjson"
+	"github.com/confab-chat/confab/proto/wire"
+)
+
+// Request is the payload of a client event.
+type Request interface {
+	// Decode replaces the payload by what data, the JSON of it, says, and checks
+	// it. Unknown members are ignored. The error is a *code.Error fit for the client.
+	Decode(data []byte) error
+}
+
+// Reply is the success that answers a client event.
+type Reply interface {
+	// AppendJSON appends the reply object; all but [TypingUpdated] say
+	// success: true, whatever their field holds.
+	AppendJSON(dst []byte, f Form) []byte
+}
+
+// Form says how a reply object begins.
+type Form uint8
+
+const (
+	// Bare is for the native door, where the frame carries the reply's name.
+	Bare Form = iota
+	// Named is for Socket.IO: the first member is event, the reply's name.
+	Named
+)
+
+// User is an element of users: {userId, username}.
+type User = wire.User
+
+// Author is the author of a message: {id, username}. A User converts to it.
+type Author struct {
+	ID   string `json:"id"`
+	Name string `json:"username"`
+}
+
+// open begins the reply object of that name; a member must follow.
+func open(dst []byte, f Form, name string) []byte {
+	if f == Bare {
+		return append(dst, '{')
+	}
+	dst = append(dst, `{"event":"`...)
+	dst = append(dst, name...)
+	return append(dst, `",`...)
+}
+
+// appendText appends a member: its key as it stands in JSON, from the comma or
+// brace in front to the colon, and a string.
+func appendText(dst []byte, key, value string) []byte {
+	return strictjson.AppendString(append(dst, key...), value)
+}
+
+func appendUint(dst []byte, key string, n uint64) []byte {
+	return strconv.AppendUint(append(dst, key...), n, 10)
+}
+
+func appendTime(dst []byte, key string, t Time) []byte {
+	return t.append(append(dst, key...))
+}
+
+func appendBool(dst []byte, key string, b bool) []byte {
+	return strconv.AppendBool(append(dst, key...), b)
+}
+
+// appendList appends an array of what each appends per element; never null.
+func appendList[T any](dst []byte, key string, list []T, each func([]byte, *T) []byte) []byte {
+	dst = append(append(dst, key...), '[')
+	for i := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = each(dst, &list[i])
+	}
+	return append(dst, ']')
+}
+
+func appendUser(dst []byte, u *User) []byte {
+	dst = appendText(dst, `{"userId":`, u.ID)
+	dst = appendText(dst, `,"username":`, u.Name)
+	return append(dst, '}')
+}
+
+func appendUserID(dst []byte, u *User) []byte { return strictjson.AppendString(dst, u.ID) }

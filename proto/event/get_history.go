@@ -1,0 +1,110 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/wire"
+)
+
+// Names of the event and of its reply.
+const (
+	NameGetHistory = "getHistory"
+	NameHistory    = "history"
+)
+
+// Limits of GetHistory.
+const (
+	DefaultHistory = 50
+	MaxHistory     = 200 // what is above is clamped
+)
+
+// GetHistory asks for messages of a room: the ones before or after a seq, both
+// exclusive, or the newest.
+type GetHistory struct {
+	RoomID string  `json:"roomId"`
+	Before *uint64 `json:"before,omitempty"`
+	After  *uint64 `json:"after,omitempty"`
+	Limit  int     `json:"limit,omitempty"` // 1 to MaxHistory after Decode
+}
+
+// Decode implements Request.
+func (p *GetHistory) Decode(data []byte) error {
+	*p = GetHistory{Limit: DefaultHistory}
+	var d decoder
+	for d.begin(data); d.next(); {
+		switch string(d.r.Key()) {
+		case "roomId":
+			p.RoomID = d.text("roomId")
+		case "before":
+			p.Before = d.seq("before")
+		case "after":
+			p.After = d.seq("after")
+		case "limit":
+			if n, given := d.integer("limit", 1); given {
+				p.Limit = int(min(n, MaxHistory))
+			}
+		}
+	}
+	if err := d.end(); err != nil {
+		return err
+	}
+	if p.Before != nil && p.After != nil {
+		return code.New(code.BadRequest, "before and after exclude each other")
+	}
+	return checkRoomID(p.RoomID)
+}
+
+// Query is the payload as the owner of the room is asked.
+func (p *GetHistory) Query() wire.History {
+	q := wire.History{Room: p.RoomID, Limit: uint64(p.Limit)}
+	if p.After != nil {
+		q.HasAfter, q.After = true, *p.After
+	}
+	if p.Before != nil {
+		q.Before = max(*p.Before, 1) // 0 means "not given" there; nothing is before 1 either
+	}
+	return q
+}
+
+// History answers GetHistory.
+type History struct {
+	RoomID   string   `json:"roomId"`
+	Messages Messages `json:"messages"` // ascending by seq
+	HasMore  bool     `json:"hasMore"`  // in the direction asked
+	Success  bool     `json:"success"`
+}
+
+// AppendJSON implements Reply.
+func (r *History) AppendJSON(dst []byte, f Form) []byte {
+	dst = appendText(open(dst, f, NameHistory), `"roomId":`, r.RoomID)
+	dst = appendList(dst, `,"messages":`, r.Messages, appendItem)
+	dst = appendBool(dst, `,"hasMore":`, r.HasMore)
+	return append(dst, `,"success":true}`...)
+}
+
+// Messages are messages as room has encoded them.
+type Messages []wire.Item
+
+func appendItem(dst []byte, m *wire.Item) []byte { return append(dst, m.JSON...) }
+
+// MarshalJSON implements json.Marshaler.
+func (m Messages) MarshalJSON() ([]byte, error) { return appendList(nil, "", m, appendItem), nil }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *Messages) UnmarshalJSON(b []byte) error {
+	var raw []json.RawMessage
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return fmt.Errorf("messages: %w", err)
+	}
+	*m = make(Messages, len(raw))
+	for i := range raw {
+		var head struct{ Seq uint64 }
+		if err := json.Unmarshal(raw[i], &head); err != nil {
+			return fmt.Errorf("message: %w", err)
+		}
+		(*m)[i] = wire.Item{Seq: head.Seq, JSON: raw[i]}
+	}
+	return nil
+}

@@ -1,0 +1,25 @@
+package event
+
+// NamePresenceUpdate is the server event that says what a user says of themselves.
+const NamePresenceUpdate = "presenceUpdate"
+
+// PresenceUpdate is the payload of presenceUpdate.
+type PresenceUpdate struct {
+	UserID       string `json:"userId"`
+	Username     string `json:"username"`
+	Status       string `json:"status"`
+	CustomStatus string `json:"customStatus,omitempty"`
+	Timestamp    Time   `json:"timestamp"`
+}
+
+// AppendJSON appends the payload.
+func (p *PresenceUpdate) AppendJSON(dst []byte) []byte {
+	dst = appendText(dst, `{"userId":`, p.UserID)
+	dst = appendText(dst, `,"username":`, p.Username)
+	dst = appendText(dst, `,"status":`, p.Status)
+	if p.CustomStatus != "" {
+		dst = appendText(dst, `,"customStatus":`, p.CustomStatus)
+	}
+	dst = appendTime(dst, `,"timestamp":`, p.Timestamp)
+	return append(dst, '}')
+}

@@ -1,0 +1,68 @@
+package event
+
+import "github.com/confab-chat/confab/proto/code"
+
+// Names of the event and of its reply.
+const (
+	NameUpdatePresence  = "updatePresence"
+	NamePresenceUpdated = "presenceUpdated"
+)
+
+// What a user can say of themselves.
+const (
+	StatusOnline = "online"
+	StatusAway   = "away"
+	StatusBusy   = "busy"
+)
+
+// UpdatePresence sets what a user says of themselves.
+type UpdatePresence struct {
+	Status       string `json:"status"`
+	CustomStatus string `json:"customStatus,omitempty"` // "" removes it
+}
+
+// Decode implements Request. CustomStatus comes out trimmed, and "" when nothing of it is visible.
+func (p *UpdatePresence) Decode(data []byte) error {
+	*p = UpdatePresence{}
+	var d decoder
+	for d.begin(data); d.next(); {
+		switch string(d.r.Key()) {
+		case "status":
+			p.Status = d.text("status")
+		case "customStatus":
+			p.CustomStatus = d.text("customStatus")
+		}
+	}
+	if err := d.end(); err != nil {
+		return err
+	}
+	switch p.Status {
+	case StatusOnline, StatusAway, StatusBusy:
+	default:
+		return code.New(code.BadRequest, "status must be online, away or busy")
+	}
+	p.CustomStatus = trim(p.CustomStatus)
+	if err := checkText("customStatus", p.CustomStatus, MaxCustomStatus); err != nil {
+		return err
+	}
+	if !visible(p.CustomStatus) {
+		p.CustomStatus = ""
+	}
+	return nil
+}
+
+// PresenceUpdated answers UpdatePresence.
+type PresenceUpdated struct {
+	Success      bool   `json:"success"`
+	Status       string `json:"status"`
+	CustomStatus string `json:"customStatus"`
+	Timestamp    Time   `json:"timestamp"`
+}
+
+// AppendJSON implements Reply.
+func (r *PresenceUpdated) AppendJSON(dst []byte, f Form) []byte {
+	dst = appendText(open(dst, f, NamePresenceUpdated), `"success":true,"status":`, r.Status)
+	dst = appendText(dst, `,"customStatus":`, r.CustomStatus)
+	dst = appendTime(dst, `,"timestamp":`, r.Timestamp)
+	return append(dst, '}')
+}

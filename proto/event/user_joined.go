@@ -1,0 +1,24 @@
+package event
+
+// Server events with the payload MemberChange.
+const (
+	NameUserJoined = "userJoined" // a user's first connection has joined the room
+	NameUserLeft   = "userLeft"   // a user's last connection has left it
+)
+
+// MemberChange is the payload of userJoined and userLeft.
+type MemberChange struct {
+	UserID    string `json:"userId"`
+	Username  string `json:"username"`
+	RoomID    string `json:"roomId"`
+	Timestamp Time   `json:"timestamp"`
+}
+
+// AppendJSON appends the payload.
+func (m *MemberChange) AppendJSON(dst []byte) []byte {
+	dst = appendText(dst, `{"userId":`, m.UserID)
+	dst = appendText(dst, `,"username":`, m.Username)
+	dst = appendText(dst, `,"roomId":`, m.RoomID)
+	dst = appendTime(dst, `,"timestamp":`, m.Timestamp)
+	return append(dst, '}')
+}

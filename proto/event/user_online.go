@@ -1,0 +1,22 @@
+package event
+
+// Server events with the payload OnlineChange.
+const (
+	NameUserOnline  = "userOnline"  // a user's first connection has opened
+	NameUserOffline = "userOffline" // a user's last connection has closed
+)
+
+// OnlineChange is the payload of userOnline and userOffline.
+type OnlineChange struct {
+	UserID    string `json:"userId"`
+	Username  string `json:"username"`
+	Timestamp Time   `json:"timestamp"`
+}
+
+// AppendJSON appends the payload.
+func (o *OnlineChange) AppendJSON(dst []byte) []byte {
+	dst = appendText(dst, `{"userId":`, o.UserID)
+	dst = appendText(dst, `,"username":`, o.Username)
+	dst = appendTime(dst, `,"timestamp":`, o.Timestamp)
+	return append(dst, '}')
+}

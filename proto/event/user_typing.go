@@ -1,0 +1,23 @@
+package event
+
+// NameUserTyping is the server event that says that somebody types or has stopped.
+const NameUserTyping = "userTyping"
+
+// UserTyping is the payload of userTyping.
+type UserTyping struct {
+	UserID    string `json:"userId"`
+	Username  string `json:"username"`
+	RoomID    string `json:"roomId"`
+	IsTyping  bool   `json:"isTyping"`
+	Timestamp Time   `json:"timestamp"`
+}
+
+// AppendJSON appends the payload.
+func (u *UserTyping) AppendJSON(dst []byte) []byte {
+	dst = appendText(dst, `{"userId":`, u.UserID)
+	dst = appendText(dst, `,"username":`, u.Username)
+	dst = appendText(dst, `,"roomId":`, u.RoomID)
+	dst = appendBool(dst, `,"isTyping":`, u.IsTyping)
+	dst = appendTime(dst, `,"timestamp":`, u.Timestamp)
+	return append(dst, '}')
+}

@@ -1,0 +1,62 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// minSecret is the shortest HMAC secret, in bytes (RFC 7518, section 3.2).
+const minSecret = 32
+
+var (
+	// ErrSecret is returned by HMAC for a secret under 32 bytes, or none.
+	ErrSecret = errors.New("hmac secret is shorter than 32 bytes")
+	// ErrLeeway is returned by New for a leeway outside 0 to 30 s.
+	ErrLeeway = errors.New("leeway must be 0 to 30s")
+	// ErrNoMethod is returned by New for keys that allow no algorithm.
+	ErrNoMethod = errors.New("no token algorithm is configured")
+
+	errCritical  = errors.New("critical header")
+	errAlgorithm = errors.New("no key for this algorithm")
+)
+
+// Keys finds verification keys. Key must not block: a source that fetches its
+// keys does that beforehand. Safe for concurrent use.
+type Keys interface {
+	// Methods are the algorithms that are allowed, by their JWT names.
+	Methods() []string
+	// Key is chosen by the header's algorithm and key id, so that a key of
+	// one kind is never used as another; kid is the client's and may be
+	// anything. The result is what golang-jwt expects for the algorithm.
+	Key(alg, kid string) (any, error)
+}
+
+type hmacKeys struct{ set jwt.VerificationKeySet }
+
+// HMAC returns the keys for HS256 with shared secrets: the current one first,
+// then those that are still accepted while a change of secret goes round. It
+// returns ErrSecret when there is none or one is too short.
+func HMAC(secrets ...[]byte) (Keys, error) {
+	if len(secrets) == 0 {
+		return nil, ErrSecret
+	}
+	var k hmacKeys
+	for i, s := range secrets {
+		if len(s) < minSecret {
+			return nil, fmt.Errorf("secret %d: %w", i+1, ErrSecret)
+		}
+		k.set.Keys = append(k.set.Keys, s)
+	}
+	return k, nil
+}
+
+func (hmacKeys) Methods() []string { return []string{jwt.SigningMethodHS256.Alg()} }
+
+func (k hmacKeys) Key(alg, _ string) (any, error) {
+	if alg != jwt.SigningMethodHS256.Alg() {
+		return nil, errAlgorithm
+	}
+	return k.set, nil
+}

@@ -1,0 +1,63 @@
+package conn
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/confab-chat/confab/proto/code"
+)
+
+// Stats counts what the connections of one loop do. The edge gives each loop
+// its own, so that loops do not share cache lines, and adds them up for its
+// meter. Only the loop writes; anybody may read.
+type Stats struct {
+	Open     atomic.Int64  // connections now
+	Opened   atomic.Uint64 // connections ever
+	BytesIn  atomic.Uint64
+	BytesOut atomic.Uint64
+	Messages atomic.Uint64 // received
+	Sent     atomic.Uint64 // payloads accepted by Send
+	Writes   atomic.Uint64 // calls of the transport
+	Pings    atomic.Uint64 // received
+	Pongs    atomic.Uint64 // received
+	Slow     atomic.Uint64 // connections given up as slow consumers
+	Panics   atomic.Uint64 // in handlers
+
+	DroppedTyping   atomic.Uint64 // payloads
+	DroppedPresence atomic.Uint64 // payloads
+
+	ByKind [3]atomic.Uint64 // connections ended, by Kind
+	ByCode [len(closeCodes) + 1]atomic.Uint64
+}
+
+// closeCodes are the codes that are counted by themselves; the last place of
+// Stats.ByCode counts all others, so that a client cannot make metric labels.
+var closeCodes = [...]code.Close{
+	1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012,
+	4000, 4001, 4002, 4003, 4004, 4500, 4501, 4502, 4503, 4504,
+}
+
+// CloseCodes returns the codes that Stats.ByCode counts, by index; one more
+// place counts the others.
+func CloseCodes() []code.Close { return slices.Clone(closeCodes[:]) }
+
+func (s *Stats) closed(c Cause) {
+	s.Open.Add(-1)
+	s.ByKind[c.Kind].Add(1)
+	for i, k := range closeCodes {
+		if k == c.Code {
+			s.ByCode[i].Add(1)
+			return
+		}
+	}
+	s.ByCode[len(closeCodes)].Add(1)
+}
+
+func (s *Stats) dropped(c Class, n int) {
+	switch c {
+	case Typing:
+		s.DroppedTyping.Add(uint64(n))
+	case Presence:
+		s.DroppedPresence.Add(uint64(n))
+	}
+}

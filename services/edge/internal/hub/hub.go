@@ -1,0 +1,189 @@
+// Package hub knows who is here: the connections of this edge, the rooms they have
+// joined, and how what happens in a room reaches its members. Delivery takes no
+// locks and, per member, no memory.
+//
+// A room has two sides. Its feeder, the goroutine that reads the room's NATS
+// connection, calls the methods of [Room]; what it brings is posted to every loop
+// that has members, one post each, frames made once per codec. Each loop owns its
+// members in a [Part] and hands them what was posted. Everything else of a client
+// or a part is its loop's too.
+package hub
+
+import (
+	"sync/atomic"
+
+	"github.com/confab-chat/confab/services/edge/internal/conn"
+	"github.com/confab-chat/confab/services/edge/internal/door"
+	"github.com/confab-chat/confab/services/edge/internal/poll"
+)
+
+// Hub is all loops together. Its fields are static.
+type Hub struct {
+	encoders [door.Codecs]door.Encoder // nil where there is none
+	locals   []*Local
+}
+
+// New returns a hub over the loops. A client names its encoder by its place.
+func New(loops []*poll.Loop, encoders ...door.Encoder) *Hub {
+	h := &Hub{}
+	copy(h.encoders[:], encoders)
+	for _, l := range loops {
+		h.locals = append(h.locals, &Local{hub: h, loop: l})
+	}
+	return h
+}
+
+// Local returns what the hub has on the loop of that index.
+func (h *Hub) Local(loop int) *Local { return h.locals[loop] }
+
+// Busy tells whether some loop has more to do than it should be given. A feeder
+// that is told so waits: what it does not fetch is kept, and bounded, before it.
+func (h *Hub) Busy() bool {
+	for _, l := range h.locals {
+		if l.loop.Backlog() > maxBacklog {
+			return true
+		}
+	}
+	return false
+}
+
+// maxBacklog is half of what a loop accepts of work that may be refused, so that
+// work that may not be refused finds room.
+const maxBacklog = poll.PostBacklog / 2
+
+// Everyone gives an event to all connections of the edge, but for those that e
+// leaves out. Any goroutine may call it. A loop that is overloaded misses it:
+// only presence is told this way.
+func (h *Hub) Everyone(e Event) {
+	p := h.newPost(e)
+	for i, enc := range h.encoders {
+		if enc != nil {
+			p.frames[i] = enc.AppendEvent(nil, e.Name, e.Data)
+		}
+	}
+	for _, l := range h.locals {
+		l.loop.TryPost(func() { l.everyone(p) })
+	}
+}
+
+// Delivered is the number of events given to connections since the start. Any
+// goroutine may ask.
+func (h *Hub) Delivered() uint64 {
+	var n uint64
+	for _, l := range h.locals {
+		n += l.delivered.Load()
+	}
+	return n
+}
+
+// Local is the hub's side of one loop, owned by the loop.
+type Local struct {
+	hub     *Hub // static
+	loop    *poll.Loop
+	clients []*Client
+
+	delivered atomic.Uint64 // written by the loop, read by anybody
+}
+
+// Add takes a connection in. It is told events for everyone from now on.
+func (l *Local) Add(c *Client, out Outlet, user string, codec uint8) {
+	c.out, c.User, c.codec = out, user, codec
+	c.at = int32(len(l.clients))
+	l.clients = append(l.clients, c)
+}
+
+// Remove forgets a connection, which has left all rooms.
+func (l *Local) Remove(c *Client) {
+	last := len(l.clients) - 1
+	l.clients[c.at] = l.clients[last]
+	l.clients[c.at].at = c.at
+	l.clients[last] = nil
+	l.clients = l.clients[:last]
+	c.out = nil
+}
+
+// Clients are the connections of the loop. The slice is the hub's own: it changes
+// with the next Add or Remove.
+func (l *Local) Clients() []*Client { return l.clients }
+
+func (l *Local) everyone(p *post) {
+	n := 0
+	for _, c := range l.clients {
+		if p.skips(c) {
+			continue
+		}
+		c.out.Send(p.frames[c.codec], p.class)
+		n++
+	}
+	l.delivered.Add(uint64(n))
+}
+
+// Outlet takes a connection's frames; *conn.Conn is one.
+type Outlet interface {
+	// Send queues complete frames, which are shared and not changed any more.
+	Send(frames []byte, class conn.Class) bool
+}
+
+// Client is what the hub knows of a connection, a part of the session. Owned by
+// the connection's loop.
+type Client struct {
+	User   string // id
+	out    Outlet
+	places []place // rooms joined
+	at     int32   // in Local.clients
+	codec  uint8
+}
+
+// place is where a client stands in a room: in members, or (follower set) apart.
+type place struct {
+	part     *Part
+	follower *Follower
+	at       int32 // in Part.members, without follower
+}
+
+// Rooms is the number of rooms that the client has joined.
+func (c *Client) Rooms() int { return len(c.places) }
+
+// Part is the room of that id if the client has joined it, else nil.
+func (c *Client) Part(room string) *Part {
+	if p := c.place(room); p != nil {
+		return p.part
+	}
+	return nil
+}
+
+// PartAt is the client's i-th room, in no particular order.
+func (c *Client) PartAt(i int) *Part { return c.places[i].part }
+
+// Codec is the place of the client's encoder.
+func (c *Client) Codec() uint8 { return c.codec }
+
+func (c *Client) place(room string) *place {
+	for i := range c.places {
+		if c.places[i].part.room.ID == room {
+			return &c.places[i]
+		}
+	}
+	return nil
+}
+
+func (c *Client) placeIn(p *Part) *place {
+	for i := range c.places {
+		if c.places[i].part == p {
+			return &c.places[i]
+		}
+	}
+	return nil
+}
+
+func (c *Client) dropPlace(p *Part) {
+	for i := range c.places {
+		if c.places[i].part == p {
+			last := len(c.places) - 1
+			c.places[i] = c.places[last]
+			c.places[last] = place{}
+			c.places = c.places[:last]
+			return
+		}
+	}
+}

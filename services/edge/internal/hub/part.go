@@ -1,0 +1,175 @@
+package hub
+
+import (
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/edge/internal/conn"
+	"github.com/confab-chat/confab/services/edge/internal/door"
+)
+
+// Part is one loop's side of a room, owned by the loop.
+type Part struct {
+	room  *Room // static
+	local *Local
+
+	members   []*Client
+	followers []*Follower
+	live      uint64 // the last seq that the members were given, or that is gone
+	pending   []post // posted, not given yet
+	deferred  bool   // Flush is due in this turn
+}
+
+// Room is the room's id.
+func (p *Part) Room() string { return p.room.ID }
+
+// take receives what the feeder has brought.
+func (p *Part) take(posts []post) {
+	if p.pending == nil {
+		p.pending = posts
+	} else {
+		p.pending = append(p.pending[:len(p.pending):len(p.pending)], posts...)
+	}
+	if !p.deferred {
+		p.deferred = true
+		p.local.loop.Defer(p)
+	}
+}
+
+// Flush gives the members what is pending, each with one Send for all messages
+// that follow each other. The loop calls it at the end of a turn.
+func (p *Part) Flush() {
+	p.deferred = false
+	posts := p.pending
+	p.pending = nil
+	for len(posts) > 0 {
+		n := 1
+		for n < len(posts) && joins(&posts[n-1], &posts[n]) {
+			n++
+		}
+		p.deliver(posts[:n])
+		posts = posts[n:]
+	}
+}
+
+// joins tells whether b may be in one Send with a.
+func joins(a, b *post) bool {
+	return len(a.items) > 0 && len(b.items) > 0 && a.last+1 == b.first
+}
+
+// deliver gives one post, or several of messages, to everybody.
+func (p *Part) deliver(posts []post) {
+	var frames [door.Codecs][]byte
+	first := &posts[0]
+	told := 0
+	for _, c := range p.members {
+		if first.skips(c) || len(first.event.Rooms) > 0 && p.toldElsewhere(c, first.event.Rooms) {
+			continue
+		}
+		b := frames[c.codec]
+		if b == nil {
+			b = p.frames(posts, c.codec)
+			frames[c.codec] = b
+		}
+		c.out.Send(b, first.class)
+		told++
+	}
+	if first.ordered() {
+		p.live = posts[len(posts)-1].last
+	}
+	p.tellFollowers(posts)
+	events := 0
+	for i := range posts {
+		events += posts[i].count()
+	}
+	p.local.delivered.Add(uint64(told * events))
+}
+
+// frames are those of posts together for a codec.
+func (p *Part) frames(posts []post, codec uint8) []byte {
+	enc := p.local.hub.encoders[codec]
+	if len(posts) == 1 {
+		return posts[0].framesFor(codec, enc)
+	}
+	n := 0
+	for i := range posts {
+		n += len(posts[i].frames[codec])
+	}
+	all := make([]byte, 0, n)
+	for i := range posts {
+		all = append(all, posts[i].framesFor(codec, enc)...)
+	}
+	return all
+}
+
+// toldElsewhere tells whether c hears of the same user in an earlier room of the list.
+func (p *Part) toldElsewhere(c *Client, rooms []string) bool {
+	for _, id := range rooms {
+		if id == p.room.ID {
+			return false
+		}
+		if other := c.place(id); other != nil && !other.part.room.crowded.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// Join makes c a member: it is given everything from now on. A client that has
+// joined already stays as it is, and Join returns false.
+func (p *Part) Join(c *Client) bool {
+	p.settle()
+	if c.placeIn(p) != nil {
+		return false
+	}
+	c.places = append(c.places, place{part: p})
+	p.add(c)
+	return true
+}
+
+// Leave ends c's membership. It returns false when there is none.
+func (p *Part) Leave(c *Client) bool {
+	pl := c.placeIn(p)
+	if pl == nil {
+		return false
+	}
+	if pl.follower != nil {
+		p.unfollow(pl.follower)
+	} else {
+		p.removeMember(int(pl.at))
+	}
+	c.dropPlace(p)
+	return true
+}
+
+// settle gives what is pending to those who are members now, before that changes.
+func (p *Part) settle() {
+	if len(p.pending) > 0 {
+		deferred := p.deferred // Flush is called again at the end of the turn, with nothing to do
+		p.Flush()
+		p.deferred = deferred
+	}
+}
+
+// add puts c, which has a place, among the members.
+func (p *Part) add(c *Client) {
+	pl := c.placeIn(p)
+	pl.follower, pl.at = nil, int32(len(p.members))
+	p.members = append(p.members, c)
+}
+
+func (p *Part) removeMember(at int) {
+	last := len(p.members) - 1
+	if moved := p.members[last]; at != last {
+		p.members[at] = moved
+		moved.placeIn(p).at = int32(at)
+	}
+	p.members[last] = nil
+	p.members = p.members[:last]
+}
+
+// sendItems gives messages to one client.
+func (p *Part) sendItems(c *Client, items []wire.Item) {
+	if len(items) > 0 {
+		c.out.Send(appendItems(nil, p.local.hub.encoders[c.codec], items), conn.Message)
+		p.local.delivered.Add(uint64(len(items)))
+	}
+}

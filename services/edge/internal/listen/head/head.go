@@ -1,0 +1,235 @@
+// Package head reads the head of an HTTP/1 request, as far as a WebSocket
+// upgrade needs it, within limits. It does no I/O and copies nothing.
+package head
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+)
+
+const (
+	// MaxBytes is the longest head, the request line included.
+	MaxBytes = 16 << 10
+	// MaxLines is the most header lines.
+	MaxLines = 64
+)
+
+var (
+	// ErrTooLarge is returned for a head over one of the limits.
+	ErrTooLarge = errors.New("request header too large")
+	// ErrMalformed is returned for a head that is not HTTP/1 (RFC 9112).
+	ErrMalformed = errors.New("malformed request")
+)
+
+// Scanner finds the end of a head that comes in pieces. Its zero value is
+// ready.
+type Scanner struct {
+	pos   int // start of the line that is not complete yet
+	seen  int // bytes of it that hold no line feed
+	lines int // complete lines, the request line included
+}
+
+// Scan looks at everything that has come so far (b grows from call to call)
+// and returns the length of the head with its blank line, 0 while it is not
+// complete. It returns ErrTooLarge as soon as the head cannot fit any more, and
+// ErrMalformed when b cannot become a request.
+func (s *Scanner) Scan(b []byte) (int, error) {
+	if len(b) > 0 && (b[0] < 'A' || b[0] > 'Z') {
+		return 0, ErrMalformed // no method: TLS, a PROXY header, or noise
+	}
+	for {
+		i := bytes.IndexByte(b[s.seen:], '\n')
+		if i < 0 {
+			s.seen = len(b)
+			if len(b) >= MaxBytes {
+				return 0, ErrTooLarge
+			}
+			return 0, nil
+		}
+		end := s.seen + i + 1
+		if end > MaxBytes {
+			return 0, ErrTooLarge
+		}
+		line := trimEnd(b[s.pos:end])
+		s.pos, s.seen = end, end
+		if len(line) == 0 {
+			return end, nil
+		}
+		if s.lines++; s.lines > MaxLines+1 {
+			return 0, ErrTooLarge
+		}
+	}
+}
+
+// Request is a parsed head. Its slices are parts of the bytes it was parsed
+// from. Repeated headers that matter are counted; of those the last one stands.
+type Request struct {
+	Method string // of the usual methods, "" for another one
+	Path   []byte // raw
+	Query  []byte // raw, without the question mark
+	Major  int    // HTTP version
+	Minor  int
+
+	Host, Key, Version, Origin, Authorization []byte
+
+	Hosts, Keys, Origins, Authorizations int
+
+	WebSocket bool // Upgrade names websocket
+	Upgrade   bool // Connection names upgrade
+	Body      bool // a body may follow: Transfer-Encoding, or a Content-Length but 0
+	Protocols [][]byte
+}
+
+// Parse reads a whole head, as Scan delimits it. It returns ErrMalformed.
+func Parse(b []byte) (Request, error) {
+	var r Request
+	line, b := cutLine(b)
+	if err := r.requestLine(line); err != nil {
+		return r, err
+	}
+	for {
+		line, b = cutLine(b)
+		if len(line) == 0 {
+			return r, nil
+		}
+		if err := r.header(line); err != nil {
+			return r, err
+		}
+	}
+}
+
+func (r *Request) requestLine(line []byte) error {
+	method, rest, ok := bytes.Cut(line, []byte(" "))
+	target, version, ok2 := bytes.Cut(rest, []byte(" "))
+	if !ok || !ok2 || len(target) == 0 || !token(method) || !visible(target) {
+		return ErrMalformed
+	}
+	if len(version) != 8 || string(version[:5]) != "HTTP/" || version[6] != '.' || !digit(version[5]) || !digit(version[7]) {
+		return ErrMalformed
+	}
+	r.Method = methodName(method)
+	r.Path, r.Query, _ = bytes.Cut(target, []byte("?"))
+	r.Major, r.Minor = int(version[5]-'0'), int(version[7]-'0')
+	return nil
+}
+
+func (r *Request) header(line []byte) error {
+	name, value, ok := bytes.Cut(line, []byte(":"))
+	if !ok || !token(name) { // also a folded line, which begins with a space
+		return ErrMalformed
+	}
+	value = bytes.Trim(value, " \t")
+	if !fieldValue(value) {
+		return ErrMalformed
+	}
+	switch {
+	case is(name, "host"):
+		r.Host = value
+		r.Hosts++
+	case is(name, "origin"):
+		r.Origin = value
+		r.Origins++
+	case is(name, "authorization"):
+		r.Authorization = value
+		r.Authorizations++
+	case is(name, "sec-websocket-key"):
+		r.Key = value
+		r.Keys++
+	case is(name, "sec-websocket-version"):
+		r.Version = value
+	case is(name, "sec-websocket-protocol"):
+		r.addProtocols(value)
+	case is(name, "upgrade"):
+		r.WebSocket = r.WebSocket || has(value, "websocket")
+	case is(name, "connection"):
+		r.Upgrade = r.Upgrade || has(value, "upgrade")
+	case is(name, "transfer-encoding"):
+		r.Body = true
+	case is(name, "content-length"):
+		r.Body = r.Body || string(value) != "0"
+	}
+	return nil
+}
+
+func (r *Request) addProtocols(value []byte) {
+	for p := range bytes.SplitSeq(value, []byte(",")) {
+		if p = bytes.Trim(p, " \t"); len(p) > 0 {
+			r.Protocols = append(r.Protocols, p)
+		}
+	}
+}
+
+// methodName spares an allocation; other methods are all the same to us.
+func methodName(b []byte) string {
+	for _, m := range [...]string{http.MethodGet, http.MethodPost, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete, http.MethodPatch} {
+		if string(b) == m {
+			return m
+		}
+	}
+	return ""
+}
+
+// cutLine cuts b behind its first line; the line comes without its end.
+func cutLine(b []byte) (line, rest []byte) {
+	i := bytes.IndexByte(b, '\n')
+	if i < 0 {
+		return nil, nil
+	}
+	return trimEnd(b[:i+1]), b[i+1:]
+}
+
+// trimEnd removes CR LF, or the lone LF that RFC 9112 section 2.2 lets us take.
+func trimEnd(line []byte) []byte {
+	return bytes.TrimSuffix(line[:len(line)-1], []byte("\r"))
+}
+
+// is compares a header's name with a lower-case one.
+func is(name []byte, lower string) bool {
+	return len(name) == len(lower) && bytes.EqualFold(name, []byte(lower))
+}
+
+// has tells whether a comma-separated value has the token.
+func has(value []byte, lower string) bool {
+	for v := range bytes.SplitSeq(value, []byte(",")) {
+		if is(bytes.Trim(v, " \t"), lower) {
+			return true
+		}
+	}
+	return false
+}
+
+func digit(c byte) bool { return '0' <= c && c <= '9' }
+
+// visible: a request target, RFC 3986 leaves nothing outside visible ASCII.
+func visible(b []byte) bool {
+	for _, c := range b {
+		if c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// fieldValue, RFC 9110 section 5.5: no control characters but tab.
+func fieldValue(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// token, RFC 9110 section 5.6.2.
+func token(b []byte) bool {
+	for _, c := range b {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '-', digit(c):
+		case bytes.IndexByte([]byte("!#$%&'*+.^_`|~"), c) >= 0:
+		default:
+			return false
+		}
+	}
+	return len(b) > 0
+}

@@ -1,0 +1,204 @@
+// Package listen is the edge's public door: it reads the head of a request
+// within limits of bytes, lines and time, answers WebSocket upgrades on the
+// event loops, without a goroutine, and hands everything else to net/http.
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/services/edge/internal/auth"
+	"github.com/confab-chat/confab/services/edge/internal/conn"
+	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
+	"github.com/confab-chat/confab/services/edge/internal/poll"
+)
+
+// Handshake is a WebSocket upgrade that passed every check of this package.
+type Handshake struct {
+	Loop        *poll.Loop
+	Path        string
+	Query       string        // raw; may hold a token: never log it
+	Origin      string        // empty: not a browser
+	Subprotocol string        // the selected one, empty when the client offered none of ours
+	Token       string        // as found; never log it
+	Identity    auth.Identity // zero unless the route authenticates
+	Remote      netip.AddrPort
+}
+
+// Gate decides about an upgrade, on the loop that will own the connection: it
+// returns the connection's handler, or why not. It must not block.
+type Gate func(*Handshake) (conn.Handler, *code.Error)
+
+// Route is a path where WebSockets are welcome.
+type Route struct {
+	Path string // exact
+	// Only says that nothing but WebSocket lives there: other requests are
+	// refused here. Otherwise they go to Options.HTTP.
+	Only bool
+	// Verifier checks the token before the upgrade; nil leaves that to the
+	// protocol inside.
+	Verifier auth.Verifier
+	// Subprotocol is selected when it is offered; empty selects none.
+	Subprotocol string
+	Gate        Gate
+	Conn        conn.Options
+}
+
+// PerIP limits one address (IPv4) or network (IPv6 /64); 0 is off. The TCP
+// peer counts: forwarding headers are anybody's to write.
+type PerIP struct {
+	Connections int // WebSockets open; more are answered 429
+	Pending     int // connections whose handshake is not done; more are answered 429
+}
+
+// Options of a Server. Zero means the default that stands beside the field.
+type Options struct {
+	Group            *poll.Group
+	Routes           []Route
+	HTTP             http.Handler  // everything else; default 404
+	Origins          origin.List   // for upgrades
+	HandshakeTimeout time.Duration // 5 s from accept to a whole request head
+	Pending          int           // 16 384 connections whose handshake is not done
+	Rate             float64       // upgrades a second; 0 is off
+	Burst            int           // upgrades at once; default 2 s of Rate
+	PerIP            PerIP
+	MaxConnections   int           // of all kinds; 0 is off
+	AllowQueryToken  bool          // accept ?token=
+	IdleTimeout      time.Duration // 75 s between requests on a kept-alive HTTP connection
+	MaxHTTP          int           // 16 384 connections in the hands of net/http
+	Logger           *slog.Logger  // discards
+}
+
+func (o Options) withDefaults() Options {
+	if o.HTTP == nil {
+		o.HTTP = http.NotFoundHandler()
+	}
+	if o.HandshakeTimeout == 0 {
+		o.HandshakeTimeout = 5 * time.Second
+	}
+	if o.Pending == 0 {
+		o.Pending = 16384
+	}
+	if o.Burst == 0 {
+		o.Burst = max(1, int(2*o.Rate))
+	}
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = 75 * time.Second
+	}
+	if o.MaxHTTP == 0 {
+		o.MaxHTTP = 16384
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// ErrRoute is returned by New for a route without a path or gate, or a path
+// that stands twice.
+var ErrRoute = errors.New("bad route")
+
+// Server is the door. Its exported methods are safe for concurrent use.
+type Server struct {
+	// Static.
+	options Options
+	routes  map[string]int // path to index of Options.Routes
+	doors   []*door        // by loop
+	web     *web
+	bucket  bucket
+	ips     *addresses // nil when PerIP is off
+
+	stats    Stats
+	pending  atomic.Int64 // connections whose handshake is not done
+	draining atomic.Bool
+}
+
+// New returns a server that accepts nothing yet. It returns ErrRoute.
+func New(o Options) (*Server, error) {
+	o = o.withDefaults()
+	s := &Server{options: o, routes: make(map[string]int), bucket: newBucket(o.Rate, o.Burst)}
+	for i, r := range o.Routes {
+		if _, twice := s.routes[r.Path]; twice || r.Path == "" || r.Gate == nil {
+			return nil, fmt.Errorf("route %q: %w", r.Path, ErrRoute)
+		}
+		s.routes[r.Path] = i
+	}
+	if o.PerIP != (PerIP{}) {
+		s.ips = newAddresses(o.PerIP)
+	}
+	s.web = newWeb(s)
+	for _, l := range o.Group.Loops() {
+		s.doors = append(s.doors, newDoor(s, l))
+	}
+	return s, nil
+}
+
+// Serve takes connections from ln, which it takes over, until the group ends
+// or ln is closed.
+func (s *Server) Serve(ln net.Listener) error {
+	_, err := s.options.Group.Listen(ln, s.accept)
+	return err
+}
+
+// Run serves the HTTP side until ctx ends. WebSockets live on the group's
+// loops, which end by themselves; run the server until they have.
+func (s *Server) Run(ctx context.Context) error { return s.web.run(ctx) }
+
+// Drain makes every later upgrade be answered 503 with a Retry-After of 1 to
+// 10 s. Connections that are open stay, and so does HTTP.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// Stats are the door's own counters.
+func (s *Server) Stats() *Stats { return &s.stats }
+
+// Pending is the number of connections whose handshake is not done.
+func (s *Server) Pending() int64 { return s.pending.Load() }
+
+// ConnStats are the counters of the connections, one for each loop.
+func (s *Server) ConnStats() []*conn.Stats {
+	all := make([]*conn.Stats, len(s.doors))
+	for i, d := range s.doors {
+		all[i] = &d.stats
+	}
+	return all
+}
+
+// full tells whether the edge holds as many connections as it may.
+func (s *Server) full() bool {
+	if s.options.MaxConnections == 0 {
+		return false
+	}
+	n := 0
+	for _, l := range s.options.Group.Loops() {
+		n += l.Load()
+	}
+	return n > s.options.MaxConnections
+}
+
+// door is the server's part on one loop, owned by it.
+type door struct {
+	server *Server
+	loop   *poll.Loop
+	sets   []*conn.Set // by route
+	stats  conn.Stats
+	free   [][]byte // buffers for heads that come in pieces, at most keptBuffers
+}
+
+// keptBuffers is how many header buffers a loop keeps for reuse.
+const keptBuffers = 256
+
+func newDoor(s *Server, l *poll.Loop) *door {
+	d := &door{server: s, loop: l}
+	for _, r := range s.options.Routes {
+		d.sets = append(d.sets, conn.NewSet(l, r.Conn, &d.stats))
+	}
+	return d
+}

@@ -1,0 +1,206 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/strictjson"
+	"github.com/confab-chat/confab/services/edge/internal/listen/head"
+	"github.com/confab-chat/confab/services/edge/internal/poll"
+)
+
+// Reason is why a connection was refused: a closed set, for metrics.
+type Reason uint8
+
+const (
+	BadRequest Reason = iota
+	TooLarge
+	Timeout
+	Method
+	HTTPVersion
+	NoUpgrade
+	Version
+	Origin
+	NoToken
+	BadToken
+	Expired
+	Gated
+	Rate
+	Overload
+	Draining
+	AddressPending
+	AddressConnections
+	reasons // how many there are
+)
+
+// String is the reason as a metric label.
+func (r Reason) String() string {
+	return [reasons]string{
+		"bad_request", "too_large", "timeout", "method", "http_version", "no_upgrade", "version", "origin", "no_token",
+		"bad_token", "token_expired", "gate", "rate", "overload", "draining", "address_pending", "address_connections",
+	}[r]
+}
+
+// Stats counts what the door does.
+type Stats struct {
+	Accepted  atomic.Uint64 // connections
+	Upgraded  atomic.Uint64 // to WebSocket
+	HandedOff atomic.Uint64 // to net/http
+	HTTP      atomic.Int64  // in the hands of net/http now
+	Refused   [reasons]atomic.Uint64
+}
+
+// Reasons returns the labels of Stats.Refused, by index.
+func Reasons() []string {
+	var s []string
+	for r := range reasons {
+		s = append(s, r.String())
+	}
+	return s
+}
+
+// lingering is how long a refused peer may take to read why.
+const lingering = 2 * time.Second
+
+// refusal is an answer that is no upgrade.
+type refusal struct {
+	reason Reason
+	status int
+	header string // whole lines
+	err    code.Error
+	close  code.Close // for a browser, 0 when it cannot be told in band
+}
+
+// inBand tells whether the refusal is better told by a close code.
+func (r *refusal) inBand(h *Handshake) bool { return r.close != 0 && h.Origin != "" }
+
+// headRefusal is the answer to a head that cannot be read.
+func headRefusal(err error) *refusal {
+	if errors.Is(err, head.ErrTooLarge) {
+		return refused(TooLarge)
+	}
+	return refused(BadRequest)
+}
+
+// because is the refusal for somebody's error.
+func because(e *code.Error) *refusal {
+	r := &refusal{reason: Gated, status: e.Code.Status(), err: *e}
+	switch e.Code {
+	case code.Unauthorized:
+		r.reason, r.close = BadToken, code.CloseInvalidToken
+		r.header = "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n"
+	case code.TokenExpired:
+		r.reason, r.close = Expired, code.CloseTokenExpired
+		r.header = "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n"
+	case code.Unavailable, code.RateLimited:
+		if r.err.RetryAfter == 0 {
+			r.err.RetryAfter = someSeconds()
+		}
+	}
+	return r
+}
+
+// refused is the refusal for a reason of ours.
+func refused(reason Reason) *refusal {
+	no := func(status int, c code.Code, message, header string) *refusal {
+		return &refusal{reason: reason, status: status, header: header, err: code.Error{Code: c, Message: message}}
+	}
+	later := func(status int, c code.Code, message string) *refusal {
+		r := no(status, c, message, "")
+		r.err.RetryAfter = someSeconds()
+		return r
+	}
+	switch reason {
+	case TooLarge:
+		return no(http.StatusRequestHeaderFieldsTooLarge, code.PayloadTooLarge, "the request header is too large", "")
+	case Method:
+		return no(http.StatusMethodNotAllowed, code.BadRequest, "a WebSocket begins with GET", "Allow: GET\r\n")
+	case HTTPVersion:
+		return no(http.StatusHTTPVersionNotSupported, code.BadRequest, "a WebSocket needs HTTP/1.1", "")
+	case NoUpgrade:
+		return no(http.StatusUpgradeRequired, code.BadRequest, "connect with a WebSocket", "Upgrade: websocket\r\n")
+	case Version:
+		return no(http.StatusUpgradeRequired, code.BadRequest, "unknown WebSocket version", "Sec-WebSocket-Version: 13\r\n")
+	case Origin:
+		return no(http.StatusForbidden, code.Forbidden, "the origin is not allowed", "")
+	case NoToken:
+		r := no(http.StatusUnauthorized, code.Unauthorized, "a token is required", "WWW-Authenticate: Bearer\r\n")
+		r.close = code.CloseAuthRequired
+		return r
+	case Rate, Overload:
+		return later(http.StatusServiceUnavailable, code.Unavailable, "too many connections arrive, try again")
+	case Draining:
+		return later(http.StatusServiceUnavailable, code.Unavailable, "this server is shutting down, try again")
+	case AddressPending, AddressConnections:
+		return later(http.StatusTooManyRequests, code.RateLimited, "too many connections from this address")
+	}
+	return no(http.StatusBadRequest, code.BadRequest, "the request is malformed", "")
+}
+
+// someSeconds spreads those who are sent away: 1 to 10 s.
+func someSeconds() time.Duration { return time.Duration(1+rand.IntN(10)) * time.Second }
+
+// refuse answers and ends the handshake.
+func (p *pending) refuse(r *refusal) {
+	p.door.turnAway(p.t, r)
+	p.finish()
+}
+
+// turnAway answers on a fresh transport.
+func (d *door) turnAway(t poll.Transport, r *refusal) {
+	s := d.server
+	s.stats.Refused[r.reason].Add(1)
+	r.err.Ref = strconv.FormatUint(rand.Uint64(), 36)
+	if l := s.options.Logger; l.Enabled(context.Background(), slog.LevelDebug) {
+		l.Debug("connection refused", "event", "listen.refused", "err", r.reason.String(), "ref", r.err.Ref)
+	}
+	poll.Refuse(t, r.answer(d.loop.Now()), lingering)
+}
+
+// answer is the whole HTTP response.
+func (r *refusal) answer(now time.Time) []byte {
+	body := r.body(now)
+	b := make([]byte, 0, 256+len(body))
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(r.status), 10)
+	b = append(b, ' ')
+	b = append(b, http.StatusText(r.status)...)
+	b = append(b, "\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n"...)
+	b = append(b, r.header...)
+	if r.err.RetryAfter > 0 {
+		b = append(b, "Retry-After: "...)
+		b = strconv.AppendInt(b, int64((r.err.RetryAfter+time.Second-1)/time.Second), 10)
+		b = append(b, "\r\n"...)
+	}
+	b = append(b, "Content-Length: "...)
+	b = strconv.AppendInt(b, int64(len(body)), 10)
+	b = append(b, "\r\n\r\n"...)
+	return append(b, body...)
+}
+
+// body is the error object of the client contract. Its statusCode is the one
+// of the response, which for faults of HTTP itself is finer than the code's.
+func (r *refusal) body(now time.Time) []byte {
+	if r.status == r.err.Code.Status() {
+		return event.AppendError(nil, &r.err, event.At(now))
+	}
+	b := append([]byte(nil), `{"success":false,"error":`...)
+	b = strictjson.AppendString(b, string(r.err.Code))
+	b = append(b, `,"message":`...)
+	b = strictjson.AppendString(b, r.err.Message)
+	b = append(b, `,"statusCode":`...)
+	b = strconv.AppendInt(b, int64(r.status), 10)
+	b = append(b, `,"timestamp":"`...)
+	b = event.AppendTime(b, now.UnixMilli())
+	b = append(b, `","ref":`...)
+	b = strictjson.AppendString(b, r.err.Ref)
+	return append(b, '}')
+}

@@ -1,0 +1,50 @@
+package listen
+
+import (
+	"bytes"
+	"net/url"
+	"strings"
+
+	"github.com/confab-chat/confab/services/edge/internal/listen/head"
+)
+
+// offers tells whether the client offers the subprotocol; "" is none.
+func offers(r *head.Request, protocol string) bool {
+	if protocol == "" {
+		return false
+	}
+	for _, p := range r.Protocols {
+		if string(p) == protocol {
+			return true
+		}
+	}
+	return false
+}
+
+// tokenProtocol is what a browser, which cannot set headers, offers beside the
+// real subprotocol. It is never selected.
+const tokenProtocol = "confab.token."
+
+// token finds the token in the places where it may stand, first match wins.
+func token(r *head.Request, query bool) string {
+	const scheme = "bearer "
+	if a := r.Authorization; len(a) > len(scheme) && strings.EqualFold(string(a[:len(scheme)]), scheme) {
+		return string(bytes.TrimLeft(a[len(scheme):], " "))
+	}
+	for _, p := range r.Protocols {
+		if t, ok := bytes.CutPrefix(p, []byte(tokenProtocol)); ok {
+			return string(t)
+		}
+	}
+	if !query {
+		return ""
+	}
+	for pair := range bytes.SplitSeq(r.Query, []byte("&")) {
+		if v, ok := bytes.CutPrefix(pair, []byte("token=")); ok {
+			if t, err := url.QueryUnescape(string(v)); err == nil {
+				return t
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,195 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/confab-chat/confab/services/edge/internal/listen/head"
+	"github.com/confab-chat/confab/services/edge/internal/poll"
+)
+
+const (
+	// handOffs is how many connections may wait for net/http's accept loop,
+	// which only starts a goroutine for each.
+	handOffs = 1024
+	// webShutdown is how long requests that are under way may take at the end.
+	webShutdown = 2 * time.Second
+)
+
+// web is the net/http side: a listener that is fed by the loops.
+type web struct {
+	server *Server
+	conns  chan net.Conn // loops to Accept; never closed
+	done   chan struct{} // closed by Close, once
+	once   sync.Once
+	count  *atomic.Int64 // connections in net/http's hands
+}
+
+func newWeb(s *Server) *web {
+	return &web{server: s, conns: make(chan net.Conn, handOffs), done: make(chan struct{}), count: &s.stats.HTTP}
+}
+
+// run serves until ctx ends.
+func (w *web) run(ctx context.Context) error {
+	o := w.server.options
+	srv := &http.Server{
+		Handler:           http.HandlerFunc(w.handle),
+		ReadHeaderTimeout: o.HandshakeTimeout,
+		IdleTimeout:       o.IdleTimeout,
+		MaxHeaderBytes:    head.MaxBytes,
+		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(w) }()
+	<-ctx.Done()
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), webShutdown)
+	defer cancel()
+	err := srv.Shutdown(end)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = srv.Close() // whoever is still at it was told by the edge's drain
+	}
+	<-served // http.ErrServerClosed
+	w.empty()
+	return err
+}
+
+// empty closes what was handed over too late.
+func (w *web) empty() {
+	for {
+		select {
+		case c := <-w.conns:
+			c.Close()
+		default:
+			return
+		}
+	}
+}
+
+// Accept implements net.Listener.
+func (w *web) Accept() (net.Conn, error) {
+	select {
+	case c := <-w.conns:
+		return c, nil
+	case <-w.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (w *web) Close() error {
+	w.once.Do(func() { close(w.done) })
+	return nil
+}
+
+// Addr implements net.Listener; net/http puts it into the request's context.
+func (w *web) Addr() net.Addr { return &net.TCPAddr{} }
+
+// handOff gives a connection with the bytes read so far to net/http.
+func (p *pending) handOff(b []byte) {
+	w := p.door.server.web
+	if w.count.Load() >= int64(p.door.server.options.MaxHTTP) {
+		p.refuse(refused(Overload))
+		return
+	}
+	early := append([]byte(nil), b...)
+	nc, err := p.t.Detach()
+	if err != nil {
+		p.refuse(refused(Overload)) // out of descriptors
+		return
+	}
+	p.finish()
+	w.count.Add(1)
+	c := &handed{Conn: nc, early: early, count: w.count}
+	select {
+	case <-w.done:
+		c.Close()
+	case w.conns <- c:
+		p.door.server.stats.HandedOff.Add(1)
+	default:
+		p.door.server.stats.Refused[Overload].Add(1)
+		c.Close()
+	}
+}
+
+// handed is a connection in net/http's hands, with the bytes that the loop has
+// read already.
+type handed struct {
+	net.Conn
+	early []byte // owned by the reader
+	count *atomic.Int64
+	once  sync.Once
+}
+
+func (c *handed) Read(b []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(b, c.early)
+		if c.early = c.early[n:]; len(c.early) == 0 {
+			c.early = nil
+		}
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
+
+func (c *handed) Close() error {
+	c.once.Do(func() { c.count.Add(-1) })
+	return c.Conn.Close()
+}
+
+// CloseWrite is what net/http uses to linger.
+func (c *handed) CloseWrite() error {
+	if t, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return t.CloseWrite()
+	}
+	return nil
+}
+
+// handle serves a request, unless it is an upgrade on a connection that began
+// with plain HTTP, as proxies with kept-alive connections send it: that goes
+// back to the loops.
+func (w *web) handle(rw http.ResponseWriter, r *http.Request) {
+	i, known := w.server.routes[r.URL.EscapedPath()]
+	if !known || !w.server.options.Routes[i].Only && !upgrades(r) {
+		w.server.options.HTTP.ServeHTTP(rw, r)
+		return
+	}
+	again, err := rewrite(r)
+	if err != nil {
+		http.Error(rw, http.StatusText(http.StatusBadRequest), http.StatusBadRequest)
+		return
+	}
+	nc, buf, err := http.NewResponseController(rw).Hijack()
+	if err != nil {
+		http.Error(rw, http.StatusText(http.StatusHTTPVersionNotSupported), http.StatusHTTPVersionNotSupported)
+		return
+	}
+	early, _ := buf.Reader.Peek(buf.Reader.Buffered()) // it has them
+	again = append(again, early...)
+	c, ok := nc.(*handed)
+	if !ok {
+		nc.Close()
+		return
+	}
+	w.giveBack(c, append(again, c.early...))
+}
+
+// giveBack returns a connection to the loops, with the bytes of its request.
+func (w *web) giveBack(c *handed, b []byte) {
+	c.once.Do(func() { c.count.Add(-1) })
+	c.Conn.SetDeadline(time.Time{})
+	err := w.server.options.Group.Attach(c.Conn, func(t poll.Transport, peer netip.AddrPort) {
+		if p := w.server.begin(t, peer); p != nil {
+			p.Readable(b)
+		}
+	})
+	if err != nil {
+		w.server.options.Logger.Debug("connection lost between net/http and the loops", "event", "listen.attach", "err", err)
+	}
+}

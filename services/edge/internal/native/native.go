@@ -1,0 +1,106 @@
+// Package native is the codec of the native door: one JSON object in one
+// WebSocket text frame. A request is {"id":7,"event":"joinRoom","data":{...}}, its
+// reply carries the same id, and what the server says by itself has none.
+package native
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/strictjson"
+	"github.com/confab-chat/confab/services/edge/internal/door"
+	"github.com/confab-chat/confab/services/edge/internal/ws"
+)
+
+// Subprotocol is what clients offer for this codec (RFC 6455 section 1.9).
+const Subprotocol = "confab.v1"
+
+var (
+	// ErrID is returned for an id that is negative.
+	ErrID = errors.New("id must be a whole number from 0 to 9007199254740991")
+	// ErrEvent is returned for a frame without an event.
+	ErrEvent = errors.New("a frame needs an event")
+)
+
+// Codec implements [door.Codec]. Safe for concurrent use.
+type Codec struct{}
+
+var _ door.Codec = Codec{}
+
+// Decode reads a frame's payload. Members other than id, event and data are
+// ignored, as is the order of the three.
+func (Codec) Decode(r *strictjson.Reader, msg []byte) (door.Request, error) {
+	req := door.Request{ID: door.NoID}
+	wrong := error(nil)
+	r.Reset(msg)
+	for r.BeginObject(); r.NextMember(); {
+		switch string(r.Key()) {
+		case "id":
+			if id := r.Int(); id >= 0 && r.Err() == nil {
+				req.ID = id
+			} else {
+				wrong = ErrID
+			}
+		case "event":
+			req.Event = eventName(r)
+		case "data":
+			req.Data = r.Raw()
+		}
+	}
+	if err := r.End(); err != nil {
+		return door.Request{ID: door.NoID}, err
+	}
+	if wrong == nil && len(req.Event) == 0 {
+		wrong = ErrEvent
+	}
+	return req, wrong
+}
+
+// eventName reads an event's name. None of ours has escapes, so that hardly ever is
+// anything copied.
+func eventName(r *strictjson.Reader) []byte {
+	if r.Kind() != strictjson.String {
+		r.TextBytes() // notes what is wrong
+		return nil
+	}
+	raw := r.Raw()
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return bytes.Trim(raw, `"`)
+	}
+	var escaped strictjson.Reader
+	escaped.Reset(raw)
+	return escaped.AppendText(nil)
+}
+
+// Form implements [door.Codec].
+func (Codec) Form() event.Form { return event.Bare }
+
+// AppendReply appends the frame that answers request id.
+func (Codec) AppendReply(dst []byte, id int64, name string, data []byte) []byte {
+	var digits [20]byte
+	num := strconv.AppendInt(digits[:0], id, 10)
+	n := len(`{"id":,`) + len(num) + bodySize(name, data)
+	dst = ws.AppendHeader(dst, ws.OpText, n)
+	dst = append(append(append(dst, `{"id":`...), num...), ',')
+	return appendBody(dst, name, data)
+}
+
+// AppendEvent appends the frame of a server event.
+func (Codec) AppendEvent(dst []byte, name string, data []byte) []byte {
+	dst = ws.AppendHeader(dst, ws.OpText, 1+bodySize(name, data))
+	return appendBody(append(dst, '{'), name, data)
+}
+
+// bodySize is the length of what appendBody appends. Event names are our own
+// and need no escapes.
+func bodySize(name string, data []byte) int {
+	return len(`"event":"","data":}`) + len(name) + len(data)
+}
+
+func appendBody(dst []byte, name string, data []byte) []byte {
+	dst = append(append(dst, `"event":"`...), name...)
+	dst = append(append(dst, `","data":`...), data...)
+	return append(dst, '}')
+}

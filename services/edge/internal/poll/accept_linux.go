@@ -1,0 +1,283 @@
+package poll
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// acceptsPerTurn bounds a connection storm's share of a turn.
+	acceptsPerTurn = 64
+
+	// uneven is how many connections a loop may have more than the least
+	// loaded one before it passes new ones on: wakeups are not fair, and
+	// connections stay for hours.
+	uneven = 8
+)
+
+// listener is one listening socket that all loops wait on. EPOLLEXCLUSIVE
+// wakes one of them for a connection, instead of all. (SO_REUSEPORT would
+// spread them too, but then closing one of the sockets loses the connections
+// that wait in it, and a port that is taken by somebody else's socket with the
+// same option is no error.)
+type listener struct {
+	group *Group
+	fd    int
+	users atomic.Int32 // loops that may still call accept; the last one closes fd
+	once  sync.Once
+}
+
+// acceptor is a loop's view of a listener.
+type acceptor struct {
+	listener *listener
+	accept   Acceptor
+	on       bool
+	starved  bool // out of descriptors: try again with the next tick
+	timer    Timer
+	poll     *epoll
+	slot     int32
+}
+
+func (g *Group) listen(ln net.Listener, accept Acceptor) (io.Closer, error) {
+	tcp, ok := ln.(*net.TCPListener)
+	if _, isEpoll := g.loops[0].poller.(*epoll); !ok || !isEpoll {
+		return g.listenPump(ln, accept), nil
+	}
+	fd, err := takeFD(tcp)
+	if err != nil {
+		return nil, err
+	}
+	if g.options.SendBuffer > 0 {
+		// Accepted sockets inherit it, which spares a call for each.
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, g.options.SendBuffer); err != nil {
+			unix.Close(fd)
+			return nil, os.NewSyscallError("setsockopt", err)
+		}
+	}
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("setsockopt", err)
+	}
+	s := &listener{group: g, fd: fd}
+	s.users.Store(int32(len(g.loops)))
+	for _, l := range g.loops {
+		if !l.Post(func() { l.poller.(*epoll).listen(s, accept) }) {
+			s.leave()
+		}
+	}
+	return s, nil
+}
+
+// takeFD takes the socket away from the Go runtime, which would otherwise
+// wake up for every connection as well.
+func takeFD(c interface {
+	syscall.Conn
+	io.Closer
+}) (int, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	var dup error
+	err = raw.Control(func(old uintptr) { fd, dup = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(err, dup); err != nil {
+		return -1, os.NewSyscallError("fcntl", err)
+	}
+	return fd, c.Close()
+}
+
+// Close stops accepting, soon: each loop leaves by itself.
+func (s *listener) Close() error {
+	s.once.Do(func() {
+		for _, l := range s.group.loops {
+			if !l.Post(func() { l.poller.(*epoll).unlisten(s) }) {
+				s.leave()
+			}
+		}
+	})
+	return nil
+}
+
+func (s *listener) leave() {
+	if s.users.Add(-1) == 0 {
+		unix.Close(s.fd)
+	}
+}
+
+func (p *epoll) listen(s *listener, accept Acceptor) {
+	a := &acceptor{listener: s, accept: accept, poll: p, slot: int32(wakeSlot - 1 - len(p.acceptors))}
+	a.timer.Owner = a
+	p.acceptors = append(p.acceptors, a)
+	a.enable()
+}
+
+func (p *epoll) unlisten(s *listener) {
+	for _, a := range p.acceptors {
+		if a.listener == s && a.accept != nil {
+			a.disable()
+			a.timer.unlink()
+			a.accept = nil
+			s.leave()
+		}
+	}
+}
+
+func (a *acceptor) enable() {
+	err := a.poll.control(unix.EPOLL_CTL_ADD, a.listener.fd, a.slot, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+	if err != nil {
+		a.poll.loop.logger.Error("listening socket refused by epoll", "event", "loop.listen", "err", err)
+		return
+	}
+	a.on = true
+}
+
+func (a *acceptor) disable() {
+	if a.on {
+		a.on = false
+		// It fails only for a descriptor that is not there.
+		a.poll.control(unix.EPOLL_CTL_DEL, a.listener.fd, a.slot, 0)
+	}
+}
+
+// Expire tries again after the process had run out of descriptors.
+func (a *acceptor) Expire() { a.enable() }
+
+// accept takes a batch of waiting connections of acceptor i.
+func (p *epoll) accept(i int) {
+	a := p.acceptors[i]
+	var raw rawAddr
+	for range acceptsPerTurn {
+		if a.accept == nil {
+			return
+		}
+		fd, errno := raw.accept(a.listener.fd)
+		switch errno {
+		case 0:
+			a.starved = false
+			p.assign(fd, a.accept, raw.addrPort())
+		case unix.EAGAIN:
+			return
+		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+			a.starve(errno)
+			return
+		default:
+			// The connection died in the queue (ECONNABORTED and the network
+			// errors that accept(2) lists): the next one is independent.
+		}
+	}
+}
+
+// starve waits for a tick: the socket stays readable, and asking again at once
+// would be a busy loop until somebody hangs up.
+func (a *acceptor) starve(errno syscall.Errno) {
+	a.disable()
+	a.poll.loop.Arm(&a.timer, a.poll.loop.Tick()+1)
+	if !a.starved {
+		a.starved = true
+		a.poll.loop.logger.Warn("accepting paused", "event", "loop.starved", "err", errno)
+	}
+}
+
+// assign gives a new socket to this loop, or to the least loaded one when the
+// difference is worth a message.
+func (p *epoll) assign(fd int, accept Acceptor, peer netip.AddrPort) {
+	l := p.loop
+	if least := l.group.leastLoaded(); l.conns.Load() > least.conns.Load()+uneven {
+		l = least
+	}
+	l.adopt(fd, accept, peer, l == p.loop)
+}
+
+// adopt counts the socket at once, so that a burst is spread evenly.
+func (l *Loop) adopt(fd int, accept Acceptor, peer netip.AddrPort, here bool) {
+	l.conns.Add(1)
+	p := l.poller.(*epoll)
+	if here {
+		p.add(fd, accept, peer)
+		return
+	}
+	if !l.Post(func() { p.add(fd, accept, peer) }) {
+		l.conns.Add(-1)
+		unix.Close(fd)
+	}
+}
+
+func (l *Loop) attach(nc net.Conn, accept Acceptor) error {
+	tcp, ok := nc.(*net.TCPConn)
+	if _, isEpoll := l.poller.(*epoll); !ok || !isEpoll {
+		return l.attachPump(nc, accept)
+	}
+	peer := tcp.RemoteAddr().(*net.TCPAddr).AddrPort()
+	fd, err := takeFD(tcp)
+	if err != nil {
+		return err
+	}
+	l.adopt(fd, accept, netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port()), false)
+	return nil
+}
+
+// Detach gives the socket back to the Go runtime.
+func (s *sock) Detach() (net.Conn, error) {
+	if s.closed || s.wrote {
+		return nil, ErrDetach
+	}
+	if err := s.poll.control(unix.EPOLL_CTL_DEL, int(s.fd), int32(s.slot), 0); err != nil {
+		return nil, err
+	}
+	s.release()
+	f := os.NewFile(uintptr(s.fd), "socket")
+	defer f.Close() // FileConn has its own duplicate
+	return net.FileConn(f)
+}
+
+// rawAddr is a socket address as the kernel writes it.
+type rawAddr struct {
+	any unix.RawSockaddrAny
+	len uint32
+}
+
+func (r *rawAddr) accept(fd int) (int, syscall.Errno) {
+	r.len = unix.SizeofSockaddrAny
+	n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&r.any)),
+		uintptr(unsafe.Pointer(&r.len)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	return int(n), errno
+}
+
+func (r *rawAddr) peerOf(fd int) error {
+	r.len = unix.SizeofSockaddrAny
+	_, _, errno := syscall.RawSyscall(unix.SYS_GETPEERNAME, uintptr(fd), uintptr(unsafe.Pointer(&r.any)), uintptr(unsafe.Pointer(&r.len)))
+	if errno != 0 {
+		return os.NewSyscallError("getpeername", errno)
+	}
+	return nil
+}
+
+func (r *rawAddr) addrPort() netip.AddrPort {
+	switch r.any.Addr.Family {
+	case unix.AF_INET:
+		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(&r.any))
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), networkPort(a.Port))
+	case unix.AF_INET6:
+		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(&r.any))
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), networkPort(a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// networkPort turns a port in network byte order into a number.
+func networkPort(p uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], p)
+	return binary.BigEndian.Uint16(b[:])
+}

@@ -1,0 +1,320 @@
+package poll
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// eventsPerWait bounds how many sockets one turn serves before timers and
+	// posted functions get theirs.
+	eventsPerWait = 256
+
+	// wakeSlot marks the eventfd; listeners have slots below it.
+	wakeSlot = -1
+)
+
+// epoll is the poller of one loop: level triggered, by reason. A handler then
+// reads one buffer and returns, and the rest is announced again: no socket can
+// starve the others, nothing has to be remembered, and pausing is a change of
+// the interest mask. Edge triggering would save the two calls around a full
+// socket, which is the rare case.
+//
+// Except wake, everything runs on the loop.
+type epoll struct {
+	loop   *Loop
+	fd     int
+	wakeFD int
+	events [eventsPerWait]unix.EpollEvent
+
+	socks []*sock  // by slot, which is what the kernel gives back
+	free  []uint32 // slots for reuse
+	freed []uint32 // slots freed during this turn: events of it may still name them
+
+	acceptors []*acceptor
+}
+
+func newPoller(m Mode, l *Loop) (poller, error) {
+	switch m {
+	case Goroutine:
+		return newSleeper(), nil
+	case Auto, Epoll:
+		return newEpoll(l)
+	}
+	return nil, fmt.Errorf("unknown mode %q", m)
+}
+
+func newEpoll(l *Loop) (poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	p := &epoll{loop: l, fd: fd, wakeFD: wake}
+	if err := p.control(unix.EPOLL_CTL_ADD, wake, wakeSlot, unix.EPOLLIN); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *epoll) wake() {
+	one := [8]byte{1}
+	// A full counter wakes as well, so an error here means nothing.
+	unix.Write(p.wakeFD, one[:])
+}
+
+func (p *epoll) close() {
+	unix.Close(p.wakeFD)
+	unix.Close(p.fd)
+}
+
+func (p *epoll) wait(d time.Duration) {
+	// Under load there is nearly always something ready, and asking without
+	// telling the scheduler spares its bookkeeping.
+	n, _, _ := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd),
+		uintptr(unsafe.Pointer(&p.events)), eventsPerWait, 0, 0, 0)
+	switch {
+	case int(n) > 0:
+		p.dispatch(p.events[:n])
+		runtime.Gosched() // a busy loop lets the goroutines of this core run
+	case d > 0:
+		ms := (d + time.Millisecond - 1) / time.Millisecond
+		n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd),
+			uintptr(unsafe.Pointer(&p.events)), eventsPerWait, uintptr(ms), 0, 0)
+		if errno == 0 && int(n) > 0 {
+			p.loop.mail.asleep.Store(false) // awake already: spare the eventfd
+			p.dispatch(p.events[:n])
+		}
+	default:
+		runtime.Gosched()
+	}
+	p.free = append(p.free, p.freed...)
+	p.freed = p.freed[:0]
+}
+
+func (p *epoll) dispatch(events []unix.EpollEvent) {
+	p.loop.setNow(time.Now())
+	for i := range events {
+		switch slot := events[i].Fd; {
+		case slot >= 0:
+			if s := p.socks[slot]; s != nil {
+				s.ready(events[i].Events)
+			}
+		case slot == wakeSlot:
+			var b [8]byte
+			unix.Read(p.wakeFD, b[:])
+		default:
+			p.accept(int(wakeSlot - 1 - slot))
+		}
+	}
+}
+
+func (p *epoll) control(op, fd int, slot int32, events uint32) error {
+	e := unix.EpollEvent{Events: events, Fd: slot}
+	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(op),
+		uintptr(fd), uintptr(unsafe.Pointer(&e)), 0, 0)
+	if errno != 0 {
+		return os.NewSyscallError("epoll_ctl", errno)
+	}
+	return nil
+}
+
+// add makes fd, which it takes over, a socket of this loop. The caller has
+// counted it in loop.conns.
+func (p *epoll) add(fd int, accept Acceptor, peer netip.AddrPort) {
+	s := &sock{poll: p, fd: int32(fd), interest: unix.EPOLLIN}
+	if n := len(p.free); n > 0 {
+		s.slot, p.free = p.free[n-1], p.free[:n-1]
+	} else {
+		s.slot = uint32(len(p.socks))
+		p.socks = append(p.socks, nil)
+	}
+	p.socks[s.slot] = s
+	if err := p.control(unix.EPOLL_CTL_ADD, fd, int32(s.slot), s.interest); err != nil {
+		p.loop.logger.Warn("socket refused by epoll", "event", "loop.add", "err", err)
+		s.Close()
+		return
+	}
+	defer s.recoverPanic()
+	accept(s, peer)
+	if s.handler == nil {
+		s.Close()
+	}
+}
+
+func (p *epoll) closeAll(reason error) {
+	for _, s := range p.socks {
+		if s != nil {
+			s.fail(reason)
+		}
+	}
+}
+
+// sock is one socket. It holds no buffer; idle, it is all that the connection
+// costs here.
+type sock struct {
+	poll     *epoll
+	handler  Handler
+	fd       int32
+	slot     uint32
+	interest uint32
+	closed   bool
+	wrote    bool
+}
+
+func (s *sock) ready(events uint32) {
+	defer s.recoverPanic()
+	if s.interest&unix.EPOLLIN != 0 {
+		if events&(unix.EPOLLIN|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+			s.read()
+		}
+	} else if events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		s.fail(s.pendingError()) // paused, but the connection is gone
+	}
+	if events&unix.EPOLLOUT != 0 && !s.closed && s.interest&unix.EPOLLOUT != 0 {
+		s.setInterest(s.interest &^ unix.EPOLLOUT)
+		s.handler.Writable()
+	}
+}
+
+func (s *sock) read() {
+	buf := s.poll.loop.buf
+	n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(s.fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+	case errno != 0:
+		s.fail(os.NewSyscallError("read", errno))
+	case n == 0:
+		s.fail(io.EOF)
+	default:
+		s.handler.Readable(buf[:n])
+	}
+}
+
+func (s *sock) Write(b []byte) (int, error) {
+	if s.closed {
+		return 0, errGone
+	}
+	if len(b) == 0 {
+		return 0, nil
+	}
+	s.wrote = true
+	n, _, errno := syscall.RawSyscall(unix.SYS_WRITE, uintptr(s.fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	if errno != 0 {
+		if errno != unix.EAGAIN && errno != unix.EINTR {
+			return 0, os.NewSyscallError("write", errno)
+		}
+		n = 0
+	}
+	if int(n) < len(b) {
+		s.setInterest(s.interest | unix.EPOLLOUT)
+	}
+	return int(n), nil
+}
+
+// fail ends the connection from the system's side.
+func (s *sock) fail(reason error) {
+	if s.closed {
+		return
+	}
+	h := s.handler
+	s.Close()
+	if h != nil {
+		h.Closed(reason)
+	}
+}
+
+// recoverPanic ends only the connection whose handler panicked.
+func (s *sock) recoverPanic() {
+	r := recover()
+	if r == nil {
+		return
+	}
+	s.poll.loop.logPanic(r)
+	defer func() {
+		if r := recover(); r != nil { // Closed panicked too: it was told
+			s.poll.loop.logPanic(r)
+		}
+	}()
+	s.fail(ErrPanic)
+}
+
+func (s *sock) pendingError() error {
+	errno, err := unix.GetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && errno != 0 {
+		return os.NewSyscallError("read", syscall.Errno(errno))
+	}
+	return io.EOF
+}
+
+func (s *sock) setInterest(events uint32) {
+	if events == s.interest || s.closed {
+		return
+	}
+	s.interest = events
+	if err := s.poll.control(unix.EPOLL_CTL_MOD, int(s.fd), int32(s.slot), events); err != nil {
+		s.poll.loop.logger.Warn("change of interest refused by epoll", "event", "loop.modify", "err", err)
+	}
+}
+
+// release forgets the socket without closing its descriptor.
+func (s *sock) release() {
+	s.closed = true
+	s.handler = nil
+	s.poll.socks[s.slot] = nil
+	s.poll.freed = append(s.poll.freed, s.slot)
+	s.poll.loop.conns.Add(-1)
+}
+
+func (s *sock) Close() {
+	if s.closed {
+		return
+	}
+	s.release()
+	unix.Close(int(s.fd))
+}
+
+func (s *sock) Abort() {
+	if s.closed {
+		return
+	}
+	unix.SetsockoptLinger(int(s.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	s.Close()
+}
+
+func (s *sock) CloseWrite() {
+	if !s.closed {
+		unix.Shutdown(int(s.fd), unix.SHUT_WR)
+	}
+}
+
+func (s *sock) PauseReads()          { s.setInterest(s.interest &^ unix.EPOLLIN) }
+func (s *sock) ResumeReads()         { s.setInterest(s.interest | unix.EPOLLIN) }
+func (s *sock) SetHandler(h Handler) { s.handler = h }
+func (s *sock) Loop() *Loop          { return s.poll.loop }
+
+func (s *sock) RemoteAddr() netip.AddrPort {
+	if s.closed {
+		return netip.AddrPort{}
+	}
+	var raw rawAddr
+	if err := raw.peerOf(int(s.fd)); err != nil {
+		return netip.AddrPort{}
+	}
+	return raw.addrPort()
+}
+
+var _ Transport = (*sock)(nil)

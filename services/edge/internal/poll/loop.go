@@ -1,0 +1,249 @@
+// Package poll runs the event loops that own the edge's connections: one
+// goroutine a loop, no lock on connection state, no goroutine and no buffer
+// for an idle connection where the system has epoll.
+//
+// A connection reaches its owner as a [Transport] and talks to it through a
+// [Handler]. Two transports exist: sockets driven by epoll (Linux), and pumps,
+// a goroutine that reads and one that writes while bytes wait (everywhere, and
+// for connections that are not plain TCP). Both obey the same contract and
+// pass the same tests.
+package poll
+
+import (
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// expiriesPerTurn bounds how many timers one turn serves, so that a second in
+// which 30 000 heartbeats are due does not hold up the traffic between them.
+const expiriesPerTurn = 256
+
+// Flusher is work that a loop does at the end of its turn; see [Loop.Defer].
+type Flusher interface{ Flush() }
+
+// Loop is one event loop. Everything except Post, TryPost, Index, Backlog and
+// Load must be called on the loop: from a handler, a timer, or a posted function.
+type Loop struct {
+	// Static.
+	index  int
+	tick   time.Duration
+	start  time.Time
+	logger *slog.Logger
+	poller poller
+	group  *Group // nil for a loop made by NewManual
+
+	// Owned by the loop.
+	now      time.Time
+	ticks    uint32
+	wheel    wheel
+	deferred []Flusher
+	buf      []byte // shared by all reads of this loop
+	scratch  []byte // shared by all coalesced writes of this loop
+	pumps    map[*pump]struct{}
+	ids      uint64 // given out
+	stopping bool
+
+	lingering int // connections that are over, see Linger
+
+	// Shared.
+	mail  mailbox
+	conns atomic.Int64
+}
+
+// Index numbers the loops of a group from 0.
+func (l *Loop) Index() int { return l.index }
+
+// Now is the wall clock as of the start of this turn.
+func (l *Loop) Now() time.Time { return l.now }
+
+// Tick is the number of the current tick. Ticks start at 1 and are what
+// timers are armed with: 32 bits of a second each last 136 years.
+func (l *Loop) Tick() uint32 { return l.ticks }
+
+// Ticks is d in whole ticks, rounded up, at least 1.
+func (l *Loop) Ticks(d time.Duration) uint32 {
+	return max(1, uint32((d+l.tick-1)/l.tick))
+}
+
+// Arm makes t expire at the given tick (the next one when that is past). An
+// armed timer is moved.
+func (l *Loop) Arm(t *Timer, at uint32) { l.wheel.arm(t, at) }
+
+// Disarm stops t; it may be stopped already.
+func (l *Loop) Disarm(t *Timer) { t.unlink() }
+
+// Defer calls f.Flush once, at the end of this turn. Whoever defers twice is
+// flushed twice: a flag in f is cheaper than a set here.
+func (l *Loop) Defer(f Flusher) { l.deferred = append(l.deferred, f) }
+
+// Scratch is a buffer of the loop for use until the caller returns.
+func (l *Loop) Scratch() []byte { return l.scratch }
+
+// NextID numbers connections: unique among the loops of a group, never 0.
+func (l *Loop) NextID() uint64 {
+	l.ids++
+	return uint64(l.index)<<48 | l.ids
+}
+
+// Load is the number of connections that the loop owns. Any goroutine may ask.
+func (l *Loop) Load() int { return int(l.conns.Load()) }
+
+// NewManual returns a loop that nobody runs: tests and simulations drive it
+// with Turn. It owns no sockets.
+func NewManual(now time.Time, tick time.Duration) *Loop {
+	l := newLoop(0, Options{Tick: tick}.withDefaults(), nil)
+	l.start, l.now = now, now
+	l.poller = newSleeper()
+	return l
+}
+
+// Turn runs one turn without waiting: posted functions, due timers, deferred
+// flushes, in this order, with now as the time.
+func (l *Loop) Turn(now time.Time) {
+	l.setNow(now)
+	l.runPosted()
+	l.wheel.collect(l.ticks)
+	for n := 0; n < expiriesPerTurn; n++ {
+		if !l.expireOne() {
+			break
+		}
+	}
+	for len(l.deferred) > 0 {
+		l.flushDeferred()
+	}
+}
+
+func newLoop(index int, o Options, g *Group) *Loop {
+	now := time.Now()
+	l := &Loop{
+		index: index, tick: o.Tick, start: now, logger: o.Logger, group: g,
+		now: now, ticks: 1,
+		buf: make([]byte, o.ReadBuffer), scratch: make([]byte, o.ReadBuffer),
+		pumps: make(map[*pump]struct{}),
+	}
+	l.wheel.init(l.ticks)
+	return l
+}
+
+// run turns the loop until stop was called on it.
+func (l *Loop) run() {
+	for !l.stopping {
+		l.poller.wait(l.patience())
+		l.mail.asleep.Store(false)
+		l.Turn(time.Now())
+	}
+	l.mail.shut()
+	l.Turn(time.Now()) // what was posted until then
+}
+
+// end is posted to stop the loop.
+func (l *Loop) end() {
+	l.poller.closeAll(ErrStopped)
+	for p := range l.pumps {
+		p.fail(ErrStopped)
+	}
+	l.stopping = true
+}
+
+// patience is how long the loop may sleep: not at all while work waits, else
+// until the next tick.
+func (l *Loop) patience() time.Duration {
+	if l.wheel.waiting() || len(l.deferred) > 0 || l.mail.waiting() {
+		return 0
+	}
+	l.mail.asleep.Store(true)
+	if l.mail.waiting() { // posted before it could see that we sleep
+		return 0
+	}
+	return l.tick - l.now.Sub(l.start)%l.tick
+}
+
+func (l *Loop) setNow(now time.Time) {
+	l.now = now
+	if d := now.Sub(l.start); d > 0 { // a clock never turns the wheel back
+		l.ticks = max(l.ticks, 1+uint32(d/l.tick))
+	}
+}
+
+// runPosted runs what had been posted when it was called.
+func (l *Loop) runPosted() {
+	fns := l.mail.take()
+	for i := 0; i < len(fns); {
+		i = l.runFrom(fns, i)
+	}
+	l.mail.giveBack(fns)
+}
+
+// runFrom runs fns[i:] and returns where to go on: after the end, or after the
+// one that panicked.
+func (l *Loop) runFrom(fns []func(), i int) (next int) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.logPanic(r)
+			next = i + 1
+		}
+	}()
+	for ; i < len(fns); i++ {
+		fns[i]()
+	}
+	return i
+}
+
+func (l *Loop) expireOne() bool {
+	defer func() {
+		if r := recover(); r != nil {
+			l.logPanic(r)
+		}
+	}()
+	t := l.wheel.pop()
+	if t == nil {
+		return false
+	}
+	t.Owner.Expire()
+	return true
+}
+
+func (l *Loop) flushDeferred() {
+	list := l.deferred
+	l.deferred = nil
+	for i := 0; i < len(list); {
+		i = l.flushFrom(list, i)
+	}
+	if l.deferred == nil { // keep the room for the next turn
+		l.deferred = list[:0]
+	}
+}
+
+func (l *Loop) flushFrom(list []Flusher, i int) (next int) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.logPanic(r)
+			next = i + 1
+		}
+	}()
+	for ; i < len(list); i++ {
+		list[i].Flush()
+		list[i] = nil
+	}
+	return i
+}
+
+// logPanic reports a programming error in a handler. The loop goes on: one
+// connection's fault must not cost the others their connection.
+func (l *Loop) logPanic(r any) {
+	l.logger.Error("panic on an event loop", "event", "loop.panic", "err", r, "stack", string(debug.Stack()))
+}
+
+// poller waits for the outside world on behalf of a loop.
+type poller interface {
+	// wait delivers what is ready, after at most d; 0 means without waiting.
+	wait(d time.Duration)
+	// wake ends a wait, from any goroutine.
+	wake()
+	// closeAll ends every connection that the poller holds.
+	closeAll(reason error)
+	// close frees the poller, after the loop has ended.
+	close()
+}

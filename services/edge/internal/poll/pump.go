@@ -1,0 +1,360 @@
+package poll
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	// pumpRead is a pump's read buffer: the price of an idle connection here.
+	pumpRead = 4 << 10
+	// pumpWrite is how many bytes may wait for the writer, beside those that
+	// it is writing. A full buffer makes Write take less.
+	pumpWrite = 64 << 10
+	// pumpFlush bounds how long Close waits for a peer that does not read.
+	pumpFlush = 2 * time.Second
+)
+
+// pump is the portable transport: one goroutine reads and posts what it read
+// to the loop, waiting until it was served before it reads on (so at most one
+// read of each pump is in the mailbox); another writes, and lives only while
+// bytes wait.
+type pump struct {
+	// Static.
+	loop *Loop
+	nc   net.Conn
+	buf  []byte        // the reader's until it posts, the loop's until turn
+	turn chan struct{} // capacity 1, loop to reader: read on; closed by the loop
+	hand func()        // deliver, made once
+
+	// Owned by the reader until it posts, then by the loop.
+	n   int
+	err error
+
+	// Owned by the loop.
+	handler Handler
+	closed  bool
+	paused  bool
+	held    bool // a read waits for ResumeReads
+	wrote   bool
+
+	mu         sync.Mutex // guards the following
+	out, spare []byte
+	writing    bool  // the writer lives
+	full       bool  // Write took less than it was given: tell when there is room
+	shut       bool  // CloseWrite after what waits
+	ending     bool  // Close after what waits
+	failed     error // of the writer
+}
+
+func (l *Loop) attachPump(nc net.Conn, accept Acceptor) error {
+	l.conns.Add(1)
+	p := &pump{loop: l, nc: nc, buf: make([]byte, pumpRead), turn: make(chan struct{}, 1)}
+	p.hand = p.deliver
+	if !l.Post(func() { p.start(accept) }) {
+		l.conns.Add(-1)
+		return ErrStopped
+	}
+	return nil
+}
+
+func (p *pump) start(accept Acceptor) {
+	if p.loop.stopping {
+		p.loop.conns.Add(-1)
+		p.nc.Close()
+		return
+	}
+	p.loop.pumps[p] = struct{}{}
+	p.loop.group.wg.Go(p.read)
+	defer p.recoverPanic()
+	accept(p, p.RemoteAddr())
+	if p.handler == nil {
+		p.Close()
+	}
+}
+
+// read is the reader's goroutine.
+func (p *pump) read() {
+	for {
+		p.n, p.err = p.nc.Read(p.buf)
+		failed := p.err != nil
+		if !p.loop.Post(p.hand) || failed {
+			return
+		}
+		if _, on := <-p.turn; !on {
+			return
+		}
+	}
+}
+
+// deliver brings what the reader has read to the handler.
+func (p *pump) deliver() {
+	if p.closed {
+		return
+	}
+	if p.paused {
+		p.held = true
+		return
+	}
+	defer p.recoverPanic()
+	if p.n > 0 {
+		n := p.n
+		p.n = 0
+		p.handler.Readable(p.buf[:n])
+	}
+	switch {
+	case p.closed:
+	case p.err != nil:
+		if p.paused { // by this very call: the end waits like bytes would
+			p.held = true
+			return
+		}
+		p.fail(p.err)
+	default:
+		p.turn <- struct{}{}
+	}
+}
+
+func (p *pump) Write(b []byte) (int, error) {
+	if p.closed {
+		return 0, errGone
+	}
+	if len(b) == 0 {
+		return 0, nil
+	}
+	p.wrote = true
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed != nil {
+		return 0, p.failed
+	}
+	n := min(len(b), pumpWrite-len(p.out))
+	p.out = append(p.out, b[:n]...)
+	p.full = n < len(b)
+	p.startWriter()
+	return n, nil
+}
+
+// startWriter is called with mu held.
+func (p *pump) startWriter() {
+	if !p.writing {
+		p.writing = true
+		p.loop.group.wg.Go(p.write)
+	}
+}
+
+// write is the writer's goroutine: it ends when nothing waits.
+func (p *pump) write() {
+	for p.writeOnce() {
+	}
+}
+
+func (p *pump) writeOnce() bool {
+	p.mu.Lock()
+	b := p.out
+	if len(b) == 0 || p.failed != nil {
+		defer p.mu.Unlock()
+		return p.rest()
+	}
+	p.out, p.spare = p.spare[:0], nil
+	tell := p.full
+	p.full = false
+	p.mu.Unlock()
+	_, err := p.nc.Write(b)
+	p.mu.Lock()
+	p.failed, p.spare = err, b[:0]
+	tell = tell && err == nil
+	p.mu.Unlock()
+	switch {
+	case err != nil:
+		p.loop.Post(func() { p.fail(err) })
+	case tell:
+		p.loop.Post(p.writable)
+	}
+	return true
+}
+
+// rest does what had to wait for the last byte. It is called with mu held.
+func (p *pump) rest() bool {
+	p.writing = false
+	p.out, p.spare = nil, nil // an idle connection has no write buffer
+	if p.ending {
+		p.nc.Close()
+	} else if p.shut {
+		if c, ok := p.nc.(interface{ CloseWrite() error }); ok {
+			c.CloseWrite() // an error means that the peer is gone: the reader sees that too
+		}
+	}
+	return false
+}
+
+func (p *pump) writable() {
+	if !p.closed {
+		defer p.recoverPanic()
+		p.handler.Writable()
+	}
+}
+
+func (p *pump) fail(reason error) {
+	if p.closed {
+		return
+	}
+	h := p.handler
+	p.Close()
+	if h != nil {
+		h.Closed(reason)
+	}
+}
+
+func (p *pump) recoverPanic() {
+	r := recover()
+	if r == nil {
+		return
+	}
+	p.loop.logPanic(r)
+	defer func() {
+		if r := recover(); r != nil {
+			p.loop.logPanic(r)
+		}
+	}()
+	p.fail(ErrPanic)
+}
+
+// release forgets the connection without closing it.
+func (p *pump) release() {
+	p.closed = true
+	p.handler = nil
+	delete(p.loop.pumps, p)
+	p.loop.conns.Add(-1)
+	close(p.turn)
+}
+
+func (p *pump) Close() {
+	if p.closed {
+		return
+	}
+	p.release()
+	p.nc.SetDeadline(time.Now().Add(pumpFlush)) // ends the reader too
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ending = true
+	p.startWriter() // closing may block (TLS says goodbye), so not here
+}
+
+func (p *pump) Abort() {
+	if p.closed {
+		return
+	}
+	p.release()
+	nc := p.nc
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS: no goodbye
+		nc = t.NetConn()
+	}
+	if c, ok := nc.(interface{ SetLinger(int) error }); ok {
+		c.SetLinger(0)
+	}
+	nc.Close()
+}
+
+func (p *pump) CloseWrite() {
+	if p.closed {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shut = true
+	p.startWriter()
+}
+
+func (p *pump) PauseReads() { p.paused = true }
+
+func (p *pump) ResumeReads() {
+	p.paused = false
+	if p.held && !p.closed {
+		p.held = false
+		p.loop.Post(p.hand)
+	}
+}
+
+func (p *pump) SetHandler(h Handler) { p.handler = h }
+func (p *pump) Loop() *Loop          { return p.loop }
+
+func (p *pump) RemoteAddr() netip.AddrPort {
+	a, err := netip.ParseAddrPort(p.nc.RemoteAddr().String())
+	if err != nil { // net.Pipe and the like
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// Detach ends the reader, which waits for its turn, and gives the connection up.
+func (p *pump) Detach() (net.Conn, error) {
+	if p.closed || p.wrote || p.err != nil {
+		return nil, ErrDetach
+	}
+	p.release()
+	return p.nc, nil
+}
+
+var _ Transport = (*pump)(nil)
+
+// pumpListener accepts in a goroutine.
+type pumpListener struct {
+	group  *Group
+	ln     net.Listener
+	accept Acceptor
+	quit   chan struct{} // closed by Close, once
+	once   sync.Once
+}
+
+func (g *Group) listenPump(ln net.Listener, accept Acceptor) io.Closer {
+	p := &pumpListener{group: g, ln: ln, accept: accept, quit: make(chan struct{})}
+	g.wg.Go(p.run)
+	return p
+}
+
+func (p *pumpListener) Close() error {
+	var err error
+	p.once.Do(func() {
+		close(p.quit)
+		err = p.ln.Close()
+	})
+	return err
+}
+
+// run backs off when the process is out of descriptors, instead of spinning.
+func (p *pumpListener) run() {
+	const first, last = 5 * time.Millisecond, time.Second
+	delay := first
+	for {
+		nc, err := p.ln.Accept()
+		switch {
+		case err == nil:
+			delay = first
+			p.add(nc)
+			continue
+		case errors.Is(err, net.ErrClosed):
+			return
+		}
+		p.group.options.Logger.Warn("accepting paused", "event", "loop.starved", "err", err)
+		select {
+		case <-p.quit:
+			return
+		case <-time.After(delay):
+			delay = min(2*delay, last)
+		}
+	}
+}
+
+func (p *pumpListener) add(nc net.Conn) {
+	if c, ok := nc.(interface{ SetWriteBuffer(int) error }); ok && p.group.options.SendBuffer > 0 {
+		c.SetWriteBuffer(p.group.options.SendBuffer) // best effort: the system's default works too
+	}
+	if err := p.group.leastLoaded().attachPump(nc, p.accept); err != nil {
+		nc.Close()
+	}
+}

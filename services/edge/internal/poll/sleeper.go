@@ -1,0 +1,38 @@
+package poll
+
+import "time"
+
+// sleeper is the poller of a loop without sockets of its own: it only sleeps
+// until something is posted. The loop's connections are pumps.
+type sleeper struct {
+	bell  chan struct{} // capacity 1: rung or not; never closed
+	timer *time.Timer   // owned by the loop
+}
+
+func newSleeper() *sleeper {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return &sleeper{bell: make(chan struct{}, 1), timer: t}
+}
+
+func (s *sleeper) wait(d time.Duration) {
+	if d == 0 {
+		return
+	}
+	s.timer.Reset(d)
+	select {
+	case <-s.bell:
+	case <-s.timer.C:
+	}
+	s.timer.Stop()
+}
+
+func (s *sleeper) wake() {
+	select {
+	case s.bell <- struct{}{}:
+	default:
+	}
+}
+
+func (s *sleeper) closeAll(error) {}
+func (s *sleeper) close()         {}

@@ -1,0 +1,87 @@
+package relay
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/confab-chat/confab/proto/subject"
+	"github.com/confab-chat/confab/proto/wire"
+)
+
+const (
+	// maxRepairs is how many holes an intake asks for at once (single-flight for
+	// each room): an outage opens one in every room, and the owner has other work.
+	maxRepairs = 8
+
+	// repairTimeout bounds one repair; the stream asks again later.
+	repairTimeout = 2 * time.Second
+
+	// jitter spreads what all edges ask for after an outage.
+	jitter = 200 * time.Millisecond
+)
+
+// repairs are rooms with a hole that wait for their turn.
+type repairs struct {
+	queue     []*room
+	running   int
+	notBefore time.Time // after an outage
+}
+
+func (q *repairs) add(r *room, _ time.Time) {
+	if !r.queued {
+		r.queued = true
+		q.queue = append(q.queue, r)
+	}
+}
+
+// spread delays the repairs that follow an outage by a random time.
+func (q *repairs) spread(now time.Time) { q.notBefore = now.Add(rand.N(jitter)) }
+
+// next is when start has something to do.
+func (q *repairs) next() (time.Time, bool) {
+	return q.notBefore, len(q.queue) > 0 && q.running < maxRepairs
+}
+
+func (q *repairs) start(in *intake) {
+	for len(q.queue) > 0 && q.running < maxRepairs && !in.now.Before(q.notBefore) {
+		r := q.queue[0]
+		q.queue[0] = nil
+		q.queue = q.queue[1:]
+		r.queued = false
+		in.repair(r)
+	}
+}
+
+// repair asks the owner for the room's first hole.
+func (in *intake) repair(r *room) {
+	hole := r.stream.Missing()
+	if hole.None() || in.rooms[r.id] != r { // closed meanwhile, or nobody wants it any more
+		r.stream.RepairFailed(in.now)
+		return
+	}
+	in.repairs.running++
+	m := wire.History{Room: r.id, HasAfter: true, After: hole.From - 1, Limit: hole.To - hole.From + 1}
+	in.lane(roomShard, r.shard).do(&call{
+		subject: subject.RoomCommand(r.shard, subject.OpHist), data: wire.Marshal(&m),
+		deadline: in.now.Add(repairTimeout),
+		done: func(reply []byte, err error) {
+			in.repairs.running--
+			r.repaired(reply, err)
+		},
+	})
+}
+
+func (r *room) repaired(reply []byte, err error) {
+	var m wire.Messages
+	if err := Unpack(reply, err, &m); err != nil {
+		r.in.log.Debug("hole not repaired", "event", "relay.repair", "room", r.id, "err", err)
+		r.stream.RepairFailed(r.in.now)
+		r.in.timed[r] = struct{}{}
+		return
+	}
+	if len(m.Items) > 0 {
+		r.in.counts.repaired.Add(1)
+	}
+	r.stream.Repaired(r.in.now, m.Items, m.Oldest, &r.in.out)
+	r.emit()
+}

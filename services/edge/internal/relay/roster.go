@@ -1,0 +1,80 @@
+package relay
+
+import "github.com/confab-chat/confab/proto/wire"
+
+// scanUpTo is how many users a roster looks through before it keeps an index: most
+// rooms are small, and a map costs more than all of their users.
+const scanUpTo = 16
+
+// roster counts the connections of each user in one room on this edge.
+type roster struct {
+	list  []rosterEntry
+	index map[string]int32 // of list; nil while it is short
+}
+
+type rosterEntry struct {
+	user  wire.User
+	conns int32
+	known bool // the room is among those of the user that the user's intake knows
+}
+
+func (r *roster) find(id string) int {
+	if r.index != nil {
+		if i, ok := r.index[id]; ok {
+			return int(i)
+		}
+		return -1
+	}
+	for i := range r.list {
+		if r.list[i].user.ID == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// add counts one connection more.
+func (r *roster) add(u wire.User) {
+	if i := r.find(u.ID); i >= 0 {
+		r.list[i].conns++
+		return
+	}
+	r.list = append(r.list, rosterEntry{user: u, conns: 1})
+	switch {
+	case r.index != nil:
+		r.index[u.ID] = int32(len(r.list) - 1)
+	case len(r.list) > scanUpTo:
+		r.index = make(map[string]int32, 2*len(r.list))
+		for i := range r.list {
+			r.index[r.list[i].user.ID] = int32(i)
+		}
+	}
+}
+
+// remove counts one connection less. It returns the entry as it was, and whether
+// that was the user's last connection.
+func (r *roster) remove(id string) (was rosterEntry, last bool) {
+	i := r.find(id)
+	if i < 0 {
+		return rosterEntry{}, false
+	}
+	if r.list[i].conns--; r.list[i].conns > 0 {
+		return r.list[i], false
+	}
+	was = r.list[i]
+	end := len(r.list) - 1
+	if i != end {
+		r.list[i] = r.list[end]
+		if r.index != nil {
+			r.index[r.list[i].user.ID] = int32(i)
+		}
+	}
+	r.list[end] = rosterEntry{}
+	r.list = r.list[:end]
+	if delete(r.index, id); end == 0 {
+		r.list, r.index = nil, nil
+	}
+	return was, true
+}
+
+func (r *roster) has(id string) bool { return r.find(id) >= 0 }

@@ -1,0 +1,243 @@
+package ws
+
+import (
+	"unicode/utf8"
+
+	gobwas "github.com/gobwas/ws"
+)
+
+const (
+	// keptPartials and keptBody bound what a decoder keeps for reuse: enough
+	// for the messages that are cut at any one time, at the usual limit.
+	keptPartials = 64
+	keptBody     = 64 << 10
+)
+
+// Sink receives what a decoder finds. Returning false stops the decoder behind
+// this frame. Payloads are valid during the call only.
+type Sink interface {
+	// Data brings a whole message. Text is valid UTF-8.
+	Data(op OpCode, payload []byte) bool
+	// Control brings a ping, pong or close frame.
+	Control(op OpCode, payload []byte) bool
+}
+
+// Decoder turns a client's bytes into messages. It serves all connections of
+// one loop; what it must remember of one of them between two reads is in a
+// Partial, which exists only while something is unfinished. Owned by one loop.
+type Decoder struct {
+	limits Limits
+	free   []*Partial
+}
+
+// NewDecoder returns a decoder that enforces l.
+func NewDecoder(l Limits) *Decoder { return &Decoder{limits: l} }
+
+// Partial is a connection's unfinished business: a cut header, a cut payload,
+// a message whose last fragment has not come.
+type Partial struct {
+	head    [maxHeader]byte
+	headLen int
+
+	open   bool          // in the payload of frame
+	frame  gobwas.Header //
+	got    int64         // payload bytes of frame so far
+	ctl    [gobwas.MaxControlFramePayloadSize]byte
+	op     OpCode // of the message under assembly, 0 without one
+	frames int    // of that message so far
+	body   []byte // of that message
+	text   textChecker
+}
+
+// Feed decodes b, changing it (payloads are unmasked in place). *p is nil or
+// what an earlier Feed left there. It returns the bytes behind the frame at
+// which the sink stopped, empty otherwise, or a *Violation: then the stream is
+// over. The caller releases *p when the connection ends.
+func (d *Decoder) Feed(p **Partial, b []byte, s Sink) (rest []byte, err error) {
+	for len(b) > 0 {
+		var n int
+		var on bool
+		if *p == nil {
+			n, on, err = d.whole(b, s)
+			if err == nil && n == 0 {
+				*p = d.borrow()
+			}
+		}
+		if *p != nil {
+			n, on, err = d.step(p, b, s)
+		}
+		if err != nil {
+			return nil, err
+		}
+		b = b[n:]
+		if !on {
+			return b, nil
+		}
+	}
+	return nil, nil
+}
+
+// whole decodes one frame that lies in b as a whole and needs no memory. n is
+// 0 when there is none.
+func (d *Decoder) whole(b []byte, s Sink) (n int, on bool, err error) {
+	h, n, err := parseHeader(b)
+	if err != nil || n == 0 {
+		return 0, true, err
+	}
+	if err := d.admit(h, nil); err != nil {
+		return 0, true, err
+	}
+	if !h.Fin || h.Length > int64(len(b)-n) {
+		return 0, true, nil
+	}
+	end := n + int(h.Length)
+	payload := b[n:end:end]
+	gobwas.Cipher(payload, h.Mask, 0)
+	if h.OpCode.IsControl() {
+		return end, s.Control(h.OpCode, payload), nil
+	}
+	if h.OpCode == OpText && !utf8.Valid(payload) {
+		return 0, true, ErrText
+	}
+	return end, s.Data(h.OpCode, payload), nil
+}
+
+// admit applies the rules that concern a frame's place in its message, and the
+// limits, before anything is held for it.
+func (d *Decoder) admit(h gobwas.Header, p *Partial) error {
+	if h.OpCode.IsControl() {
+		return nil
+	}
+	var frames, size int
+	if p != nil && p.op != 0 {
+		frames, size = p.frames, len(p.body)
+	}
+	switch {
+	case h.OpCode == OpContinuation && frames == 0:
+		return ErrContinuation
+	case h.OpCode != OpContinuation && frames > 0:
+		return ErrInterleaved
+	case h.Length > int64(d.limits.Message-size):
+		return ErrTooBig
+	case frames >= d.limits.Fragments:
+		return ErrFragments
+	}
+	return nil
+}
+
+// step does the next thing with b: complete a header, take payload, deliver.
+func (d *Decoder) step(p **Partial, b []byte, s Sink) (n int, on bool, err error) {
+	q := *p
+	if !q.open {
+		n, err = q.begin(b)
+		if err != nil || !q.open {
+			return n, true, err
+		}
+		if err := d.admit(q.frame, q); err != nil {
+			return 0, true, err
+		}
+		if !q.frame.OpCode.IsControl() {
+			q.frames++
+			if q.op == 0 {
+				q.op = q.frame.OpCode
+			}
+		}
+	}
+	m, err := q.take(b[n:])
+	n += m
+	if err != nil || q.got < q.frame.Length {
+		return n, true, err
+	}
+	q.open = false
+	if q.frame.OpCode.IsControl() {
+		return n, d.control(p, s), nil
+	}
+	if !q.frame.Fin {
+		return n, true, nil
+	}
+	if q.op == OpText && !q.text.complete() {
+		return n, true, ErrText
+	}
+	*p = nil // the sink may release the connection's partial
+	on = s.Data(q.op, q.body)
+	d.giveBack(q)
+	return n, on, nil
+}
+
+// control delivers a control frame, which may stand inside a message.
+func (d *Decoder) control(p **Partial, s Sink) bool {
+	q := *p
+	if q.op != 0 {
+		// A copy: the sink may release the partial, and keep on answering.
+		ctl := q.ctl
+		return s.Control(q.frame.OpCode, ctl[:q.got])
+	}
+	*p = nil
+	on := s.Control(q.frame.OpCode, q.ctl[:q.got])
+	d.giveBack(q)
+	return on
+}
+
+// begin completes the header of the next frame; q.open tells when it is there.
+func (q *Partial) begin(b []byte) (int, error) {
+	n := copy(q.head[q.headLen:], b)
+	h, size, err := parseHeader(q.head[:q.headLen+n])
+	if err != nil {
+		return 0, err
+	}
+	if size == 0 {
+		q.headLen += n
+		return n, nil
+	}
+	n = size - q.headLen
+	q.headLen = 0
+	q.frame, q.got, q.open = h, 0, true
+	return n, nil
+}
+
+// take unmasks and keeps what b has of the open frame's payload. Memory grows
+// with the bytes that came, never with the length that was declared.
+func (q *Partial) take(b []byte) (int, error) {
+	n := int(min(q.frame.Length-q.got, int64(len(b))))
+	b = b[:n]
+	gobwas.Cipher(b, q.frame.Mask, int(q.got&3))
+	if q.frame.OpCode.IsControl() {
+		copy(q.ctl[q.got:], b)
+	} else {
+		if q.op == OpText && !q.text.add(b) {
+			return n, ErrText
+		}
+		q.body = append(q.body, b...)
+	}
+	q.got += int64(n)
+	return n, nil
+}
+
+// Release takes back what a connection that ends has left.
+func (d *Decoder) Release(p **Partial) {
+	if *p != nil {
+		d.giveBack(*p)
+		*p = nil
+	}
+}
+
+func (d *Decoder) borrow() *Partial {
+	if n := len(d.free); n > 0 {
+		q := d.free[n-1]
+		d.free = d.free[:n-1]
+		return q
+	}
+	return new(Partial)
+}
+
+func (d *Decoder) giveBack(q *Partial) {
+	if len(d.free) >= keptPartials {
+		return
+	}
+	body := q.body[:0]
+	if cap(body) > keptBody {
+		body = nil
+	}
+	*q = Partial{body: body}
+	d.free = append(d.free, q)
+}

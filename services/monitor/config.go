@@ -1,0 +1,34 @@
+package monitor
+
+import (
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/shared/config"
+	"github.com/confab-chat/confab/shared/lifecycle"
+)
+
+// Config are the settings of monitor.
+type Config struct {
+	config.Common `default:"ADMIN_ADDR=127.0.0.1:9104"`
+	config.Origins
+	Addr string `env:"MONITOR_ADDR" envDefault:":3002" doc:"public listener: health, statistics, metrics of the cluster, status page"`
+}
+
+// Validate is the rule that needs more than one field; see config.Validator.
+func (c Config) Validate(config.Env) []config.Problem {
+	return config.CheckAddr("MONITOR_ADDR", c.Addr)
+}
+
+// Service describes monitor to lifecycle.Main.
+func Service() lifecycle.Service[Config] {
+	return lifecycle.Service[Config]{
+		Name:    wire.ServiceMonitor,
+		Summary: "shows the health and statistics of the whole cluster",
+		Process: func(c Config) lifecycle.Process {
+			return lifecycle.Process{
+				AdminAddr: c.AdminAddr, LogLevel: c.LogLevel, LogText: c.LogFormat == "text",
+				NoMetrics: !c.EnableMetrics, ShutdownTimeout: c.ShutdownTimeout,
+			}
+		},
+		Run: Run,
+	}
+}

@@ -1,0 +1,196 @@
+package collect_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/subject"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/monitor/internal/body"
+	"github.com/confab-chat/confab/services/monitor/internal/collect"
+	"github.com/confab-chat/confab/services/monitor/internal/collect/collecttest"
+	"github.com/confab-chat/confab/shared/natstest"
+)
+
+func health(t *testing.T, c *collect.Collector) (int, body.Health) {
+	t.Helper()
+	a := c.Health()
+	var h body.Health
+	if err := json.Unmarshal(a.Body, &h); err != nil {
+		t.Fatal(err)
+	}
+	return a.Status, h
+}
+
+func stats(t *testing.T, c *collect.Collector) body.Stats {
+	t.Helper()
+	a := c.Stats("")
+	var s body.Stats
+	if err := json.Unmarshal(a.Body, &s); err != nil || a.Status != http.StatusOK {
+		t.Fatalf("status %d: %v", a.Status, err)
+	}
+	return s
+}
+
+// Heartbeats in, bodies out; then one instance falls silent, another one stops.
+func TestWholeLife(t *testing.T) {
+	t.Parallel()
+	c, server := collecttest.Start(t)
+	all := collecttest.Cluster(t, server.Conn(t))
+	collecttest.Until(t, all, "healthy and complete", func() bool {
+		status, h := health(t, c)
+		return status == http.StatusOK && h.Status == body.Healthy && h.Complete
+	})
+	s := stats(t, c)
+	if !s.Complete || *s.Connections.Current != 12 || *s.Connections.Total != 15 ||
+		*s.Messages.TotalProcessed != 120 || len(s.Instances) != 4 {
+		t.Errorf("stats %+v", s)
+	}
+
+	// Silent: listed, marked, its load kept.
+	silent, rest := all[2], append(all[:2:2], all[3])
+	collecttest.Until(t, rest, "ratelimit stale", func() bool {
+		_, h := health(t, c)
+		for _, service := range h.Services {
+			if service.Service == silent.Beat.Service && service.Status.Silent() {
+				return h.Status == body.Degraded && !h.Complete
+			}
+		}
+		return false
+	})
+
+	// The only edge stops: gone at once, and nobody can chat.
+	edge := all[0]
+	edge.Beat.State = wire.StateStopped
+	edge.Speak()
+	collecttest.Until(t, rest[1:], "unhealthy", func() bool {
+		status, h := health(t, c)
+		return status == http.StatusServiceUnavailable && h.Status == body.Unhealthy && h.Services[0].Service != wire.ServiceEdge
+	})
+}
+
+// NATS goes away and comes back: nobody is forgotten meanwhile.
+func TestNATSLost(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	gate := server.Gate(t)
+	c := collecttest.Run(t, gate.Conn(t))
+	all := collecttest.Cluster(t, server.Conn(t))
+	collecttest.Until(t, all, "all four heard", func() bool { return len(stats(t, c).Instances) == 4 })
+	gate.Cut()
+	cutOff := func() bool {
+		_, h := health(t, c)
+		return strings.Contains(strings.Join(h.Notes, "\n"), "cut off from NATS")
+	}
+	collecttest.Until(t, all, "a note about NATS", cutOff)
+	if s := stats(t, c); s.Complete || len(s.Instances) != 4 {
+		t.Errorf("cut off: complete %v, %d instances", s.Complete, len(s.Instances))
+	}
+	gate.Open()
+	collecttest.Until(t, all, "heard again", func() bool {
+		_, h := health(t, c)
+		return !cutOff() && h.Status == body.Healthy
+	})
+}
+
+// Nobody speaks for somebody else, and nonsense is counted.
+func TestForeignWords(t *testing.T) {
+	t.Parallel()
+	c, server := collecttest.Start(t)
+	nc := server.Conn(t)
+	beat, err := json.Marshal(wire.Heartbeat{Service: wire.ServiceRoom, Instance: "r", Seq: 1, State: wire.StateOK})
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := []struct {
+		subject string
+		data    []byte
+	}{
+		{subject.Heartbeat(wire.ServiceEdge, "r"), beat},
+		{subject.Heartbeat(wire.ServiceRoom, "s"), beat},
+		{subject.Telemetry(wire.ServiceRoom, "s"), beat},
+		{subject.Heartbeat(wire.ServiceRoom, "r"), []byte("{")},
+		{subject.Heartbeat(wire.ServiceRoom, "r"), nil},
+		{subject.Heartbeat(wire.ServiceRoom, "r"), []byte(`{"service":"room","instance":"r","seq":-1}`)},
+	}
+	// Published until heard: the collector may not listen yet.
+	var rounds uint64
+	collecttest.Until(t, nil, "all refused", func() bool {
+		if c.Refused() < rounds*uint64(len(words)) {
+			return false
+		}
+		if rounds > 0 && c.Refused() > 0 {
+			return true
+		}
+		rounds++
+		for _, w := range words {
+			if err := nc.Publish(w.subject, w.data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return false
+	})
+	if s := stats(t, c); len(s.Instances) != 0 {
+		t.Errorf("instances %+v", s.Instances)
+	}
+}
+
+func TestBadCursor(t *testing.T) {
+	t.Parallel()
+	c, _ := collecttest.Start(t)
+	a := c.Stats("%%%")
+	var failure struct {
+		Success bool
+		Error   code.Code
+		Ref     string
+	}
+	if err := json.Unmarshal(a.Body, &failure); err != nil {
+		t.Fatal(err)
+	}
+	if a.Status != http.StatusBadRequest || failure.Success || failure.Error != code.BadRequest || failure.Ref == "" {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+func TestClosedConnection(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Start(t).Conn(t)
+	nc.Close()
+	if err := collect.New(nc, slog.New(slog.DiscardHandler)).Run(t.Context()); err == nil {
+		t.Error("no error on a closed connection")
+	}
+}
+
+// BenchmarkTake decodes and folds one second of a thousand instances: a heartbeat
+// each, and the telemetry of a fifth of them.
+func BenchmarkTake(b *testing.B) {
+	c := collect.New(natstest.Start(b).Conn(b), slog.New(slog.DiscardHandler))
+	all := make([]*collecttest.Instance, 1000)
+	for i := range all {
+		all[i] = collecttest.NewInstance(b, nil, wire.ServiceEdge, fmt.Sprint("edge-", i))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		var words []*nats.Msg
+		for i, in := range all {
+			beat, tell := in.Words()
+			words = append(words, beat)
+			if i%5 == 0 {
+				words = append(words, tell)
+			}
+		}
+		b.StartTimer()
+		for _, m := range words {
+			collect.Take(c, m)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1200, "ns/word")
+}

@@ -1,0 +1,4 @@
+package collect
+
+// Take is take, for the benchmark.
+var Take = (*Collector).take

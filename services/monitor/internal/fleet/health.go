@@ -1,0 +1,58 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/services/monitor/internal/body"
+)
+
+// Health is the cluster's health at now.
+func (f *Fleet) Health(now time.Time) body.Health {
+	v := f.look(now)
+	load := f.load(now, v.list)
+	h := body.Health{
+		Status:    v.state(),
+		Timestamp: event.At(now),
+		WebSocket: body.WebSocket{
+			ConnectedUsers: load.users, ActiveRooms: load.rooms, TotalTypingUsers: load.typing,
+		},
+		Services: make([]body.Service, 0, len(v.list)),
+		Complete: v.complete,
+		Notes:    v.notes,
+	}
+	if c := f.edgeConfig; c != nil {
+		h.WebSocket.Namespace, h.WebSocket.CORSOrigin = &c.Namespace, &c.CORSOrigin
+		h.Features = body.Features{
+			DetailedLogging: &c.DetailedLogging, Metrics: &c.Metrics, Heartbeat: &c.Heartbeat,
+		}
+	}
+	if c := f.limitConfig; c != nil {
+		h.RateLimits = body.RateLimits{
+			WindowMs: &c.WindowMs, MaxMessagesPerWindow: &c.Messages,
+			MaxJoinsPerWindow: &c.Joins, MaxTypingEventsPerWindow: &c.Typing,
+		}
+	}
+	for _, in := range v.list {
+		h.Services = append(h.Services, in.describe(now))
+	}
+	return h
+}
+
+// state is unhealthy without a live edge or room, once that can be known.
+func (v *view) state() body.State {
+	switch alive := v.edges > 0 && v.rooms > 0; {
+	case alive && v.well:
+		return body.Healthy
+	case alive, !v.warm:
+		return body.Degraded
+	}
+	return body.Unhealthy
+}
+
+func (in *instance) describe(now time.Time) body.Service {
+	return body.Service{
+		Service: in.service, Instance: in.id.instance, Status: in.status(now),
+		LastSeen: event.At(in.current.heard), Version: in.current.beat.Version,
+	}
+}

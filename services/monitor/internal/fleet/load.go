@@ -1,0 +1,119 @@
+package fleet
+
+import (
+	"math"
+	"time"
+
+	"github.com/confab-chat/confab/proto/subject"
+	"github.com/confab-chat/confab/proto/wire"
+)
+
+// load is what the listed instances hold now, silent ones with their last word.
+// Nil: no listed instance speaks for it.
+type load struct {
+	connections          *int // edges
+	users, rooms, typing *int // room instances
+}
+
+// load sums up list.
+func (f *Fleet) load(now time.Time, list []*instance) load {
+	var sum load
+	for _, in := range list {
+		if e := in.current.beat.Edge; e != nil {
+			add(&sum.connections, e.Connections, 1)
+		}
+	}
+	for in, share := range f.shards(now, list, wire.ServiceRoom).share {
+		r := in.current.beat.Room
+		add(&sum.users, r.Users, share)
+		add(&sum.rooms, r.Rooms, share)
+		add(&sum.typing, r.Typing, share)
+	}
+	return sum
+}
+
+func add(sum **int, n int, share float64) {
+	if *sum == nil {
+		*sum = new(int)
+	}
+	**sum += int(math.Round(float64(n) * share))
+}
+
+// sharded are the services whose instances own shards.
+var sharded = [...]string{wire.ServiceRoom, wire.ServiceRateLimit}
+
+// watchShards notes since when a service has had shards without a live owner.
+// Around a hand-over that is normal for a moment: the two owners speak at
+// different times.
+func (f *Fleet) watchShards(now time.Time) {
+	list := f.list(now)
+	for _, service := range sharded {
+		if f.shards(now, list, service).owned == subject.Shards {
+			delete(f.orphans, service)
+		} else if _, known := f.orphans[service]; !known {
+			f.orphans[service] = now
+		}
+	}
+}
+
+// shards tells who answers for which shards of one service.
+type shards struct {
+	// share is the part of its load that an instance still answers for, 0 to 1:
+	// what a silent owner had and another one has taken over counts there only.
+	share map[*instance]float64
+	owned int // by an instance that is heard
+}
+
+// shards attributes each shard to one of those who claim it: to one that is
+// heard before one that is silent, then to the one heard last.
+func (f *Fleet) shards(now time.Time, list []*instance, service string) shards {
+	var owner [subject.Shards]*instance
+	result := shards{share: make(map[*instance]float64)}
+	for _, in := range list {
+		claims, reports := in.claims()
+		if in.service != service || !reports {
+			continue
+		}
+		result.share[in] = 1
+		for _, s := range claims {
+			if s >= 0 && s < len(owner) && (owner[s] == nil || in.outranks(now, owner[s])) {
+				owner[s] = in
+			}
+		}
+	}
+	won := make(map[*instance]int, len(result.share))
+	for _, in := range owner {
+		if in == nil {
+			continue
+		}
+		won[in]++
+		if !in.status(now).Silent() {
+			result.owned++
+		}
+	}
+	for in := range result.share {
+		if claims, _ := in.claims(); len(claims) > 0 {
+			result.share[in] = float64(won[in]) / float64(len(claims))
+		}
+	}
+	return result
+}
+
+// claims are the shards that the instance says it owns; false: it has no say.
+func (in *instance) claims() ([]int, bool) {
+	switch b := in.current.beat; {
+	case b.Room != nil:
+		return b.Room.Shards, true
+	case b.Limit != nil:
+		return b.Limit.Shards, true
+	}
+	return nil, false
+}
+
+// outranks tells whether the claim of in beats that of other.
+func (in *instance) outranks(now time.Time, other *instance) bool {
+	if a, b := in.status(now).Silent(), other.status(now).Silent(); a != b {
+		return b
+	}
+	return in.current.heard.After(other.current.heard)
+}

@@ -1,0 +1,89 @@
+package fleet
+
+import (
+	"cmp"
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/confab-chat/confab/proto/wire"
+)
+
+// PageSize is how many rooms Stats lists at a time.
+const PageSize = 100
+
+// page is the rooms after cursor, most active first, and the cursor of the page
+// behind it, empty at the end. A room that moves between two pages may be seen
+// twice or not at all; one that keeps still is seen once.
+func (f *Fleet) page(now time.Time, cursor string) ([]wire.RoomDetail, string, error) {
+	all := f.rooms(now)
+	from := 0
+	if cursor != "" {
+		last, err := parseCursor(cursor)
+		if err != nil {
+			return nil, "", err
+		}
+		var found bool
+		if from, found = slices.BinarySearchFunc(all, last, byActivity); found {
+			from++
+		}
+	}
+	rest := all[from:]
+	if len(rest) <= PageSize {
+		return rest, "", nil
+	}
+	rest = rest[:PageSize]
+	return rest, formatCursor(rest[PageSize-1]), nil
+}
+
+// rooms merges what the listed room instances tell. Two may tell of the same
+// room while its shard changes hands: the newer activity counts.
+func (f *Fleet) rooms(now time.Time) []wire.RoomDetail {
+	if f.sorted {
+		return f.details
+	}
+	newest := make(map[string]wire.RoomDetail)
+	for _, in := range f.list(now) {
+		if in.current.told == nil {
+			continue
+		}
+		for _, r := range in.current.told.Rooms {
+			if have, ok := newest[r.RoomID]; !ok || r.LastActivityMs > have.LastActivityMs {
+				newest[r.RoomID] = r
+			}
+		}
+	}
+	f.details = f.details[:0:0]
+	for _, r := range newest {
+		f.details = append(f.details, r)
+	}
+	slices.SortFunc(f.details, byActivity)
+	f.sorted = true
+	return f.details
+}
+
+// byActivity orders by last activity, the newest first, then by id.
+func byActivity(a, b wire.RoomDetail) int {
+	return cmp.Or(cmp.Compare(b.LastActivityMs, a.LastActivityMs), cmp.Compare(a.RoomID, b.RoomID))
+}
+
+// A cursor names the last room of a page: its activity and id.
+func formatCursor(r wire.RoomDetail) string {
+	raw := strconv.FormatInt(r.LastActivityMs, 36) + " " + r.RoomID
+	return base64.RawURLEncoding.EncodeToString([]byte(raw))
+}
+
+func parseCursor(cursor string) (wire.RoomDetail, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
+		return wire.RoomDetail{}, ErrCursor
+	}
+	at, room, ok := strings.Cut(string(raw), " ")
+	ms, err := strconv.ParseInt(at, 36, 64)
+	if !ok || err != nil {
+		return wire.RoomDetail{}, ErrCursor
+	}
+	return wire.RoomDetail{RoomID: room, LastActivityMs: ms}, nil
+}

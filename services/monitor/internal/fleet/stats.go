@@ -1,0 +1,111 @@
+package fleet
+
+import (
+	"math"
+	"time"
+
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/monitor/internal/body"
+	"github.com/confab-chat/confab/services/monitor/internal/tally"
+)
+
+// Stats is the cluster's statistics at now, with the page of rooms behind
+// cursor, the first one when it is empty. It returns ErrCursor for a cursor that
+// it has not made.
+func (f *Fleet) Stats(now time.Time, cursor string) (body.Stats, error) {
+	details, next, err := f.page(now, cursor)
+	if err != nil {
+		return body.Stats{}, err
+	}
+	v := f.look(now)
+	f.counted(now, &v)
+	load := f.load(now, v.list)
+	s := body.Stats{
+		Timestamp: event.At(now),
+		Connections: body.Connections{
+			Current:             load.connections,
+			Total:               f.total(wire.ServiceEdge, wire.CountConnections),
+			TotalDisconnections: f.total(wire.ServiceEdge, wire.CountDisconnections),
+		},
+		Rooms: body.Rooms{
+			Active: load.rooms, TotalCreated: f.total(wire.ServiceRoom, wire.CountRoomsCreated),
+			Details: make([]body.Room, 0, len(details)), NextCursor: next,
+		},
+		Messages:     body.Messages{TotalProcessed: f.total(wire.ServiceRoom, wire.CountMessages)},
+		RateLimiting: body.RateLimiting{Violations: f.total(wire.ServiceEdge, wire.CountViolations)},
+		Instances:    make([]body.Instance, 0, len(v.list)),
+		Rates:        f.rates(now),
+		Latency:      f.latency(now),
+		Complete:     v.complete, Missing: v.missing, Notes: v.notes,
+	}
+	for _, d := range details {
+		s.Rooms.Details = append(s.Rooms.Details, body.Room{
+			RoomID: d.RoomID, UserCount: d.UserCount, TypingUsers: d.TypingUsers,
+			CreatedAt: event.Time(d.CreatedMs), LastActivity: event.Time(d.LastActivityMs),
+		})
+	}
+	for _, in := range v.list {
+		l := in.current
+		s.Instances = append(s.Instances, body.Instance{
+			Service: in.describe(now), StartedAt: event.Time(l.beat.StartedMs),
+			Note: l.beat.Note, LostHeartbeats: l.lost,
+			Edge: l.beat.Edge, Room: l.beat.Room, Limit: l.beat.Limit,
+		})
+	}
+	return s, nil
+}
+
+// Counters lists every counter with its sum.
+func (f *Fleet) Counters() []tally.Counter { return f.sums.Counters() }
+
+// counted notes the live instances whose counters are not, or no longer, known.
+func (f *Fleet) counted(now time.Time, v *view) {
+	for _, in := range v.list {
+		if l := in.current; !in.status(now).Silent() && (l.told == nil || now.Sub(l.toldAt) > telemetryAfter) {
+			v.unknown(in.service + "/" + in.id.instance + ": no counters")
+		}
+	}
+}
+
+// total is a counter's sum; nil when nobody has reported it.
+func (f *Fleet) total(service, name string) *uint64 {
+	if n, known := f.sums.Total(service, name); known {
+		return &n
+	}
+	return nil
+}
+
+func (f *Fleet) rates(now time.Time) body.Rates {
+	rate := func(service, name string) *float64 {
+		perSecond, known := f.sums.Rate(now, service, name)
+		if !known {
+			return nil
+		}
+		perSecond = rounded(perSecond)
+		return &perSecond
+	}
+	return body.Rates{
+		Messages:       rate(wire.ServiceRoom, wire.CountMessages),
+		Deliveries:     rate(wire.ServiceEdge, wire.CountDelivered),
+		Connections:    rate(wire.ServiceEdge, wire.CountConnections),
+		Disconnections: rate(wire.ServiceEdge, wire.CountDisconnections),
+		Violations:     rate(wire.ServiceEdge, wire.CountViolations),
+		Permits:        rate(wire.ServiceRateLimit, wire.CountPermits),
+	}
+}
+
+func (f *Fleet) latency(now time.Time) map[string]body.Latency {
+	result := make(map[string]body.Latency)
+	for name, h := range f.sums.Latencies(now) {
+		if h.Count == 0 {
+			continue
+		}
+		ms := func(q float64) float64 { return rounded(h.Quantile(q).Seconds() * 1000) }
+		result[name] = body.Latency{Count: h.Count, P50Ms: ms(0.5), P95Ms: ms(0.95), P99Ms: ms(0.99)}
+	}
+	return result
+}
+
+// rounded to a thousandth: more would be noise.
+func rounded(x float64) float64 { return math.Round(x*1000) / 1000 }

@@ -1,0 +1,143 @@
+// Package web is the public HTTP side of monitor: health, statistics, metrics of
+// the cluster, and a status page.
+package web
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/services/monitor/internal/collect"
+)
+
+//go:embed page
+var page embed.FS
+
+// Options are settings of the public port.
+type Options struct {
+	Origins []string    // of browsers that may read the answers, see NewOrigins
+	Metrics bool        // serve /metrics
+	Ready   func() bool // what /readyz says; called concurrently
+}
+
+// Handler serves everything of the public port. Nothing on it changes anything.
+func Handler(c *collect.Collector, o Options) (http.Handler, error) {
+	assets, err := fs.Sub(page, "page")
+	if err != nil {
+		return nil, err
+	}
+	files := http.FileServerFS(assets)
+	origins, mux := NewOrigins(o.Origins), http.NewServeMux()
+	for path, answer := range map[string]func(*http.Request) collect.Answer{
+		"/websocket/health": func(*http.Request) collect.Answer { return c.Health() },
+		"/websocket/stats":  func(r *http.Request) collect.Answer { return c.Stats(r.URL.Query().Get("cursor")) },
+	} {
+		h := origins.allow(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { write(w, answer(r)) }))
+		mux.Handle("GET "+path, h)
+		mux.Handle("OPTIONS "+path, h)
+	}
+	for _, path := range []string{"/{$}", "/status.js", "/status.css"} {
+		mux.Handle("GET "+path, files)
+	}
+	mux.Handle("GET /livez", probe(func() bool { return true }))
+	mux.Handle("GET /readyz", probe(o.Ready))
+	if o.Metrics {
+		registry := prometheus.NewRegistry()
+		if err := registry.Register(&cluster{c}); err != nil {
+			return nil, err
+		}
+		mux.Handle("GET /metrics", promhttp.HandlerFor(registry,
+			promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
+	}
+	return secured(known(mux)), nil
+}
+
+// probe is for load balancers in front of the public port. It says nothing about
+// the cluster: one outage would take all the monitors away that could show it.
+func probe(passes func() bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/health+json")
+		verdict := "pass"
+		if !passes() {
+			verdict = "fail"
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_, _ = io.WriteString(w, `{"status":"`+verdict+`"}`+"\n") // the peer may be gone
+	})
+}
+
+func write(w http.ResponseWriter, a collect.Answer) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(a.Status)
+	_, _ = w.Write(a.Body) // the peer may be gone
+}
+
+// secured sets the headers that keep a page what it is: nothing from elsewhere,
+// in nobody's frame, never a copy of yesterday.
+func secured(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; "+
+			"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("X-Frame-Options", "DENY")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cache-Control", "no-store")
+		h.ServeHTTP(w, r)
+	})
+}
+
+// known answers unknown paths with the error object.
+func known(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			write(w, collect.Refusal(code.New(code.NotFound, "there is nothing at this path")))
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// drainWait is how long requests may take to end once ctx has ended; all of them
+// are answered from memory.
+const drainWait = 2 * time.Second
+
+// Serve answers on ln until ctx ends. It closes ln.
+func Serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	drained := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWait)
+		defer cancel()
+		drained <- server.Shutdown(wait)
+	})
+	err := server.Serve(ln)
+	if stop() { // ctx has not ended: the listener has failed
+		return err
+	}
+	if err := <-drained; err != nil {
+		server.Close() // who has not ended by now is cut off
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}

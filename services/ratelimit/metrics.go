@@ -1,0 +1,45 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/confab-chat/confab/services/ratelimit/internal/endpoint"
+	"github.com/confab-chat/confab/shared/natsconn"
+)
+
+// instrument makes the instruments. They read what the endpoint counts anyway: a
+// permit pays nothing for them.
+func instrument(meter metric.Meter, status *natsconn.Status, permits *endpoint.Endpoint) error {
+	decisions, err1 := meter.Int64ObservableCounter("chat.ratelimit.decisions",
+		metric.WithUnit("{decision}"), metric.WithDescription("Permits granted and denied."))
+	malformed, err2 := meter.Int64ObservableCounter("chat.ratelimit.malformed",
+		metric.WithUnit("{request}"), metric.WithDescription("Requests that were none: a bug of an edge."))
+	keys, err3 := meter.Int64ObservableGauge("chat.ratelimit.keys",
+		metric.WithUnit("{key}"), metric.WithDescription("Users and actions remembered."))
+	shards, err4 := meter.Int64ObservableGauge("chat.ratelimit.shards",
+		metric.WithUnit("{shard}"), metric.WithDescription("Shards owned."))
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return fmt.Errorf("make permit metrics: %w", err)
+	}
+	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for _, d := range permits.Decisions() {
+			limit := attribute.String("chat.limit", d.Action)
+			o.ObserveInt64(decisions, int64(d.Granted), metric.WithAttributes(limit, attribute.String("outcome", "allow")))
+			o.ObserveInt64(decisions, int64(d.Denied), metric.WithAttributes(limit, attribute.String("outcome", "deny")))
+		}
+		load := permits.Load()
+		o.ObserveInt64(malformed, int64(permits.Malformed()))
+		o.ObserveInt64(keys, int64(load.Keys))
+		o.ObserveInt64(shards, int64(len(load.Shards)))
+		return nil
+	}, decisions, malformed, keys, shards)
+	if err != nil {
+		return fmt.Errorf("register permit metrics: %w", err)
+	}
+	return status.Register(meter)
+}

@@ -1,0 +1,55 @@
+package room
+
+import (
+	"time"
+
+	"github.com/confab-chat/confab/services/room/internal/log"
+	"github.com/confab-chat/confab/services/room/internal/presence"
+	"github.com/confab-chat/confab/shared/config"
+)
+
+// Config is the settings of the room service.
+type Config struct {
+	config.Common `default:"ADMIN_ADDR=127.0.0.1:9102"`
+
+	Durability string `env:"DURABILITY" envDefault:"durable" oneof:"durable fast" doc:"what an acknowledgement survives: durable also a power failure (the NATS servers must then say sync_interval: always), fast the end of a process"`
+	Streams    int    `env:"LOG_STREAMS" envDefault:"8" min:"1" max:"64" doc:"streams of the message log; fixed once they are made"`
+	Replicas   int    `env:"LOG_REPLICAS" envDefault:"1" min:"1" max:"5" doc:"copies of the message log and of the leases: 1, or 3 on a cluster"`
+
+	HistoryMaxAge     time.Duration `env:"HISTORY_MAX_AGE" envDefault:"168h" min:"0s" doc:"messages older than this are removed; 0: never. The last one of a room stays"`
+	HistoryMaxPerRoom int           `env:"HISTORY_MAX_PER_ROOM" envDefault:"10000" min:"1000" doc:"records kept of a room, each of 1 to 64 messages; the oldest go first"`
+
+	PresenceScope string `env:"PRESENCE_SCOPE" envDefault:"all" production:"rooms" oneof:"all rooms" doc:"who hears that a user comes, goes, or is busy: all others, or those in the same rooms"`
+}
+
+// Validate checks what no single value shows.
+func (c Config) Validate(config.Env) []config.Problem {
+	var found []config.Problem
+	if c.Replicas%2 == 0 {
+		found = append(found, config.Bad("LOG_REPLICAS", "must be odd, so that a majority is left when one fails", "3"))
+	}
+	return found
+}
+
+func (c Config) log() log.Config {
+	return log.Config{Streams: c.Streams, Replicas: c.Replicas, MaxPerRoom: c.HistoryMaxPerRoom}
+}
+
+func (c Config) scope() presence.Scope {
+	if c.PresenceScope == "rooms" {
+		return presence.ScopeRooms
+	}
+	return presence.ScopeAll
+}
+
+// sweep is how often rooms that nobody is in are looked at, and how long they may
+// be idle (protocol.md 6).
+func (c Config) sweep() (every, idle time.Duration) {
+	switch c.Env {
+	case config.Production:
+		return 5 * time.Minute, 30 * time.Minute
+	case config.Test:
+		return 30 * time.Second, time.Minute
+	}
+	return 2 * time.Minute, 10 * time.Minute
+}

@@ -1,0 +1,136 @@
+package actor
+
+import (
+	"time"
+
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/membership"
+)
+
+// Crowd is the number of members above which a room tells numbers instead of names
+// (protocol.md 9 D).
+const Crowd = 200
+
+// Join counts a user's connection on an edge as a member. Reply: wire.Joined.
+func (s *Shard) Join(cmd *wire.Join, reply string) {
+	r := s.open(cmd.Room)
+	edge, user := membership.Edge{ID: cmd.Edge, Gen: cmd.Gen}, cmd.User
+	r.WhenLoaded(func(err error) {
+		if err != nil {
+			s.cfg.Bus.Publish(reply, &wire.Joined{Fault: wire.FaultOf(err)})
+			return
+		}
+		now := s.cfg.Now()
+		s.holders.Add(now, edge)
+		first := s.join(now, r, edge, user)
+		s.users = r.members.AppendUsers(s.users[:0], event.MaxListed)
+		s.cfg.Bus.Publish(reply, &wire.Joined{
+			Epoch: s.cfg.Epoch, Head: r.Head(), Total: uint64(r.members.Len()), Users: s.users,
+		})
+		if first {
+			s.joined(r, now, user)
+		}
+	})
+}
+
+// join adds a member; first tells that others must hear of it.
+func (s *Shard) join(now time.Time, r *room, e membership.Edge, u wire.User) (first bool) {
+	if r.CreatedMs() == 0 {
+		r.SetCreated(uint64(now.UnixMilli()))
+		s.cfg.Count.Rooms.Add(1)
+	}
+	first = r.members.Join(now, e, u)
+	if first {
+		r.activeMs = uint64(now.UnixMilli())
+	}
+	s.census(r)
+	if _, due := r.members.Next(); due {
+		s.restless[r] = struct{}{}
+	}
+	return first
+}
+
+// Leave says that a user's last connection on an edge has left. Reply: wire.Done.
+func (s *Shard) Leave(cmd *wire.Leave, reply string) {
+	now := s.cfg.Now()
+	if r := s.rooms[cmd.Room]; r != nil {
+		u, _ := r.members.User(cmd.User)
+		grace := time.Duration(cmd.GraceMs) * time.Millisecond
+		if r.members.Leave(now, membership.Edge{ID: cmd.Edge, Gen: cmd.Gen}, cmd.User, grace) {
+			s.left(r, now, u)
+		}
+		s.restless[r] = struct{}{}
+	}
+	s.cfg.Bus.Publish(reply, &wire.Done{})
+}
+
+// joined and left tell the room that a user has come or gone.
+func (s *Shard) joined(r *room, now time.Time, u wire.User) {
+	if r.members.Len() > Crowd {
+		s.crowd(r)
+		return
+	}
+	r.Broadcast(s.memberChange(r, event.NameUserJoined, now, u))
+}
+
+func (s *Shard) left(r *room, now time.Time, u wire.User) {
+	r.activeMs, r.idleFrom = uint64(now.UnixMilli()), now
+	s.census(r)
+	s.stopTyping(r, now, u)
+	if r.members.Len() > Crowd {
+		s.crowd(r)
+		return
+	}
+	r.Broadcast(s.memberChange(r, event.NameUserLeft, now, u))
+}
+
+// crowd sees to it that the numbers of a big room are told soon.
+func (s *Shard) crowd(r *room) {
+	s.chat(r).crowd = true
+	s.restless[r] = struct{}{}
+}
+
+// Restore takes what an edge's snapshot says of this shard's rooms. A new owner
+// tells nobody: the one before has. With announce, users who are new here are
+// announced: the edge was given up and is back.
+func (s *Shard) Restore(e membership.Edge, rooms []wire.RoomMembers, announce bool) {
+	now := s.cfg.Now()
+	s.holders.Add(now, e)
+	for _, rm := range rooms {
+		r := s.open(rm.Room)
+		for _, u := range rm.Users {
+			if r.members.Join(now, e, u) && announce {
+				s.joined(r, now, u)
+			}
+		}
+		s.census(r)
+		// The old owner may have stored a message that it could not broadcast any
+		// more: loading the room puts its head into the digest.
+		r.WhenLoaded(func(error) {})
+	}
+}
+
+// census keeps the number of rooms that have members.
+func (s *Shard) census(r *room) {
+	if r.counted == r.members.Empty() {
+		r.counted = !r.counted
+		if r.counted {
+			s.populous++
+		} else {
+			s.populous--
+		}
+	}
+}
+
+// loseEdge ends everything that e holds in the shard, after grace.
+func (s *Shard) loseEdge(now time.Time, e membership.Edge, grace time.Duration) {
+	for _, r := range s.rooms {
+		for _, u := range r.members.LoseEdge(now, e, grace) {
+			s.left(r, now, u)
+		}
+		if _, due := r.members.Next(); due {
+			s.restless[r] = struct{}{}
+		}
+	}
+}

@@ -1,0 +1,122 @@
+// Package ledger is one room's side of the log: which message was the last, which
+// wait to be appended, which client ids are known, which messages are at hand.
+//
+// It follows one rule: a message is acknowledged after the log has acknowledged
+// its record, and never before. A record is appended behind the last one that
+// this ledger knows; when the log refuses or does not answer, the ledger reads
+// what it does not know yet, recognises what is its own there, and appends the
+// rest again.
+package ledger
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/confab-chat/confab/services/room/internal/bus"
+	"github.com/confab-chat/confab/services/room/internal/log"
+	"github.com/confab-chat/confab/services/room/internal/stats"
+)
+
+// Log is what a ledger needs of a *log.Log. Its callbacks must run on the
+// goroutine that owns the ledger, and never before the call has returned.
+type Log interface {
+	Append(room log.Room, expect uint64, record []byte, done func(pos uint64, err error))
+	Tail(room log.Room, done func(log.Stored, error))
+	Next(room log.Room, from uint64, done func(log.Stored, error))
+	At(room log.Room, pos uint64, done func(log.Stored, error))
+	First(room log.Room, done func(log.Stored, error))
+	Range(room log.Room, from uint64, batch, maxBytes int, each func(log.Stored, error) bool)
+	Purge(room log.Room, before uint64, done func(n uint64, err error))
+}
+
+// Env is what the ledgers of one shard share; like them it belongs to one goroutine.
+type Env struct {
+	Log    Log
+	Bus    *bus.Bus
+	Epoch  uint64 // of the lease under which this shard is owned
+	Now    func() time.Time
+	After  func(d time.Duration, f func()) // runs f later, on the owning goroutine
+	Logger *slog.Logger
+
+	Count *stats.Counters
+
+	// Moved is told of every room whose last message has become another.
+	Moved func(*Room)
+
+	reads gate     // of history
+	loads gate     // of last records
+	spare [][]byte // record buffers
+}
+
+// Limits of one room and of one shard. Full means UNAVAILABLE for the next one,
+// which the edge repeats.
+const (
+	// maxBatch and maxBatchBytes bound one record: the server's limit is 1 MB, and
+	// 64 messages an append make 80 000 messages/s in one room.
+	maxBatch      = 64
+	maxBatchBytes = 256 << 10
+
+	// maxQueue is what may wait in one room: 16 appends, 0.1 s on a busy cluster.
+	maxQueue = 1024
+
+	// maxRepliesEach bounds the repeats that wait for the outcome of one message.
+	maxRepliesEach = 16
+
+	// maxReads at once and maxReadsWaiting bound each kind of log reads of a shard.
+	// A read brings at most 1 MB at a time; a new owner loads thousands of rooms.
+	maxReads        = 8
+	maxReadsWaiting = 1 << 16
+
+	// Patience is how long a command is tried: the edge gives up at the same time.
+	Patience = 5 * time.Second
+)
+
+// gate lets maxReads reads run at once; the others wait in order.
+type gate struct {
+	running int
+	waiting []func()
+}
+
+// enter runs f, now or later; false when too many wait. f must see to it that
+// leave is called once.
+func (g *gate) enter(f func()) bool {
+	switch {
+	case g.running < maxReads:
+		g.running++
+		f()
+	case len(g.waiting) < maxReadsWaiting:
+		g.waiting = append(g.waiting, f)
+	default:
+		return false
+	}
+	return true
+}
+
+func (g *gate) leave() {
+	if len(g.waiting) == 0 {
+		g.running--
+		return
+	}
+	f := g.waiting[0]
+	g.waiting[0] = nil
+	g.waiting = g.waiting[1:]
+	f()
+}
+
+// buffer returns an empty record buffer, recycle takes it back.
+func (e *Env) buffer() []byte {
+	if n := len(e.spare); n > 0 {
+		b := e.spare[n-1]
+		e.spare = e.spare[:n-1]
+		return b[:0]
+	}
+	return make([]byte, 0, 1024)
+}
+
+const maxSpare = 64 // more appends in flight at once in a shard are rare
+
+func (e *Env) recycle(b []byte) {
+	if len(e.spare) < maxSpare && cap(b) <= maxBatchBytes {
+		e.spare = append(e.spare, b)
+	}
+}

@@ -1,0 +1,225 @@
+package ledger_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/dedup"
+	"github.com/confab-chat/confab/services/room/internal/history"
+	"github.com/confab-chat/confab/services/room/internal/ledger"
+)
+
+// fill stores messages 1 to n in records of the sizes that size gives; message seq
+// was accepted at atMs(seq), with client id m<seq>.
+func (w *world) fill(n int, size func() int, atMs func(seq int) uint64) {
+	var m history.Marks
+	for seq := 1; seq <= n; {
+		rec := &wire.Record{First: uint64(seq), Mark64: m.Near, Mark1024: m.Far, Room: "general", CreatedMs: atMs(1)}
+		for range min(max(size(), 1), 64, n-seq+1) {
+			rec.Entries = append(rec.Entries, wire.Entry{
+				User: "u", ClientID: fmt.Sprint("m", seq), Sum: ledger.Sum("TEXT", "x"), AtMs: atMs(seq),
+				JSON: fmt.Appendf(nil, `{"id":"id%d","content":"x"}`, seq),
+			})
+			seq++
+		}
+		m = m.Advance(rec, w.store(wire.Marshal(rec)))
+	}
+}
+
+func (w *world) messages(reply string) *wire.Messages {
+	var m wire.Messages
+	if len(w.replies[reply]) != 1 {
+		panic(fmt.Sprintf("%d answers", len(w.replies[reply])))
+	}
+	if err := wire.Unmarshal(w.replies[reply][0], &m); err != nil {
+		panic(err)
+	}
+	delete(w.replies, reply)
+	return &m
+}
+
+// Any page of any log, whole or with its beginning gone, cold or partly in memory,
+// is what the contract says.
+func TestHistoryAnswersWhatTheLogHolds(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld()
+		n := rapid.SampledFrom([]int{0, 1, 5, 63, 64, 65, 300, 1023, 1024, 1025, 2500}).Draw(t, "messages")
+		most := rapid.SampledFrom([]int{1, 3, 64}).Draw(t, "batch")
+		sizes := rapid.SliceOfN(rapid.IntRange(1, most), 16, 16).Draw(t, "sizes")
+		i := 0
+		w.fill(n, func() int { i++; return sizes[i%16] }, func(int) uint64 { return 1_000 })
+		gone := rapid.IntRange(0, max(len(w.records)-1, 0)).Draw(t, "purged")
+		if rapid.Bool().Draw(t, "purge") {
+			w.records = w.records[gone:]
+		}
+		oldest := uint64(0)
+		if len(w.records) > 0 {
+			var rec wire.Record
+			if err := wire.Unmarshal(w.records[0].Data, &rec); err != nil {
+				t.Fatal(err)
+			}
+			oldest = rec.First
+		}
+		r := w.ledger(1)
+		for range rapid.IntRange(1, 4).Draw(t, "queries") {
+			q := query(t, uint64(n))
+			r.History(q, "page")
+			w.settle()
+			check(t, q, w.messages("page"), uint64(n), oldest)
+		}
+	})
+}
+
+func query(t *rapid.T, head uint64) *wire.History {
+	q := &wire.History{Room: "general", Limit: uint64(rapid.IntRange(1, 200).Draw(t, "limit"))}
+	at := uint64(rapid.IntRange(0, int(head)+3).Draw(t, "at"))
+	switch rapid.IntRange(0, 2).Draw(t, "direction") {
+	case 0:
+		q.HasAfter, q.After = true, at
+	case 1:
+		q.Before = max(at, 1)
+	}
+	return q
+}
+
+// check compares a page with the model: messages oldest to head are there.
+func check(t *rapid.T, q *wire.History, m *wire.Messages, head, oldest uint64) {
+	var want []uint64
+	for seq := oldest; seq <= head && seq > 0; seq++ {
+		if q.HasAfter && seq > q.After || !q.HasAfter && (q.Before == 0 || seq < q.Before) {
+			want = append(want, seq)
+		}
+	}
+	more := uint64(len(want)) > q.Limit
+	if more && q.HasAfter {
+		want = want[:q.Limit]
+	} else if more {
+		want = want[uint64(len(want))-q.Limit:]
+	}
+	if m.Code != "" || len(m.Items) != len(want) || m.More != more || m.Head != head {
+		t.Fatalf("%+v: %d items, more %v, head %d, code %q; want %d, %v, %d", q, len(m.Items), m.More, m.Head, m.Code, len(want), more, head)
+	}
+	if len(m.Items) > 0 && (m.Oldest == 0 || m.Oldest > m.Items[0].Seq) {
+		t.Fatalf("%+v: oldest is %d, first item %d", q, m.Oldest, m.Items[0].Seq)
+	}
+	for i, it := range m.Items {
+		if it.Seq != want[i] || !ledger.HasID(it.JSON, fmt.Sprint("id", want[i])) {
+			t.Fatalf("%+v: item %d is %d %s, want %d", q, i, it.Seq, it.JSON, want[i])
+		}
+	}
+}
+
+// Finding a message far back takes few reads, however long the log is.
+func TestHistoryReadsFew(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.fill(10_000, func() int { return 1 }, func(int) uint64 { return 1_000 })
+	r := w.ledger(1)
+	r.History(&wire.History{HasAfter: true, After: 1000, Limit: 200}, "page")
+	reads := 0
+	for ; len(w.steps) > 0; reads++ {
+		w.take(0, fine)
+	}
+	if m := w.messages("page"); len(m.Items) != 200 || m.Items[0].Seq != 1001 {
+		t.Fatalf("%d items", len(m.Items))
+	}
+	// Tail, first, one a 1 024 messages, one a 64, two batches.
+	if most := 2 + 10_000/1024 + 16 + 2; reads > most {
+		t.Errorf("%d reads, want %d at most", reads, most)
+	}
+}
+
+// A page never outgrows a NATS message; what does not fit is on the next one.
+func TestHistoryPageIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	rec := &wire.Record{First: 1, Room: "general"}
+	for i := range 64 {
+		rec.Entries = append(rec.Entries, wire.Entry{User: "u", ClientID: fmt.Sprint(i), JSON: make([]byte, 12_000)})
+	}
+	w.store(wire.Marshal(rec))
+	r := w.ledger(1)
+	for name, c := range map[string]struct {
+		q           wire.History
+		first, last uint64
+	}{
+		"after":  {wire.History{HasAfter: true, Limit: 200}, 1, 43},
+		"newest": {wire.History{Limit: 200}, 22, 64},
+	} {
+		r.History(&c.q, "page")
+		w.settle()
+		m := w.messages("page")
+		if n := len(m.Items); !m.More || m.Items[0].Seq != c.first || m.Items[n-1].Seq != c.last {
+			t.Errorf("%s: %d to %d, more %v", name, m.Items[0].Seq, m.Items[n-1].Seq, m.More)
+		}
+	}
+}
+
+// A new owner knows the client ids of the last 1 000 messages, and those of the
+// last 10 minutes.
+func TestWindowIsReadBack(t *testing.T) {
+	t.Parallel()
+	const n = 6000
+	w := newWorld()
+	nowMs := uint64(w.now.UnixMilli())
+	// One message each 300 ms, so that the last 2 000 are younger than 10 minutes.
+	w.fill(n, func() int { return 3 }, func(seq int) uint64 { return nowMs - uint64(n-seq)*300 })
+	for name, c := range map[string]struct {
+		id        string
+		duplicate bool
+	}{
+		"the last":                  {fmt.Sprint("m", n), true},
+		"among the last 1000":       {fmt.Sprint("m", n-999), true},
+		"within 10 minutes":         {fmt.Sprint("m", n-dedup.WindowMs/300+3), true},
+		"long ago":                  {"m1", false},
+		"one that was never stored": {"new", false},
+	} {
+		r := w.ledger(1)
+		records := len(w.records)
+		r.Send(&wire.Send{User: wire.User{ID: "u"}, ClientID: c.id, Type: "TEXT", Content: "x"}, name)
+		w.settle()
+		s := w.sent(name)
+		if s.Code != "" || s.Duplicate != c.duplicate || len(w.records) > records == c.duplicate {
+			t.Errorf("%s: %+v", name, s)
+		}
+		w.records = w.records[:records]
+	}
+}
+
+// What retention may take, and what it must leave.
+func TestRetain(t *testing.T) {
+	t.Parallel()
+	const hour = 3600 * 1000
+	for name, c := range map[string]struct {
+		n    int
+		ages func(seq int) uint64 // ms ago
+		left int                  // messages
+	}{
+		"all young":                  {3000, func(int) uint64 { return 0 }, 3000},
+		"all old":                    {3000, func(int) uint64 { return 50 * hour }, 1000},
+		"half of it old":             {3000, func(seq int) uint64 { return uint64(max(1500-seq, 0)) * hour }, 1524},
+		"fewer than the window":      {900, func(int) uint64 { return 50 * hour }, 900},
+		"old, of several batches":    {5000, func(int) uint64 { return 50 * hour }, 1000},
+		"one young among old, first": {3000, func(seq int) uint64 { return min(uint64(seq-1), 1) * 50 * hour }, 3000},
+	} {
+		w := newWorld()
+		nowMs := uint64(w.now.UnixMilli())
+		w.fill(c.n, func() int { return 1 }, func(seq int) uint64 { return nowMs - c.ages(seq) })
+		r := w.ledger(1)
+		r.WhenLoaded(func(error) {})
+		w.settle()
+		for range 2 { // the first look is put off
+			r.Retain(w.now, 24*time.Hour)
+			w.settle()
+			w.now = w.now.Add(time.Hour)
+		}
+		if len(w.records) != c.left {
+			t.Errorf("%s: %d left, want %d", name, len(w.records), c.left)
+		}
+	}
+}

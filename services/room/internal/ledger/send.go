@@ -1,0 +1,234 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/dedup"
+)
+
+// pending is a message on its way into the log.
+type pending struct {
+	key     dedup.Key
+	sum     uint64
+	name    string
+	kind    string
+	content string
+	until   time.Time
+	tried   bool // it was part of an append whose outcome was bad or unknown
+	reply   string
+	also    []string // those who sent it again meanwhile
+}
+
+func errBusy() *code.Error {
+	return code.New(code.Unavailable, "the room is overloaded, try again")
+}
+
+func errAway() *code.Error {
+	return code.New(code.Unavailable, "the message log is not available, try again")
+}
+
+func errConflict() *code.Error {
+	return code.New(code.Conflict, "this clientMessageId was used for another message")
+}
+
+// Send accepts a message, or tells reply why not: after its record is stored, or
+// at once when its client id is known or the room is overloaded.
+func (r *Room) Send(cmd *wire.Send, reply string) {
+	key := dedup.Key{User: cmd.User.ID, ClientID: cmd.ClientID}
+	sum := Sum(cmd.Type, cmd.Content)
+	if p := r.waiting[key]; p != nil {
+		r.join(p, sum, reply)
+		return
+	}
+	if r.indexed && !r.stale {
+		if ref, ok := r.index.Find(key); ok {
+			r.repeat(ref, sum, true, reply)
+			return
+		}
+	}
+	if len(r.queue) >= maxQueue {
+		r.refuse(errBusy(), reply)
+		return
+	}
+	p := &pending{
+		key: key, sum: sum, name: cmd.User.Name, kind: cmd.Type, content: cmd.Content,
+		until: r.env.Now().Add(Patience), reply: reply,
+	}
+	if r.waiting == nil {
+		r.waiting = make(map[dedup.Key]*pending)
+	}
+	r.waiting[key] = p
+	r.queue = append(r.queue, p)
+	r.step()
+}
+
+// join lets a repeat wait for the outcome of the message that is on its way.
+func (r *Room) join(p *pending, sum uint64, reply string) {
+	switch {
+	case p.sum != sum:
+		r.refuse(errConflict(), reply)
+	case len(p.also) >= maxRepliesEach:
+		r.refuse(errBusy(), reply)
+	default:
+		p.also = append(p.also, reply)
+	}
+}
+
+// repeat answers a message that is stored already with the stored one.
+func (r *Room) repeat(ref dedup.Ref, sum uint64, duplicate bool, replies ...string) {
+	if ref.Sum != sum {
+		r.refuse(errConflict(), replies...)
+		return
+	}
+	r.Message(ref.Seq, func(it wire.Item, err error) {
+		if err != nil {
+			r.refuse(errAway(), replies...)
+			return
+		}
+		r.accept(wire.Sent{Seq: it.Seq, Message: it.JSON, Duplicate: duplicate}, replies...)
+	})
+}
+
+// accept answers the first of replies, and the others as repeats of it.
+func (r *Room) accept(sent wire.Sent, replies ...string) {
+	for i, to := range replies {
+		if sent.Duplicate = sent.Duplicate || i > 0; sent.Duplicate {
+			r.env.Count.Duplicates.Add(1)
+		}
+		r.env.Bus.Publish(to, &sent)
+	}
+}
+
+func (r *Room) refuse(err *code.Error, replies ...string) {
+	for _, to := range replies {
+		if err.Code == code.Conflict {
+			r.env.Count.Conflicts.Add(1)
+		} else {
+			r.env.Count.Refused.Add(1)
+		}
+		r.env.Bus.Publish(to, &wire.Sent{Fault: wire.FaultOf(err)})
+	}
+}
+
+// replies are all who wait for p.
+func (p *pending) replies() []string { return append([]string{p.reply}, p.also...) }
+
+// append sends the next record off.
+func (r *Room) append() {
+	now := r.env.Now()
+	r.index.Trim(uint64(now.UnixMilli()))
+	r.drop(now)
+	if len(r.queue) == 0 {
+		return
+	}
+	rec := r.record(uint64(now.UnixMilli()))
+	buf := wire.Append(r.env.buffer(), rec)
+	r.busy, r.sending, r.lastUse = true, len(rec.Entries), now
+	r.env.Log.Append(r.place, r.head.pos, buf, func(pos uint64, err error) {
+		r.busy = false
+		if err != nil {
+			r.failed(err)
+		} else {
+			r.env.Count.Stored(len(rec.Entries), r.env.Now().Sub(now))
+			r.settle(rec, pos, buf)
+		}
+		r.env.recycle(buf)
+		r.step()
+	})
+}
+
+// record makes the next record of what waits, up to its limits.
+func (r *Room) record(nowMs uint64) *wire.Record {
+	at := max(nowMs, r.head.atMs)
+	rec := &wire.Record{
+		Epoch: r.env.Epoch, Room: r.id, First: r.head.seq + 1,
+		Mark64: r.head.marks.Near, Mark1024: r.head.marks.Far,
+		CreatedMs: r.head.createdMs,
+	}
+	if rec.CreatedMs == 0 {
+		rec.CreatedMs = at
+	}
+	n := min(len(r.queue), maxBatch)
+	rec.Entries = make([]wire.Entry, 0, n)
+	size := 0
+	for i, p := range r.queue[:n] {
+		json := r.message(p, rec.First+uint64(i), at)
+		if size += len(json); size > maxBatchBytes && i > 0 {
+			break
+		}
+		rec.Entries = append(rec.Entries, wire.Entry{
+			User: p.key.User, ClientID: p.key.ClientID, Sum: p.sum, AtMs: at, JSON: json,
+		})
+	}
+	return rec
+}
+
+// message is p as clients will see it, encoded for good.
+func (r *Room) message(p *pending, seq, at uint64) []byte {
+	m := event.Message{
+		ID:      event.MessageID(r.id, seq, at, p.key.User),
+		Content: p.content, Author: event.Author{ID: p.key.User, Name: p.name},
+		RoomID: r.id, MessageType: p.kind, Seq: seq,
+		Timestamp: event.Time(at), CreatedAt: event.Time(at), UpdatedAt: event.Time(at),
+	}
+	return m.AppendJSON(make([]byte, 0, len(p.content)+len(p.content)/8+320))
+}
+
+// settle answers those whose messages are in rec, now stored at pos, and
+// broadcasts it. data is rec's encoding.
+func (r *Room) settle(rec *wire.Record, pos uint64, data []byte) {
+	for i, p := range r.queue[:len(rec.Entries)] {
+		r.env.Bus.Publish(p.reply, &wire.Sent{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON})
+		for _, to := range p.also {
+			r.accept(wire.Sent{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON, Duplicate: true}, to)
+		}
+		delete(r.waiting, p.key)
+	}
+	r.dequeue(len(rec.Entries))
+	r.attempts = 0
+	r.follow(rec, pos)
+	r.Broadcast(&wire.Broadcast{Pos: pos, Record: data})
+}
+
+// dequeue takes the first n messages off the queue.
+func (r *Room) dequeue(n int) {
+	clear(r.queue[:n])
+	r.queue = r.queue[n:]
+	if r.sending = 0; len(r.queue) == 0 {
+		r.queue = nil
+		if len(r.waiting) == 0 {
+			r.waiting = nil
+		}
+	}
+}
+
+// drop gives up on the messages whose time is over. The queue is in the order of
+// arrival, so they are its first.
+func (r *Room) drop(now time.Time) {
+	n := 0
+	for ; n < len(r.queue) && r.queue[n].until.Before(now); n++ {
+		r.refuse(errAway(), r.queue[n].replies()...)
+		delete(r.waiting, r.queue[n].key)
+	}
+	if n > 0 {
+		r.dequeue(n)
+	}
+}
+
+// Sum is the hash of a message that wire.Entry keeps: FNV-1a of type and content,
+// the same in every release.
+func Sum(kind, content string) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
+	for i := range len(kind) {
+		h = (h ^ uint64(kind[i])) * prime
+	}
+	h *= prime // as for a zero byte: kind and content do not run together
+	for i := range len(content) {
+		h = (h ^ uint64(content[i])) * prime
+	}
+	return h
+}

@@ -1,0 +1,140 @@
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/confab-chat/confab/proto/subject"
+)
+
+// MinPerRoom is the least number of records a room keeps: the de-duplication
+// window is read back from the log, and it is 1 000 messages at least.
+const MinPerRoom = 1000
+
+// Config says how the streams are made.
+type Config struct {
+	Streams    int // 1 to subject.Shards; fixed once they exist
+	Replicas   int
+	MaxPerRoom int // records kept of a room; raised to MinPerRoom
+}
+
+// Names under which subject.BucketConfig remembers what cannot change.
+const (
+	keyStreams = "log_streams"
+	keyShards  = "shards"
+)
+
+// Provision creates what is missing of the streams and brings replicas and
+// retention up to date. Doing it again, or at the same time elsewhere, changes
+// nothing. ErrMismatch: they exist with another stream or shard count, or with
+// other subjects; any other error may go away by itself.
+func Provision(ctx context.Context, js jetstream.JetStream, c Config) error {
+	if err := remember(ctx, js, c); err != nil {
+		return err
+	}
+	for k := range c.Streams {
+		if err := provision(ctx, js, c.stream(k)); err != nil {
+			return fmt.Errorf("provision stream %s: %w", subject.LogStream(k), err)
+		}
+	}
+	return nil
+}
+
+// stream is the configuration of stream k.
+func (c Config) stream(k int) jetstream.StreamConfig {
+	var subjects []string
+	for s := k; s < subject.Shards; s += c.Streams {
+		subjects = append(subjects, subject.LogShard(s))
+	}
+	return jetstream.StreamConfig{
+		Name:              subject.LogStream(k),
+		Description:       "chat messages, one subject a room",
+		Subjects:          subjects,
+		Storage:           jetstream.FileStorage,
+		Retention:         jetstream.LimitsPolicy,
+		Discard:           jetstream.DiscardOld,
+		Replicas:          c.Replicas,
+		MaxMsgsPerSubject: int64(max(c.MaxPerRoom, MinPerRoom)),
+		AllowDirect:       true,
+		DenyDelete:        true, // a hole in a room's seq could not be told from a loss
+	}
+}
+
+// remember writes the counts that every stored subject depends on, or compares
+// them with those of whoever came first.
+func remember(ctx context.Context, js jetstream.JetStream, c Config) error {
+	kv, err := bucket(ctx, js, c.Replicas)
+	if err != nil {
+		return fmt.Errorf("open bucket %s: %w", subject.BucketConfig, err)
+	}
+	for key, want := range map[string]int{keyStreams: c.Streams, keyShards: subject.Shards} {
+		if err := pin(ctx, kv, key, strconv.Itoa(want)); err != nil {
+			return fmt.Errorf("setting %s in %s: %w", key, subject.BucketConfig, err)
+		}
+	}
+	return nil
+}
+
+func bucket(ctx context.Context, js jetstream.JetStream, replicas int) (jetstream.KeyValue, error) {
+	kv, err := js.KeyValue(ctx, subject.BucketConfig)
+	if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return kv, err
+	}
+	kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket:      subject.BucketConfig,
+		Description: "counts that cannot change once data is stored",
+		Replicas:    replicas,
+	})
+	if errors.Is(err, jetstream.ErrBucketExists) { // somebody else's came first
+		return js.KeyValue(ctx, subject.BucketConfig)
+	}
+	return kv, err
+}
+
+func pin(ctx context.Context, kv jetstream.KeyValue, key, want string) error {
+	_, err := kv.Create(ctx, key, []byte(want))
+	if !errors.Is(err, jetstream.ErrKeyExists) {
+		return err
+	}
+	e, err := kv.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	if got := string(e.Value()); got != want {
+		return fmt.Errorf("%w: it is %q, this configuration says %q", ErrMismatch, got, want)
+	}
+	return nil
+}
+
+func provision(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
+	s, err := js.CreateStream(ctx, want)
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+		return err
+	}
+	if s, err = js.Stream(ctx, want.Name); err != nil {
+		return err
+	}
+	have := s.CachedInfo().Config
+	switch {
+	case !slices.Equal(have.Subjects, want.Subjects):
+		return fmt.Errorf("%w: subjects", ErrMismatch)
+	case have.Storage != want.Storage, have.Retention != want.Retention, !have.DenyDelete:
+		return fmt.Errorf("%w: storage, retention or protection", ErrMismatch)
+	}
+	if have.Replicas == want.Replicas && have.MaxMsgsPerSubject == want.MaxMsgsPerSubject &&
+		have.AllowDirect && have.MaxAge == 0 {
+		return nil
+	}
+	have.Replicas, have.MaxMsgsPerSubject = want.Replicas, want.MaxMsgsPerSubject
+	have.AllowDirect, have.MaxAge = true, 0
+	_, err = js.UpdateStream(ctx, have)
+	return err
+}

@@ -1,0 +1,72 @@
+package membership
+
+import (
+	"slices"
+	"time"
+	"unique"
+)
+
+// heldBy tells whether e holds the member live, or a newer process of the same
+// edge does, which makes e's word an old one.
+func (m *member) heldBy(e unique.Handle[Edge]) bool {
+	same := func(h holder) bool { return h.live() && (h.edge == e || supersedes(h.edge, e)) }
+	return same(m.first) || slices.ContainsFunc(m.more, same)
+}
+
+// retain keeps the holders that keep accepts. It returns false when none is
+// left: then first is not valid, and the caller sets it.
+func (m *member) retain(keep func(holder) bool) bool {
+	m.more = slices.DeleteFunc(m.more, func(h holder) bool { return !keep(h) })
+	if !keep(m.first) {
+		if len(m.more) == 0 {
+			m.more = nil
+			return false
+		}
+		m.first = m.more[len(m.more)-1]
+		m.more = m.more[:len(m.more)-1]
+	}
+	if len(m.more) == 0 {
+		m.more = nil
+	}
+	return true
+}
+
+// lose puts the holders that lost selects into a grace until the given offset,
+// or shortens theirs, and reports whether that changed anything. Holders whose
+// grace has passed at now are forgotten as long as one remains.
+func (m *member) lose(now, until time.Duration, lost func(unique.Handle[Edge]) bool) (changed bool) {
+	shorten := func(h *holder) {
+		if lost(h.edge) && until < h.until {
+			h.until, changed = until, true
+		}
+	}
+	shorten(&m.first)
+	for i := range m.more {
+		shorten(&m.more[i])
+	}
+	if changed && m.pending(now) && len(m.more) > 0 {
+		m.retain(func(h holder) bool { return h.until > now })
+	}
+	return changed
+}
+
+// until is the end of the member's last grace, deadline.Never while an edge holds them.
+func (m *member) until() time.Duration {
+	until := m.first.until
+	for _, h := range m.more {
+		until = max(until, h.until)
+	}
+	return until
+}
+
+// pending tells whether the member is still one after now.
+func (m *member) pending(now time.Duration) bool { return m.until() > now }
+
+// supersedes tells whether a is a newer process of b's edge.
+func supersedes(a, b unique.Handle[Edge]) bool {
+	if a == b {
+		return false
+	}
+	x, y := a.Value(), b.Value()
+	return x.ID == y.ID && x.Gen > y.Gen
+}

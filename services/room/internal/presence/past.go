@@ -1,0 +1,69 @@
+package presence
+
+import (
+	"time"
+
+	"github.com/confab-chat/confab/proto/wire"
+)
+
+const (
+	// MaxPast bounds the offline users remembered in one shard: about 20 MB.
+	MaxPast = 100_000
+
+	// PastAge is how long an offline user is remembered.
+	PastAge = 24 * time.Hour
+)
+
+// past remembers users who are offline, in the order in which they went: a ring
+// of records whose sentinel is root, root.next being the longest gone.
+type past struct {
+	users map[string]*record
+	root  *record
+}
+
+type record struct {
+	user       wire.User
+	seenMs     uint64
+	since      time.Time // when the online period ended
+	prev, next *record
+}
+
+func newPast() past {
+	root := &record{}
+	root.prev, root.next = root, root
+	return past{users: make(map[string]*record), root: root}
+}
+
+// add remembers u, who is not remembered yet, as last seen at seen.
+func (p *past) add(now time.Time, u wire.User, seen time.Time) {
+	p.forget(now)
+	if len(p.users) >= MaxPast {
+		p.take(p.root.next.user.ID)
+	}
+	r := &record{user: u, seenMs: millis(seen), since: now, prev: p.root.prev, next: p.root}
+	r.prev.next, r.next.prev = r, r
+	p.users[u.ID] = r
+}
+
+// take forgets user, who is online again or has been gone for long.
+func (p *past) take(user string) {
+	if r := p.users[user]; r != nil {
+		r.prev.next, r.next.prev = r.next, r.prev
+		delete(p.users, user)
+	}
+}
+
+// forget drops those who have been gone for PastAge.
+func (p *past) forget(now time.Time) {
+	for r := p.root.next; r != p.root && now.Sub(r.since) >= PastAge; r = p.root.next {
+		p.take(r.user.ID)
+	}
+}
+
+func (p *past) get(now time.Time, user string) wire.Presence {
+	r := p.users[user]
+	if r == nil || now.Sub(r.since) >= PastAge {
+		return wire.Presence{User: wire.User{ID: user}, Status: StatusOffline}
+	}
+	return wire.Presence{User: r.user, Status: StatusOffline, LastSeenMs: r.seenMs}
+}

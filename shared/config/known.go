@@ -1,0 +1,55 @@
+package config
+
+// Known returns every name that some program of the suite reads. Programs share
+// environment files, so a name that another one reads is no mistake. Services
+// cannot import each other; a test in tools compares this list with what they
+// declare. A new setting is a new line here.
+func Known() []string {
+	return []string{
+		"CONFAB_ADMIN_ADDR",
+		"CONFAB_ALLOWED_ORIGINS",
+		"CONFAB_AUTH_ALLOW_QUERY_TOKEN",
+		"CONFAB_AUTH_AUDIENCE",
+		"CONFAB_AUTH_HMAC_SECRET",
+		"CONFAB_AUTH_HMAC_SECRET_FILE",
+		"CONFAB_AUTH_ISSUER",
+		"CONFAB_AUTH_LEEWAY",
+		"CONFAB_DATA_DIR",
+		"CONFAB_DEFAULT_ROOM",
+		"CONFAB_DRAIN_DELAY",
+		"CONFAB_DRAIN_WINDOW",
+		"CONFAB_DURABILITY",
+		"CONFAB_EDGE_ADDR",
+		"CONFAB_EDGE_CONFORMANCE",
+		"CONFAB_EDGE_IO",
+		"CONFAB_EDGE_LOOPS",
+		"CONFAB_EDGE_NATS_CONNS",
+		"CONFAB_EDGE_NATS_LOST_CLOSE",
+		"CONFAB_ENABLE_HEARTBEAT",
+		"CONFAB_ENABLE_METRICS",
+		"CONFAB_ENV",
+		"CONFAB_ESCAPE_HTML",
+		"CONFAB_HANDSHAKE_RATE",
+		"CONFAB_HEARTBEAT_INTERVAL",
+		"CONFAB_HISTORY_MAX_AGE",
+		"CONFAB_HISTORY_MAX_PER_ROOM",
+		"CONFAB_LIMIT_CONNECTIONS_PER_IP",
+		"CONFAB_LIMIT_CONNECTIONS_PER_USER",
+		"CONFAB_LIMIT_JOINS",
+		"CONFAB_LIMIT_MESSAGES",
+		"CONFAB_LIMIT_TYPING",
+		"CONFAB_LOG_FORMAT",
+		"CONFAB_LOG_LEVEL",
+		"CONFAB_LOG_REPLICAS",
+		"CONFAB_LOG_STREAMS",
+		"CONFAB_MONITOR_ADDR",
+		"CONFAB_NAMESPACE",
+		"CONFAB_NATS_CREDS_FILE",
+		"CONFAB_NATS_URL",
+		"CONFAB_OUTBOUND_QUEUE_BYTES",
+		"CONFAB_PRESENCE_SCOPE",
+		"CONFAB_READY_NATS_GRACE",
+		"CONFAB_SHUTDOWN_TIMEOUT",
+		"CONFAB_TEST_CHILD", // tests that start themselves again as a service
+	}
+}

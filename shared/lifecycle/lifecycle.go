@@ -1,0 +1,74 @@
+// Package lifecycle is how a Confab process lives: arguments, settings, signals,
+// exit codes, and parts that stop in the reverse order of their start.
+package lifecycle
+
+import (
+	"crypto/rand"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/confab-chat/confab/shared/admin"
+	"github.com/confab-chat/confab/shared/heartbeat"
+	"github.com/confab-chat/confab/shared/telemetry"
+)
+
+// Exit codes of the built binaries (sysexits.h where it has a name).
+const (
+	ExitOK       = 0
+	ExitFailure  = 1
+	ExitUsage    = 2
+	ExitIO       = 74 // a port is taken, a folder cannot be written
+	ExitConfig   = 78 // settings
+	ExitInt      = 130
+	ExitTerm     = 143
+	signalOffset = 128
+)
+
+// Identity names one start of one service.
+type Identity struct {
+	Service  string
+	Instance string // unique among the instances of a service; one subject token
+	Gen      uint64 // new at every start
+	Version  string
+}
+
+// NewIdentity makes an identity for this start: the instance is the host's name and
+// a random end, so that two processes of one host differ.
+func NewIdentity(service, version string) Identity {
+	host, _ := os.Hostname() // the random end is enough
+	host = strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(host))
+	return Identity{
+		Service:  service,
+		Instance: strings.TrimPrefix(host[:min(len(host), 32)]+"-"+strings.ToLower(rand.Text()[:8]), "-"),
+		Gen:      heartbeat.NewGen(time.Now()),
+		Version:  version,
+	}
+}
+
+// Deps is what a service is given to run with.
+type Deps struct {
+	Identity
+	NATS      nats.InProcessConnProvider // an embedded server; nil: connect to the URL of the settings
+	Telemetry *telemetry.Telemetry
+	Admin     *admin.Server // the service registers its checks; it is served by whoever made it
+}
+
+// IOError is a port or a folder that cannot be had: exit code 74.
+type IOError struct {
+	What string // the setting and its value
+	Err  error
+}
+
+// Error implements error.
+func (e *IOError) Error() string { return e.What + ": " + e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *IOError) Unwrap() error { return e.Err }

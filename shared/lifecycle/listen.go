@@ -1,0 +1,26 @@
+package lifecycle
+
+import (
+	"errors"
+	"net"
+	"syscall"
+)
+
+// Listen opens a TCP listener for a setting. Its error is an *IOError that a person
+// can act on: the variable, its value, and what is wrong.
+func Listen(variable, addr string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err == nil {
+		return ln, nil
+	}
+	what := variable + "=" + addr
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, &IOError{what, errors.New("the port is in use by another process")}
+	case errors.Is(err, syscall.EACCES):
+		return nil, &IOError{what, errors.New("not allowed to listen there")}
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, &IOError{what, errors.New("this machine has no such address")}
+	}
+	return nil, &IOError{what, err}
+}

@@ -1,0 +1,164 @@
+package limit
+
+import (
+	"time"
+
+	"github.com/confab-chat/confab/proto/wire"
+)
+
+// Key is what a limit holds for.
+type Key struct {
+	User   string
+	Action wire.Action
+}
+
+const (
+	// sweepStep is how many keys each new key pays to look at: more than one, so
+	// that idle ones go faster than new ones come.
+	sweepStep = 2
+
+	// evictSample is how many keys are compared when a full table needs a place.
+	evictSample = 16
+)
+
+// Table is the logs of many keys, those that were used in the last Window and
+// some that were not yet swept.
+//
+// It holds at most its size. When it is full of keys in use, a new key takes the
+// place of the one with the fewest grants among the next 16: that user may get
+// these few again, in one Window. Refusing the newcomer instead would let whoever
+// fills the table lock others out; Evicted counts it, so it can be seen.
+//
+// Not safe for concurrent use: the owner of the shard guards it.
+type Table struct {
+	logs    map[Key]*slot
+	slots   []*slot // the same, to walk them
+	next    int     // of slots: the one looked at last
+	size    int
+	evicted uint64
+	origin  time.Time // of the instants in the logs
+}
+
+type slot struct {
+	key   Key
+	index int // in Table.slots
+	log   Log
+}
+
+// NewTable returns an empty table for at most size keys (at least 1).
+func NewTable(size int) *Table {
+	return &Table{logs: make(map[Key]*slot), size: max(size, 1)}
+}
+
+// Take asks for one permit of a key; see Log.Take.
+func (t *Table) Take(now time.Time, key Key, limit int) (ok bool, retryAfter time.Duration) {
+	if limit <= 0 {
+		return true, 0
+	}
+	at := t.since(now)
+	s := t.logs[key]
+	if s == nil {
+		s = t.add(at, key)
+	}
+	return s.log.Take(at, limit)
+}
+
+// Sweep looks at the next n keys and drops those that are idle; it returns how
+// many. New keys sweep for themselves; this is for the quiet hours after a rush,
+// a few hundred at a time.
+func (t *Table) Sweep(now time.Time, n int) (dropped int) { return t.sweep(t.since(now), n) }
+
+// Len is the number of keys held.
+func (t *Table) Len() int { return len(t.slots) }
+
+// Evicted is how many keys in use had to go because the table was full.
+func (t *Table) Evicted() uint64 { return t.evicted }
+
+// Snapshot appends the ages of a key's grants, oldest first: its log, to be
+// handed over or kept.
+func (t *Table) Snapshot(dst []time.Duration, now time.Time, key Key) []time.Duration {
+	s := t.logs[key]
+	if s == nil {
+		return dst
+	}
+	return s.log.Ages(dst, t.since(now))
+}
+
+// Restore makes the log of a key what a Snapshot said, here or elsewhere.
+func (t *Table) Restore(now time.Time, key Key, ages []time.Duration) {
+	at := t.since(now)
+	s := t.logs[key]
+	if s == nil {
+		s = t.add(at, key)
+	}
+	s.log.Restore(at, ages)
+}
+
+// Drop forgets a key, whose log was handed over.
+func (t *Table) Drop(key Key) {
+	if s := t.logs[key]; s != nil {
+		t.drop(s)
+	}
+}
+
+func (t *Table) since(now time.Time) time.Duration {
+	if t.origin.IsZero() {
+		t.origin = now
+	}
+	return now.Sub(t.origin)
+}
+
+func (t *Table) add(at time.Duration, key Key) *slot {
+	t.sweep(at, sweepStep)
+	if len(t.slots) >= t.size {
+		t.evict(at)
+	}
+	s := &slot{key: key, index: len(t.slots)}
+	t.slots = append(t.slots, s)
+	t.logs[key] = s
+	return s
+}
+
+func (t *Table) sweep(at time.Duration, n int) (dropped int) {
+	for range min(n, len(t.slots)) {
+		if s := t.look(); s.log.Idle(at) {
+			t.drop(s)
+			dropped++
+		}
+	}
+	return dropped
+}
+
+// look is the next key of the walk, which goes down: what takes the place of a
+// key that is dropped comes from the end, where the newest are.
+func (t *Table) look() *slot {
+	if t.next--; t.next < 0 || t.next >= len(t.slots) {
+		t.next = len(t.slots) - 1
+	}
+	return t.slots[t.next]
+}
+
+// evict drops the key with the fewest grants of the next evictSample.
+func (t *Table) evict(at time.Duration) {
+	var least *slot
+	fewest := 0
+	for range min(evictSample, len(t.slots)) {
+		s := t.look()
+		if used := s.log.Used(at); least == nil || used < fewest {
+			least, fewest = s, used
+		}
+	}
+	if fewest > 0 {
+		t.evicted++
+	}
+	t.drop(least)
+}
+
+func (t *Table) drop(s *slot) {
+	last := len(t.slots) - 1
+	t.slots[s.index] = t.slots[last]
+	t.slots[s.index].index = s.index
+	t.slots[last] = nil
+	t.slots = t.slots[:last]
+	delete(t.logs, s.key)
+}

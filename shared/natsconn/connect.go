@@ -1,0 +1,184 @@
+// Package natsconn opens the NATS connections of a service: settings that
+// survive any outage of NATS, and a [Status] that says how they are.
+//
+// Nothing here fails because NATS is absent. [Connect] returns a connection
+// that keeps trying, with 100 ms to 5 s between attempts, for as long as the
+// process lives; until it is up, publishing returns an error at once instead of
+// looking successful (there is no reconnect buffer), and requests end at their
+// deadline.
+package natsconn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// minBackoff and maxBackoff bound the upper end of the random delay between
+	// attempts: soon enough not to be noticed in a restart of NATS, rare enough
+	// that a thousand edges do not keep it down.
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 5 * time.Second
+
+	// A server that is stopped or blackholed is noticed after about
+	// pingInterval x (pingsOutstanding + 1) = 15 s; the library's default is minutes.
+	pingInterval     = 5 * time.Second
+	pingsOutstanding = 2
+
+	// dialTimeout is also how long Connect may block on a blackholed server.
+	dialTimeout = 2 * time.Second
+
+	// drainTimeout fits every service's shutdown budget; the default is 30 s.
+	drainTimeout = 5 * time.Second
+
+	// PendingMessages and PendingBytes are what one subscription may hold back
+	// before messages for it are dropped and counted: an overflow must become a
+	// gap that is repaired soon, not half a million old messages.
+	PendingMessages = 65_536
+	PendingBytes    = 16 << 20
+)
+
+// Options say where NATS is and who connects. Service is required.
+type Options struct {
+	Service  string // names the connection and the inbox prefix: _INBOX_<service>
+	Instance string
+	Role     string // tells connections of one instance apart in NATS's monitoring: "intake-0"; may be empty
+
+	URL       string // one or more, comma separated; ignored with InProcess
+	CredsFile string // user JWT and NKey seed; empty: none
+
+	// InProcess, when set, is asked for a pipe at each attempt: an embedded
+	// server, or one of natstest's.
+	InProcess nats.InProcessConnProvider
+
+	Status *Status      // shared by all connections of an instance; nil: none is kept
+	Logger *slog.Logger // nil: silent
+
+	// Extra is applied last. A handler set here replaces the one that feeds Status.
+	Extra []nats.Option
+}
+
+// InboxPrefix is the prefix of every reply subject of a service, so that
+// permissions keep services from reading each other's replies.
+func InboxPrefix(service string) string { return "_INBOX_" + service }
+
+// Connect returns a connection that is up or keeps trying. It blocks for 2 s at
+// most for each server of the URL. Its errors are about the options (a wrong
+// URL, an unreadable credentials file), never about NATS being away.
+func Connect(o Options) (*nats.Conn, error) {
+	if o.Service == "" {
+		return nil, errors.New("connect to nats: no service name")
+	}
+	if o.CredsFile != "" && o.InProcess == nil {
+		// The library reads the file at each attempt and would retry for ever.
+		if err := readable(o.CredsFile); err != nil {
+			return nil, fmt.Errorf("connect to nats: credentials: %w", err)
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Status == nil {
+		o.Status = new(Status)
+	}
+	nc, err := nats.Connect(o.URL, o.options()...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to nats: %w", err)
+	}
+	o.Status.opened(nc, time.Now())
+	return nc, nil
+}
+
+func (o *Options) options() []nats.Option {
+	name := "confab " + o.Service
+	for _, part := range []string{o.Instance, o.Role} {
+		if part != "" {
+			name += " " + part
+		}
+	}
+	opts := []nats.Option{
+		nats.Name(name),
+		nats.CustomInboxPrefix(InboxPrefix(o.Service)),
+		nats.Timeout(dialTimeout),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
+		// An authorization error can be a server in the middle of a rollout;
+		// closing for ever because of it would take a restart to heal.
+		nats.IgnoreAuthErrorAbort(),
+		nats.CustomReconnectDelay(backoff),
+		nats.PingInterval(pingInterval),
+		nats.MaxPingsOutstanding(pingsOutstanding),
+		nats.ReconnectBufSize(-1),
+		nats.DrainTimeout(drainTimeout),
+		nats.SyncQueueLen(PendingMessages),
+		nats.PermissionErrOnSubscribe(true),
+	}
+	opts = append(opts, (&events{status: o.Status, log: o.Logger}).options()...)
+	if o.InProcess != nil {
+		opts = append(opts, nats.InProcessServer(o.InProcess))
+	} else if o.CredsFile != "" {
+		opts = append(opts, nats.UserCredentials(o.CredsFile))
+	}
+	return append(opts, o.Extra...)
+}
+
+// backoff is the delay before attempt n (from 1): uniform between 0 and a
+// ceiling that doubles, so that clients of a restarted server come back spread
+// out ("full jitter").
+func backoff(n int) time.Duration {
+	ceiling := maxBackoff
+	if n < 7 { // 100 ms << 6 is past the maximum
+		ceiling = min(minBackoff<<(max(n, 1)-1), maxBackoff)
+	}
+	return time.Duration(rand.Int64N(int64(ceiling)))
+}
+
+// LimitPending applies PendingMessages and PendingBytes to a callback
+// subscription (channel subscriptions are bounded by their channel).
+func LimitPending(sub *nats.Subscription) error {
+	if err := sub.SetPendingLimits(PendingMessages, PendingBytes); err != nil {
+		return fmt.Errorf("limit pending messages of %s: %w", sub.Subject, err)
+	}
+	return nil
+}
+
+// Drain unsubscribes, lets handlers finish what has arrived, flushes what was
+// published, and closes. It returns when the connection is closed: after 5 s for
+// the handlers and 5 s for the flush at most, or when ctx ends. A connection
+// without a server has nothing to drain and is closed.
+func Drain(ctx context.Context, nc *nats.Conn) error {
+	closed := nc.StatusChanged(nats.CLOSED)
+	defer nc.RemoveStatusListener(closed)
+	switch err := nc.Drain(); {
+	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionReconnecting):
+		return nil
+	case err != nil:
+		nc.Close()
+		return fmt.Errorf("drain nats connection: %w", err)
+	}
+	if nc.IsClosed() { // between StatusChanged and Drain, by somebody else
+		return nil
+	}
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+		nc.Close()
+		return fmt.Errorf("drain nats connection: %w", context.Cause(ctx))
+	}
+}
+
+func readable(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}

@@ -1,0 +1,14 @@
+package partition
+
+import "errors"
+
+var (
+	// ErrOptions is about settings that cannot work.
+	ErrOptions = errors.New("partition: wrong options")
+	// ErrRan is returned by a second Run of a Member.
+	ErrRan = errors.New("partition: member has run already")
+
+	errNotConnected = errors.New("not connected to nats")
+	// errBucket: somebody created the bucket without what leases need.
+	errBucket = errors.New("bucket has no message ttl or no limit markers")
+)

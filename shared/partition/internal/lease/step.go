@@ -1,0 +1,216 @@
+package lease
+
+import "time"
+
+// Step returns what is to be done at now. It is called after every event and
+// at the time of [Table.Next]. The slice is valid until the next call.
+func (t *Table) Step(now time.Time) []Action {
+	t.expire(now)
+	t.renew(now)
+	if t.watch == synced && !t.quit {
+		t.reap(now)
+		t.claim(now)
+		t.handOver(now)
+		if t.stale(now) {
+			t.rewatch()
+		}
+	}
+	t.giveBack(now)
+	out := t.actions
+	t.actions = nil
+	return out
+}
+
+// Next is when Step has something to do if nothing happens before.
+func (t *Table) Next(now time.Time) time.Time {
+	next := t.nextRenew
+	if t.unsettled() {
+		if poll := now.Add(t.cfg.Renew / pollDivisor); poll.Before(next) {
+			next = poll
+		}
+	}
+	for i := range t.shards {
+		if s := &t.shards[i]; s.active() && s.deadline.Before(next) {
+			next = s.deadline
+		}
+	}
+	return next
+}
+
+// unsettled says whether the table waits for something that is not a renewal.
+func (t *Table) unsettled() bool {
+	var wish []string
+	if t.watch == synced {
+		if t.joinedAt.IsZero() {
+			return true
+		}
+		wish = t.wanted()
+	}
+	for i := range t.shards {
+		s := &t.shards[i]
+		if s.phase != idle && s.phase != serving {
+			return true
+		}
+		if wish != nil && (!s.held || wish[i] != s.holder.Instance) {
+			return true
+		}
+	}
+	return false
+}
+
+// stale says whether the watch has missed something: our own announcement does
+// not come back, or a key has not been renewed for so long that it must have ended.
+func (t *Table) stale(now time.Time) bool {
+	if now.Sub(t.syncedAt) <= t.cfg.TTL {
+		return false
+	}
+	if now.Sub(t.live[t.cfg.Instance]) > t.cfg.TTL {
+		return true
+	}
+	for _, seen := range t.live {
+		if now.Sub(seen) > vanishTTLs*t.cfg.TTL {
+			return true
+		}
+	}
+	for i := range t.shards {
+		if s := &t.shards[i]; s.held && now.Sub(s.seen) > vanishTTLs*t.cfg.TTL {
+			return true
+		}
+	}
+	return false
+}
+
+// expire ends what has been waited for too long.
+func (t *Table) expire(now time.Time) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		if s.active() && !now.Before(s.deadline) {
+			t.lose(now, s, i)
+		}
+		if s.op != 0 && now.Sub(s.sentAt) >= t.cfg.Renew*answerNumerator/answerDivisor {
+			t.unanswered(now, s)
+		}
+	}
+}
+
+// renew sends all renewals together, so that they share a packet and a wake-up.
+func (t *Table) renew(now time.Time) {
+	due := !now.Before(t.nextRenew)
+	if due {
+		t.nextRenew = t.nextRenew.Add(t.cfg.Renew)
+		if !now.Before(t.nextRenew) {
+			t.nextRenew = now.Add(t.cfg.Renew)
+		}
+		if t.watch == synced && !t.quit {
+			t.do(Action{Verb: Announce})
+		}
+	}
+	for i := range t.shards {
+		s := &t.shards[i]
+		if !s.active() || s.phase == returning || s.op != 0 || !(due || s.doubt) {
+			continue
+		}
+		t.send(now, Action{Verb: Renew, Shard: i, Expect: s.own, Epoch: s.epoch})
+	}
+}
+
+// send emits a publication and waits for its answer.
+func (t *Table) send(now time.Time, a Action) {
+	s := &t.shards[a.Shard]
+	t.ops++
+	s.op, s.sentAt, s.sentFloor = t.ops, now, t.floor
+	a.Op = t.ops
+	t.do(a)
+}
+
+// reap ends keys that name us although we do not hold them: a claim whose
+// answer was lost, a lease given up while the server could not be reached.
+func (t *Table) reap(now time.Time) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		if s.phase == idle && t.mine(s) && !now.Before(s.retryAt) {
+			s.phase = dropping
+			t.send(now, Action{Verb: Drop, Shard: i, Expect: s.rev})
+		}
+	}
+}
+
+// settled says that it is time for claims: whoever starts with us has announced itself.
+func (t *Table) settled(now time.Time) bool {
+	if t.joinedAt.IsZero() {
+		return false
+	}
+	return now.Sub(later(t.joinedAt, t.grownAt)) >= t.cfg.Renew/settleDivisor || now.Sub(t.joinedAt) >= t.cfg.Renew/calmDivisor
+}
+
+// claim takes the free shards that should be ours.
+func (t *Table) claim(now time.Time) {
+	settled := t.settled(now)
+	for i := range t.shards {
+		s := &t.shards[i]
+		if s.phase != idle || s.held || now.Before(s.retryAt) {
+			continue
+		}
+		// A shard that its owner-to-be leaves lying for a TTL is anybody's.
+		abandoned := now.Sub(s.gone) > t.cfg.TTL
+		if !s.reclaim && !(settled && (abandoned || t.wanted()[i] == t.cfg.Instance)) {
+			continue
+		}
+		expect := s.rev
+		if now.Sub(s.gone) >= t.cfg.MarkerTTL {
+			expect = 0
+		}
+		if s.odd {
+			expect = s.rev - expect
+		}
+		s.phase = claiming
+		t.send(now, Action{Verb: Claim, Shard: i, Expect: expect})
+	}
+}
+
+// handOver begins to give back what others should own: in batches, not while
+// instances come and go, and only as fast as it is taken.
+func (t *Table) handOver(now time.Time) {
+	if t.joinedAt.IsZero() || now.Sub(t.changedAt) < t.cfg.Renew/calmDivisor || now.Before(t.handAt) {
+		return
+	}
+	batch := max(1, len(t.shards)/batchDivisor)
+	most, free := 2*batch, 0
+	for i := range t.shards {
+		if s := &t.shards[i]; !s.held {
+			free++
+		}
+	}
+	for i := range t.shards {
+		s := &t.shards[i]
+		if batch == 0 || free >= most {
+			break
+		}
+		if s.phase != serving || !t.ours(s) || now.Before(s.keepUntil) {
+			continue
+		}
+		if to := t.wanted()[i]; to == "" || to == t.cfg.Instance {
+			continue
+		}
+		s.gave = true
+		t.stop(s, i)
+		batch--
+		free++
+		t.handAt = now.Add(t.cfg.Renew / paceDivisor)
+	}
+}
+
+// giveBack moves a stopping instance on, and ends the keys of released shards.
+func (t *Table) giveBack(now time.Time) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		if t.quit && s.phase == serving {
+			t.stop(s, i)
+		}
+		if s.phase == returning && s.op == 0 {
+			// If a renewal was lost this may be refused; reap will try again.
+			s.phase = dropping
+			t.send(now, Action{Verb: Drop, Shard: i, Expect: s.own})
+		}
+	}
+}

@@ -1,0 +1,157 @@
+// Package partition shares the shards of a group among the live instances of a
+// service: each shard is leased to one of them, evenly, and a service serves
+// the shards it is told to acquire.
+//
+// A lease is a key of a JetStream key-value bucket in memory. It is taken and
+// renewed by compare-and-set and expires on the server one TTL after its last
+// renewal, so that a crashed instance's shards are somewhere else after about
+// a TTL; one that stops gracefully gives them back in about 0.1 s. Instances
+// announce themselves in the same bucket. A new one gets its fair share by
+// hand-over, a few shards at a time; a leaving one causes no other moves.
+//
+// A lease is for efficiency: it says who should do the work. Whoever stores
+// something must be safe against two holders (a compare-and-set on what is
+// stored), because an instance may sleep past the end of its lease without
+// knowing. The epoch of a lease tells newer from older.
+//
+// Nothing here fails because NATS is absent: it is waited for. Without a
+// renewal for a TTL the service is told to release, and everything is claimed
+// again when NATS is back, also when the bucket and its memory are gone.
+package partition
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Defaults of Options.
+const (
+	DefaultShards = 64
+	DefaultTTL    = 3 * time.Second
+	DefaultRenew  = time.Second
+)
+
+// maxShards bounds the burst of a renewal, and the loop over all shards at each event.
+const maxShards = 1024
+
+// Options are the settings of one instance. Conn, Group and Instance are
+// required; what is zero gets its default.
+type Options struct {
+	Conn     *nats.Conn // may not be connected yet
+	Group    string     // of instances that share shards: one token, such as "room"
+	Instance string     // this instance, unique in the group: one token
+	Shards   int        // the same for the whole group
+
+	// TTL is whole seconds, as the server counts them. Renew is TTL/2 at most:
+	// one renewal may be lost.
+	TTL, Renew time.Duration
+
+	Replicas int // of the bucket if it has to be created; default 1
+	Logger   *slog.Logger
+}
+
+// Lease is the right to serve a shard until the context given to Acquire ends.
+type Lease struct {
+	Shard int
+	// Epoch is the revision of the acquisition in the bucket. It grows with every
+	// lease of the shard, also over a loss of the bucket, and is below 2^53.
+	Epoch uint64
+}
+
+// Holder is implemented by the service. Calls for one shard alternate and do
+// not overlap; calls for different shards may be concurrent.
+type Holder interface {
+	// Acquire begins to serve a shard and returns soon. ctx ends when the lease
+	// does: after Release in a hand-over, before it when the lease was lost.
+	// After an error, which must leave nothing behind, Release is not called,
+	// the lease is given back, and another attempt is made later.
+	Acquire(ctx context.Context, l Lease) error
+	// Release stops serving the shard. It returns when nothing is served any
+	// more: then another instance is let in.
+	Release(shard int)
+}
+
+// Member is an instance's membership in a group.
+type Member struct {
+	// Static.
+	o Options
+	h Holder
+
+	ran  atomic.Bool
+	view atomic.Pointer[view] // written by Run
+}
+
+// view is a published state of the table; never modified.
+type view struct {
+	held   []Lease
+	owners []Owner
+	live   []string
+}
+
+// Owner is who holds a lease. The zero value is nobody.
+type Owner struct {
+	Instance string
+	Epoch    uint64
+}
+
+var token = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// New checks the options; the errors are ErrOptions. Nothing happens until Run.
+func New(o Options, h Holder) (*Member, error) {
+	if o.Shards == 0 {
+		o.Shards = DefaultShards
+	}
+	if o.TTL == 0 {
+		o.TTL = DefaultTTL
+	}
+	if o.Renew == 0 {
+		o.Renew = min(DefaultRenew, o.TTL/3)
+	}
+	if o.Replicas == 0 {
+		o.Replicas = 1
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case o.Conn == nil || h == nil:
+		return nil, fmt.Errorf("%w: no connection or no holder", ErrOptions)
+	case !token.MatchString(o.Group):
+		return nil, fmt.Errorf("%w: group %q is not a token", ErrOptions, o.Group)
+	case !token.MatchString(o.Instance):
+		return nil, fmt.Errorf("%w: instance %q is not a token", ErrOptions, o.Instance)
+	case o.Shards < 1 || o.Shards > maxShards:
+		return nil, fmt.Errorf("%w: %d shards, not 1 to %d", ErrOptions, o.Shards, maxShards)
+	case o.TTL < time.Second || o.TTL%time.Second != 0:
+		return nil, fmt.Errorf("%w: TTL %v is not whole seconds", ErrOptions, o.TTL)
+	case o.Renew <= 0 || o.Renew > o.TTL/2:
+		return nil, fmt.Errorf("%w: renewing each %v with TTL %v", ErrOptions, o.Renew, o.TTL)
+	}
+	m := &Member{o: o, h: h}
+	m.view.Store(&view{owners: make([]Owner, o.Shards)})
+	return m, nil
+}
+
+// Held returns the leases that are served now, by shard. Safe for concurrent use.
+func (m *Member) Held() []Lease { return slices.Clone(m.view.Load().held) }
+
+// Owner returns who holds a shard, as far as this instance knows: the zero
+// Owner if nobody does. It lags by milliseconds, and stays as it was while NATS
+// is away. Safe for concurrent use.
+func (m *Member) Owner(shard int) Owner {
+	owners := m.view.Load().owners
+	if shard < 0 || shard >= len(owners) {
+		return Owner{}
+	}
+	return owners[shard]
+}
+
+// Live returns the announced instances of the group, sorted. Safe for concurrent use.
+func (m *Member) Live() []string { return slices.Clone(m.view.Load().live) }

@@ -1,0 +1,278 @@
+package partition_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/confab-chat/confab/shared/natstest"
+	"github.com/confab-chat/confab/shared/partition"
+)
+
+func TestOneInstanceTakesEverything(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	l := newLedger(t)
+	begin := time.Now()
+	a := l.start(options(srv.Conn(t), "a"))
+	l.waitShared("a")
+	t.Logf("%d shards after %v", shards, time.Since(begin))
+
+	eventually(t, "the stats", func() bool { return len(a.Held()) == shards })
+	for shard, held := range a.Held() {
+		if held.Shard != shard || held.Epoch == 0 || held.Epoch >= 1<<53 {
+			t.Errorf("lease %d is %+v", shard, held)
+		}
+		if got := a.Owner(shard); got != (partition.Owner{Instance: "a", Epoch: held.Epoch}) {
+			t.Errorf("owner of shard %d is %+v, held %+v", shard, got, held)
+		}
+	}
+	if live := a.Live(); !slices.Equal(live, []string{"a"}) {
+		t.Errorf("live: %v", live)
+	}
+	if got := a.Owner(shards) == (partition.Owner{}) && a.Owner(-1) == (partition.Owner{}); !got {
+		t.Error("a shard that does not exist has an owner")
+	}
+	if err := a.Run(t.Context()); !errors.Is(err, partition.ErrRan) {
+		t.Errorf("second Run: %v", err)
+	}
+
+	a.stop()
+	if a.err != nil {
+		t.Errorf("Run: %v", a.err)
+	}
+	if n := l.counts(); len(n) != 0 {
+		t.Errorf("served after Run: %v", n)
+	}
+	if len(a.Held()) != 0 {
+		t.Errorf("held after Run: %v", a.Held())
+	}
+}
+
+// Renewals keep the leases over several TTLs, with the epochs they began with.
+func TestLeasesAreKept(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	l := newLedger(t)
+	l.start(options(srv.Conn(t), "a"))
+	l.waitShared("a")
+	tap := srv.Tap(t)
+	tap.Wait(t, "$KV.chat_own.room.0", 12) // 3.6 s
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.acquired != shards {
+		t.Errorf("%d acquisitions of %d shards", l.acquired, shards)
+	}
+}
+
+func TestInstancesShare(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	l := newLedger(t)
+	a := l.start(options(srv.Conn(t), "a"))
+	l.waitShared("a")
+	b := l.start(options(srv.Conn(t), "b"))
+	l.waitShared("a", "b")
+	c := l.start(options(srv.Conn(t), "c"))
+	l.waitShared("a", "b", "c")
+	if l.overlaps > 0 {
+		t.Errorf("%d shards were served twice during hand-overs", l.overlaps)
+	}
+	// 32 move to b, then 21 to c, and nothing else.
+	if want := shards + 32 + 21; l.acquired != want {
+		t.Errorf("%d acquisitions, want %d", l.acquired, want)
+	}
+	eventually(t, "all to agree on the owners", func() bool {
+		for shard := range shards {
+			o := a.Owner(shard)
+			if o.Instance == "" || o != b.Owner(shard) || o != c.Owner(shard) {
+				return false
+			}
+		}
+		return slices.Equal(a.Live(), []string{"a", "b", "c"})
+	})
+	// Graceful: much faster than the TTL, which cannot be asserted; no overlap can.
+	begin := time.Now()
+	a.stop()
+	l.waitShared("b", "c")
+	t.Logf("graceful stop to others serving: %v", time.Since(begin))
+	if l.overlaps > 0 {
+		t.Errorf("%d shards were served twice", l.overlaps)
+	}
+}
+
+func TestGroupsDoNotMeet(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	rooms, limits := newLedger(t), newLedger(t)
+	rooms.start(options(srv.Conn(t), "a"))
+	o := options(srv.Conn(t), "a")
+	o.Group = "rl"
+	limits.start(o)
+	rooms.waitShared("a")
+	limits.waitShared("a")
+}
+
+// A slow Release holds only its own shard back, and its lease is renewed meanwhile.
+func TestStopWaitsForRelease(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	l := newLedger(t)
+	h := &slowRelease{holder: holder{ledger: l, name: "a"}, shard: 5, begun: make(chan struct{}), end: make(chan struct{})}
+	m, err := partition.New(options(srv.Conn(t), "a"), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	l.waitShared("a")
+	b := l.start(options(srv.Conn(t), "b"))
+	l.wait("b to come", func() bool { return l.counts()["b"] > 0 })
+	cancel()
+	<-h.begun
+	l.wait("b to have the rest", func() bool { return l.counts()["b"] == shards-1 })
+	tap := srv.Tap(t)
+	tap.Wait(t, "$KV.chat_own.room.5", 6) // 1.8 s: longer than the TTL
+	if got := b.Owner(5).Instance; got != "a" {
+		t.Errorf("shard 5 is owned by %q while a releases it", got)
+	}
+	if v, _ := h.contexts.Load(5); v.(context.Context).Err() != nil {
+		t.Error("the lease's context ended while it was renewed")
+	}
+	close(h.end)
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	l.waitShared("b")
+	if v, _ := h.contexts.Load(5); v.(context.Context).Err() == nil {
+		t.Error("the lease's context outlives the lease")
+	}
+}
+
+type slowRelease struct {
+	holder
+	shard      int
+	begun, end chan struct{}
+}
+
+func (h *slowRelease) Release(shard int) {
+	if shard == h.shard {
+		close(h.begun)
+		<-h.end
+	}
+	h.holder.Release(shard)
+}
+
+// What an instance cannot serve is served by another one.
+func TestAcquireFails(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	l := newLedger(t)
+	h := &holder{ledger: l, name: "a", err: func(le partition.Lease) error {
+		if le.Shard%2 == 0 {
+			return errors.New("cannot")
+		}
+		return nil
+	}}
+	l.startHolder(options(srv.Conn(t), "a"), h)
+	l.wait("a to serve what it can", func() bool { return l.counts()["a"] == shards/2 })
+	l.start(options(srv.Conn(t), "b"))
+	l.waitShared("a", "b")
+}
+
+func TestNatsAbsentAtStart(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	srv.Stop()
+	l := newLedger(t)
+	a := l.start(options(srv.Conn(t, nats.RetryOnFailedConnect(true)), "a"))
+	b := l.start(options(srv.Conn(t, nats.RetryOnFailedConnect(true)), "b"))
+	b.stop() // although there is nobody to give anything back to
+	if b.err != nil {
+		t.Errorf("Run: %v", b.err)
+	}
+	srv.Restart(t)
+	l.waitShared("a")
+	if len(a.Live()) != 1 {
+		t.Errorf("live: %v", a.Live())
+	}
+}
+
+func TestConnectionClosedForGood(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	l := newLedger(t)
+	nc := srv.Conn(t)
+	a := l.start(options(nc, "a"))
+	l.waitShared("a")
+	nc.Close()
+	<-a.done
+	if !errors.Is(a.err, nats.ErrConnectionClosed) {
+		t.Errorf("Run: %v", a.err)
+	}
+	if n := l.counts(); len(n) != 0 {
+		t.Errorf("served after Run: %v", n)
+	}
+}
+
+// The bucket can be read with the usual tools.
+func TestBucketIsAKeyValueBucket(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	l := newLedger(t)
+	nc := srv.Conn(t)
+	a := l.start(options(nc, "a"))
+	l.waitShared("a")
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), "chat_own")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := kv.Get(t.Context(), "room.7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("room.7 = %s", e.Value())
+	a.stop()
+	keys, err := kv.Keys(t.Context())
+	if !errors.Is(err, jetstream.ErrNoKeysFound) {
+		t.Errorf("keys after a graceful stop: %v, %v", keys, err)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Start(t).Conn(t)
+	h := &holder{}
+	for name, change := range map[string]func(*partition.Options){
+		"no connection":    func(o *partition.Options) { o.Conn = nil },
+		"group":            func(o *partition.Options) { o.Group = "a.b" },
+		"no group":         func(o *partition.Options) { o.Group = "" },
+		"instance":         func(o *partition.Options) { o.Instance = "a>" },
+		"shards":           func(o *partition.Options) { o.Shards = -1 },
+		"fraction of TTL":  func(o *partition.Options) { o.TTL = 1500 * time.Millisecond },
+		"short TTL":        func(o *partition.Options) { o.TTL = time.Millisecond },
+		"renewal too late": func(o *partition.Options) { o.Renew = 600 * time.Millisecond },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := options(nc, "a")
+			change(&o)
+			if _, err := partition.New(o, h); !errors.Is(err, partition.ErrOptions) {
+				t.Errorf("New: %v", err)
+			}
+		})
+	}
+	if _, err := partition.New(partition.Options{Conn: nc, Group: "room", Instance: "a"}, h); err != nil {
+		t.Errorf("defaults: %v", err)
+	}
+}

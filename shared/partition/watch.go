@@ -1,0 +1,183 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	openRetry   = 50 * time.Millisecond // pause after the first failed attempt to open the bucket and a watch,
+	openRetries = time.Second           // doubling up to this
+	// openPatience times the pause is how long an attempt may take: short at
+	// first, since a cluster does not answer about a stream that another
+	// instance is just creating, and never long, since such answers do not come late.
+	openPatience = 5
+	openTimeout  = 2 * time.Second
+
+	statusPoll = time.Second // in case a status event was dropped
+
+	// watchBuffer holds a listing of every shard and instance, and the bursts of
+	// renewals and expiries, while the loop is busy. Overflow is seen as a gap
+	// and a new watch begins.
+	watchBuffer = 8192
+)
+
+// keeper keeps a watch of the group's keys open: it waits for NATS, creates the
+// bucket if it has to, and begins anew after a reconnect, because messages may
+// have been lost and a bucket in memory may be another one. It is the one
+// goroutine that may block on NATS for long.
+type keeper struct {
+	// Static.
+	conn     *nats.Conn
+	js       jetstream.JetStream
+	replicas int
+	filter   string
+	log      *slog.Logger
+
+	events chan<- watchEvent // to the loop, unbuffered: the loop always listens
+	again  <-chan bool       // from the loop: begin a new watch; true: the bucket was rewound
+	floor  *atomic.Uint64    // written by the loop: highest revision seen
+
+	// Owned by run.
+	rewound bool
+	said    error // the last reason logged; nil: available
+	fresh   bool  // nothing logged yet
+}
+
+// watchEvent says that a watch began (messages is set), that it ended, or that
+// the connection was closed for good (err is set).
+type watchEvent struct {
+	messages <-chan *nats.Msg
+	pending  uint64 // present keys that messages will show first
+	err      error
+}
+
+// run returns when ctx ends or the connection is closed for good.
+func (k *keeper) run(ctx context.Context) {
+	status := k.conn.StatusChanged()
+	defer k.conn.RemoveStatusListener(status)
+	wait := openRetry
+	for ctx.Err() == nil {
+		if k.conn.IsClosed() {
+			k.tell(ctx, watchEvent{err: nats.ErrConnectionClosed})
+			return
+		}
+		err := errNotConnected
+		if k.conn.IsConnected() {
+			err = k.session(ctx, status, min(openPatience*wait, openTimeout))
+		}
+		switch {
+		case err == nil:
+			wait = openRetry
+			continue
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, errNotConnected):
+			wait = openRetry
+		}
+		k.say(err)
+		pause := wait
+		if errors.Is(err, errNotConnected) {
+			pause = statusPoll
+		}
+		k.pause(ctx, status, pause)
+		wait = min(2*wait, openRetries)
+	}
+}
+
+// pause waits for d, a change of the connection or a request for a new watch.
+func (k *keeper) pause(ctx context.Context, status <-chan nats.Status, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-status:
+	case rewound := <-k.again:
+		k.rewound = k.rewound || rewound
+	case <-timer.C:
+	}
+}
+
+// session opens a watch and keeps it until it has to begin anew, which is no error.
+func (k *keeper) session(ctx context.Context, status <-chan nats.Status, timeout time.Duration) error {
+	reconnects := k.conn.Stats().Reconnects
+	sub, e, err := k.open(ctx, timeout)
+	if err != nil {
+		return err
+	}
+	// The server removes the consumer by itself when nobody listens.
+	defer func() { _ = sub.Unsubscribe() }()
+	k.say(nil)
+	k.tell(ctx, e)
+	defer k.tell(ctx, watchEvent{})
+	timer := time.NewTicker(statusPoll)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case rewound := <-k.again:
+			k.rewound = k.rewound || rewound
+			return nil
+		case <-status:
+		case <-timer.C:
+		}
+		if !k.conn.IsConnected() || k.conn.Stats().Reconnects != reconnects {
+			return nil
+		}
+	}
+}
+
+// open makes sure that there is a bucket and begins to watch the group's keys.
+func (k *keeper) open(ctx context.Context, timeout time.Duration) (*nats.Subscription, watchEvent, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := openBucket(ctx, k.js, k.replicas, k.floor.Load(), k.rewound); err != nil {
+		return nil, watchEvent{}, err
+	}
+	k.rewound = false
+	messages := make(chan *nats.Msg, watchBuffer)
+	inbox := k.conn.NewInbox()
+	sub, err := k.conn.ChanSubscribe(inbox, messages)
+	if err != nil {
+		return nil, watchEvent{}, fmt.Errorf("watch leases: %w", err)
+	}
+	c, err := k.js.CreatePushConsumer(ctx, bucketStream, jetstream.ConsumerConfig{
+		DeliverSubject: inbox,
+		DeliverPolicy:  jetstream.DeliverLastPerSubjectPolicy,
+		AckPolicy:      jetstream.AckNonePolicy,
+		FilterSubject:  k.filter,
+		Replicas:       1,
+		MemoryStorage:  true,
+	})
+	if err != nil {
+		_ = sub.Unsubscribe()
+		return nil, watchEvent{}, fmt.Errorf("watch leases: %w", err)
+	}
+	return sub, watchEvent{messages: messages, pending: c.CachedInfo().NumPending}, nil
+}
+
+func (k *keeper) tell(ctx context.Context, e watchEvent) {
+	select {
+	case k.events <- e:
+	case <-ctx.Done():
+	}
+}
+
+// say logs a change of state once.
+func (k *keeper) say(err error) {
+	switch {
+	case err == nil && (k.fresh || k.said != nil):
+		k.log.Info("shard leases available")
+	case err != nil && (k.fresh || k.said == nil || errors.Is(err, errNotConnected) != errors.Is(k.said, errNotConnected)):
+		k.log.Warn("shard leases unavailable", "err", err)
+	}
+	k.said, k.fresh = err, false
+}
