@@ -53,7 +53,7 @@ func Find(l Log, room log.Room, head uint64, m Marks, n uint64, done func(Place,
 	case pos == 0:
 		done(Place{1, 1}, nil)
 		return
-	case multiple <= n+64:
+	case multiple <= n:
 		done(Place{pos, multiple}, nil)
 		return
 	}
