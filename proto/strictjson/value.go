@@ -140,4 +140,3 @@ func (r *Reader) take(want Kind) bool {
 	r.due = false
 	return true
 }
-

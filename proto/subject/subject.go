@@ -120,9 +120,9 @@ const (
 // HeartbeatOf matches the heartbeats of one service.
 func HeartbeatOf(service string) string { return root + "hb." + service + ".*" }
 
-// Monitor's endpoints, for the edge's port: request and reply. The request's
-// payload is the raw query of the URL ("cursor=..."), empty for none; the
-// reply's payload is the JSON body, its header HeaderStatus HTTP's status.
+// Monitor's endpoints, for the edge's port: request and reply. The payload of a
+// request for stats is the cursor of the URL, empty for none; the reply's payload
+// is the JSON body, its header HeaderStatus HTTP's status.
 const (
 	APIHealth    = root + "api.health"
 	APIStats     = root + "api.stats"

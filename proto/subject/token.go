@@ -40,15 +40,23 @@ func ID(token string) (string, error) {
 
 // Shard is the shard of an id: fnv32a(Token(id)) mod [Shards]. It equals what
 // the NATS subject mapping partition(64, ...) computes over the token.
-func Shard(id string) int { return ShardOf(Token(id)) }
+func Shard(id string) int {
+	if plain(id) {
+		return int(fnv32a(fnv32a(fnvOffset, "r"), id) % Shards) // without making the token
+	}
+	return ShardOf(Token(id))
+}
 
 // ShardOf is the shard of a token that is at hand already.
-func ShardOf(token string) int {
-	h := uint32(2166136261)
-	for i := range len(token) {
-		h = (h ^ uint32(token[i])) * 16777619
+func ShardOf(token string) int { return int(fnv32a(fnvOffset, token) % Shards) }
+
+const fnvOffset = 2166136261
+
+func fnv32a(h uint32, s string) uint32 {
+	for i := range len(s) {
+		h = (h ^ uint32(s[i])) * 16777619
 	}
-	return int(h % Shards)
+	return h
 }
 
 func plain(id string) bool {

@@ -12,6 +12,7 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 	"slices"
 )
 
@@ -31,22 +32,21 @@ func Append(dst []byte, m Message) []byte {
 	return c.buf
 }
 
-// Marshal is Append to a new slice.
-func Marshal(m Message) []byte { return Append(nil, m) }
+// Marshal is Append to a new slice of the right size.
+func Marshal(m Message) []byte {
+	c := codec{encoding: true, counting: true}
+	m.fields(&c)
+	c.buf, c.counting = make([]byte, 0, c.size), false
+	m.fields(&c)
+	return c.buf
+}
 
 // Unmarshal decodes b into m, which must be zero. Strings are copied; []byte
 // fields alias b. It returns ErrMalformed and leaves m half filled when b is cut
 // off or has a field of the wrong type.
 func Unmarshal(b []byte, m Message) error {
-	c := codec{buf: b}
-	for len(c.buf) > 0 {
-		if !c.next() {
-			return ErrMalformed
-		}
-		m.fields(&c)
-		if c.bad {
-			return ErrMalformed
-		}
+	if c := (codec{buf: b}); !c.message(m) {
+		return ErrMalformed
 	}
 	return nil
 }
@@ -56,17 +56,31 @@ const (
 	wireBytes  = 2
 )
 
-// codec walks the fields of a message: encoding, it appends each to buf;
-// decoding, it holds one field read from buf and gives it to whoever has its number.
+// codec walks the fields of a message: encoding, it appends each to buf, or only
+// counts what it would append; decoding, it holds one field read from buf and
+// gives it to whoever has its number.
 type codec struct {
 	buf      []byte
+	size     int // counted so far
 	encoding bool
+	counting bool // with encoding
 	bad      bool
 
 	num  uint64 // the field at hand, decoding only
 	kind uint64
 	n    uint64
 	data []byte
+}
+
+// message reads all of buf into m; false when it is malformed.
+func (c *codec) message(m Message) bool {
+	for len(c.buf) > 0 && !c.bad {
+		if !c.next() {
+			return false
+		}
+		m.fields(c)
+	}
+	return !c.bad
 }
 
 // next reads one field; false when buf is malformed.
@@ -117,15 +131,30 @@ func (c *codec) at(num, kind uint64) bool {
 	return true
 }
 
-func (c *codec) tag(num, kind uint64) {
-	c.buf = binary.AppendUvarint(c.buf, num<<3|kind)
+func (c *codec) tag(num, kind uint64) { c.uvarint(num<<3 | kind) }
+
+func (c *codec) uvarint(n uint64) {
+	if c.counting {
+		c.size += (bits.Len64(n|1) + 6) / 7
+		return
+	}
+	c.buf = binary.AppendUvarint(c.buf, n)
+}
+
+// sized appends b with its length in front.
+func sized[T string | []byte](c *codec, b T) {
+	if c.uvarint(uint64(len(b))); c.counting {
+		c.size += len(b)
+		return
+	}
+	c.buf = append(c.buf, b...)
 }
 
 func (c *codec) uint(num uint64, v *uint64) {
 	switch {
 	case c.encoding && *v != 0:
 		c.tag(num, wireVarint)
-		c.buf = binary.AppendUvarint(c.buf, *v)
+		c.uvarint(*v)
 	case !c.encoding && c.at(num, wireVarint):
 		*v = c.n
 	}
@@ -145,8 +174,7 @@ func (c *codec) string(num uint64, v *string) {
 	switch {
 	case c.encoding && *v != "":
 		c.tag(num, wireBytes)
-		c.buf = binary.AppendUvarint(c.buf, uint64(len(*v)))
-		c.buf = append(c.buf, *v...)
+		sized(c, *v)
 	case !c.encoding && c.at(num, wireBytes):
 		*v = string(c.data)
 	}
@@ -156,8 +184,7 @@ func (c *codec) bytes(num uint64, v *[]byte) {
 	switch {
 	case c.encoding && len(*v) != 0:
 		c.tag(num, wireBytes)
-		c.buf = binary.AppendUvarint(c.buf, uint64(len(*v)))
-		c.buf = append(c.buf, *v...)
+		sized(c, *v)
 	case !c.encoding && c.at(num, wireBytes):
 		*v = c.data
 	}
@@ -167,8 +194,7 @@ func (c *codec) strings(num uint64, v *[]string) {
 	if c.encoding {
 		for i := range *v {
 			c.tag(num, wireBytes)
-			c.buf = binary.AppendUvarint(c.buf, uint64(len((*v)[i])))
-			c.buf = append(c.buf, (*v)[i]...)
+			sized(c, (*v)[i])
 		}
 	} else if c.at(num, wireBytes) {
 		*v = append(*v, string(c.data))
@@ -187,11 +213,12 @@ func repeated[T any, P interface {
 		return
 	}
 	if c.at(num, wireBytes) {
-		var m T
-		if Unmarshal(c.data, P(&m)) != nil {
-			c.bad = true
-		}
-		*v = append(*v, m)
+		var zero T
+		*v = append(*v, zero)
+		rest := c.buf
+		c.buf = c.data
+		c.bad = !c.message(P(&(*v)[len(*v)-1]))
+		c.buf, c.num = rest, 0 // no field of the outer message may take the last one of the inner for its own
 	}
 }
 
@@ -199,6 +226,12 @@ func repeated[T any, P interface {
 // length, then moved, so that no second buffer is needed.
 func (c *codec) nested(num uint64, m Message) {
 	c.tag(num, wireBytes)
+	if c.counting {
+		before := c.size
+		m.fields(c)
+		c.uvarint(uint64(c.size - before))
+		return
+	}
 	start := len(c.buf)
 	m.fields(c)
 	var size [binary.MaxVarintLen64]byte

@@ -7,7 +7,7 @@ import (
 )
 
 // Histogram is a sparse histogram of durations with four buckets an octave:
-// mergeable by adding, and quantiles are right within 19 %. The zero value is
+// mergeable by adding, and quantiles are at most 25 % too high. The zero value is
 // empty. Not safe for concurrent use.
 type Histogram struct {
 	Count   uint64         `json:"count"`
@@ -43,7 +43,7 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	rank, seen := uint64(math.Ceil(q*float64(h.Count))), uint64(0)
 	for b := range maxBucket {
 		if seen += h.Buckets[b]; seen >= rank && seen > 0 {
-			return time.Duration(upperBound(b)) * time.Microsecond
+			return time.Duration(min(upperBound(b), math.MaxInt64/1000)) * time.Microsecond
 		}
 	}
 	return 0

@@ -181,6 +181,9 @@ func TestNATSAway(t *testing.T) {
 	if code, _ := in.get("/readyz"); code != http.StatusOK {
 		t.Errorf("not ready with NATS: %d", code)
 	}
+	if _, err := server.Conn(t).Request(subject.APIStats, nil, 5*time.Second); err != nil {
+		t.Errorf("statistics over NATS: %v", err)
+	}
 }
 
 // Two monitors tell the same, and one that stops leaves the other's list at once.

@@ -113,8 +113,10 @@ func (s *Server) handler(local bool) http.Handler {
 	return mux
 }
 
-// loopbackOnly hides h from peers of other machines.
+// loopbackOnly hides h from peers of other machines, and from pages that DNS
+// rebinding makes look like this one.
 func loopbackOnly(h http.Handler) http.Handler {
+	h = ownHost(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !loopbackPeer(r) {
 			http.NotFound(w, r)

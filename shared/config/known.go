@@ -50,6 +50,5 @@ func Known() []string {
 		"CONFAB_PRESENCE_SCOPE",
 		"CONFAB_READY_NATS_GRACE",
 		"CONFAB_SHUTDOWN_TIMEOUT",
-		"CONFAB_TEST_CHILD", // tests that start themselves again as a service
 	}
 }

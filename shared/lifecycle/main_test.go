@@ -83,7 +83,7 @@ type process struct {
 func start(t *testing.T, mode string, environ []string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.CommandContext(t.Context(), os.Args[0], args...)}
-	p.cmd.Env = append([]string{childMode + "=" + mode, "CONFAB_TEST_CHILD=lifecycle", "PATH=" + os.Getenv("PATH")}, environ...)
+	p.cmd.Env = append([]string{childMode + "=" + mode, "GOCOVERDIR=" + t.TempDir()}, environ...)
 	p.cmd.Stderr = &p.stderr
 	if _, err := p.cmd.StdinPipe(); err != nil { // closed by Wait, or by our end
 		t.Fatal(err)

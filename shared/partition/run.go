@@ -112,9 +112,9 @@ func newRun(m *Member, base context.Context) *run {
 		inbox:    o.Conn.NewInbox(),
 		ttl:      o.TTL.String(),
 		contexts: make([]context.CancelFunc, o.Shards),
-		// A shard has one publication under way; late answers to given up ones
-		// come on top. What overflows counts as lost.
-		answers: make(chan *nats.Msg, 4*o.Shards),
+		// A shard has one publication under way; after a stall the answers to
+		// given up ones come on top. What overflows counts as lost.
+		answers: make(chan *nats.Msg, 32*o.Shards),
 		failed:  make(chan lease.Action, 2*o.Shards),
 		// One for each shard and the announcements. Full means that the
 		// connection does not take any more: a publication then fails at once.

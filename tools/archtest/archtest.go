@@ -160,7 +160,8 @@ func Pure() []string {
 	return []string{
 		"proto/code", "proto/event", "proto/strictjson", "proto/subject", "proto/wire",
 		"services/edge/internal/native", "services/edge/internal/stream", "services/edge/internal/ws",
-		"services/monitor/internal/fleet",
+		"services/monitor/internal/fleet", "services/monitor/internal/tally",
+		"services/ratelimit/internal/policy",
 		"shared/limit",
 		"services/room/internal/deadline", "services/room/internal/membership", "services/room/internal/presence", "services/room/internal/typing",
 	}

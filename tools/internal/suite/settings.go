@@ -19,7 +19,7 @@ import (
 
 // own are the settings of the all-in-one itself.
 type own struct {
-	config.Common `default:"127.0.0.1:9100"`
+	config.Common `default:"ADMIN_ADDR=127.0.0.1:9100"`
 	DataDir       string `env:"DATA_DIR" envDefault:"./.confab" doc:"folder of the embedded NATS server and of the development secret"`
 	Durability    string `env:"DURABILITY" envDefault:"durable" oneof:"durable fast" doc:"durable: every acknowledgement waits for the disk; fast: for the operating system"`
 }

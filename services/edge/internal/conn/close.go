@@ -74,7 +74,6 @@ func (c *Conn) peerClosed(payload []byte) {
 	if status == 1000 || status == 1001 {
 		kind = Clean
 	}
-	c.dropAll() // the peer has said that it will not look at it
 	c.begin(replied, Cause{Kind: kind, Code: code.Close(status)}, "")
 }
 

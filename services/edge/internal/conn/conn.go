@@ -114,6 +114,7 @@ func (c *Conn) open(early []byte) {
 	defer c.guard()
 	c.handler.Opened(c)
 	if len(early) > 0 {
+		c.set.stats.BytesIn.Add(uint64(len(early)))
 		c.receive(early)
 	}
 }

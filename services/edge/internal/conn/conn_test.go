@@ -214,6 +214,17 @@ func TestCloseByPeer(t *testing.T) {
 	}
 }
 
+// TestCloseByPeerBehindWork: what was answered before the peer's close frame
+// still leaves, before ours.
+func TestCloseByPeerBehindWork(t *testing.T) {
+	t.Parallel()
+	f := opened(t, conn.Options{})
+	f.onMessage = func(s string) { f.conn.Send(text("re: "+s), conn.Reply) }
+	f.receive(conntest.Text("a"), conntest.Close(1000, ""))
+	f.want("written", f.wrote(), "1:re: a close 1000 bye")
+	f.want("told", f.said(), "opened; 1 a; closed clean 1000")
+}
+
 func TestCloseByUs(t *testing.T) {
 	t.Parallel()
 	t.Run("answered", func(t *testing.T) {

@@ -34,7 +34,8 @@ type Codec interface {
 
 // Encoder makes complete frames, ready to be written. data is one JSON value.
 type Encoder interface {
-	// AppendReply answers a request that has an id.
+	// AppendReply answers a request. With NoID it appends what the door says then,
+	// which may be nothing.
 	AppendReply(dst []byte, id int64, name string, data []byte) []byte
 	// AppendEvent says something by itself.
 	AppendEvent(dst []byte, name string, data []byte) []byte

@@ -23,13 +23,16 @@ type Follower struct {
 	from   uint64 // every live message after it was given or is in held
 	held   []*post
 	bytes  int
+	quiet  bool    // nothing is told before Begin
+	early  []*post // events that came before Begin
 }
 
-// Follow makes c a follower that has everything up to pos. A member becomes one
-// too, a follower begins anew; it returns false for both.
+// Follow makes c a follower that has everything up to pos; nothing is told to it
+// before Begin. A member becomes one too, a follower begins anew; it returns false
+// for both.
 func (p *Part) Follow(c *Client, pos uint64) (*Follower, bool) {
 	p.settle()
-	f := &Follower{part: p, client: c, pos: pos, from: p.live}
+	f := &Follower{part: p, client: c, pos: pos, from: p.live, quiet: true}
 	pl := c.placeIn(p)
 	fresh := pl == nil
 	switch {
@@ -43,8 +46,21 @@ func (p *Part) Follow(c *Client, pos uint64) (*Follower, bool) {
 	}
 	pl.follower = f
 	p.followers = append(p.followers, f)
-	f.meet()
 	return f, fresh
+}
+
+// Begin lets the follower be told what came since Follow and comes from now on.
+func (f *Follower) Begin() {
+	if f.part == nil || !f.quiet {
+		return
+	}
+	f.quiet = false
+	early := f.early
+	f.early = nil
+	for _, q := range early {
+		f.part.tell(f.client, q)
+	}
+	f.meet()
 }
 
 // Done tells that the follower has become a member, has left, or begins anew.
@@ -78,7 +94,7 @@ func (f *Follower) Skip(to uint64) {
 // meet ends the following if nothing is missing between pos and the live messages.
 func (f *Follower) meet() {
 	p := f.part
-	if f.pos < f.from {
+	if f.quiet || f.pos < f.from {
 		return
 	}
 	held := f.held
@@ -110,7 +126,7 @@ func (p *Part) tellFollowers(posts []post) {
 		for j := range posts {
 			f.live(&posts[j])
 		}
-		if f.pos == p.live && f.pos == f.from {
+		if !f.quiet && f.pos == p.live && f.pos == f.from {
 			p.promote(f)
 		}
 	}
@@ -119,9 +135,13 @@ func (p *Part) tellFollowers(posts []post) {
 // live takes a post as it goes to the members.
 func (f *Follower) live(q *post) {
 	switch {
+	case !q.ordered() && f.quiet:
+		if q.class != conn.Typing && len(f.early) < maxHeld {
+			f.early = append(f.early, q)
+		}
 	case !q.ordered():
 		f.part.tell(f.client, q)
-	case f.pos >= f.from: // nothing is missing, it only waited for the live messages to come so far
+	case f.pos >= f.from && !f.quiet: // nothing is missing, it only waited for the live messages to come so far
 		f.give(q)
 		f.from = q.last
 	default:
@@ -168,3 +188,7 @@ func (p *Part) unfollow(f *Follower) {
 	}
 	f.part, f.held = nil, nil
 }
+
+// Waits tells that nothing is missing, but the live messages have not come as far as
+// the history that it was given.
+func (f *Follower) Waits() bool { return f.part != nil && f.pos >= f.from && f.pos > f.part.live }

@@ -12,6 +12,7 @@ package hub
 import (
 	"sync/atomic"
 
+	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/conn"
 	"github.com/confab-chat/confab/services/edge/internal/door"
 	"github.com/confab-chat/confab/services/edge/internal/poll"
@@ -106,6 +107,13 @@ func (l *Local) Remove(c *Client) {
 // with the next Add or Remove.
 func (l *Local) Clients() []*Client { return l.clients }
 
+// Tell gives an event to one connection.
+func (l *Local) Tell(c *Client, name string, data []byte, class conn.Class) {
+	if c.out.Send(l.hub.encoders[c.codec].AppendEvent(nil, name, data), class) {
+		l.delivered.Add(1)
+	}
+}
+
 func (l *Local) everyone(p *post) {
 	n := 0
 	for _, c := range l.clients {
@@ -122,6 +130,8 @@ func (l *Local) everyone(p *post) {
 type Outlet interface {
 	// Send queues complete frames, which are shared and not changed any more.
 	Send(frames []byte, class conn.Class) bool
+	// Close ends the connection, behind what is queued.
+	Close(k code.Close, reason string)
 }
 
 // Client is what the hub knows of a connection, a part of the session. Owned by
@@ -151,6 +161,9 @@ func (c *Client) Part(room string) *Part {
 	}
 	return nil
 }
+
+// Close ends the connection, with the code's own reason.
+func (c *Client) Close(k code.Close) { c.out.Close(k, "") }
 
 // PartAt is the client's i-th room, in no particular order.
 func (c *Client) PartAt(i int) *Part { return c.places[i].part }

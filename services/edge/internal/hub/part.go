@@ -21,6 +21,9 @@ type Part struct {
 // Room is the room's id.
 func (p *Part) Room() string { return p.room.ID }
 
+// Shard is the room's shard.
+func (p *Part) Shard() int { return p.room.Shard }
+
 // take receives what the feeder has brought.
 func (p *Part) take(posts []post) {
 	if p.pending == nil {

@@ -12,7 +12,8 @@ import (
 // Room is the feeder's side of a room: which loops and codecs have members, and
 // what was brought since the last Flush. All methods belong to the feeder.
 type Room struct {
-	ID string // static
+	ID    string // static
+	Shard int
 
 	// crowded rooms are told no presence. Written by the feeder.
 	crowded atomic.Bool
@@ -32,8 +33,8 @@ type seat struct {
 }
 
 // NewRoom returns a room without members.
-func (h *Hub) NewRoom(id string) *Room {
-	return &Room{ID: id, hub: h, seats: make([]seat, len(h.locals))}
+func (h *Hub) NewRoom(id string, shard int) *Room {
+	return &Room{ID: id, Shard: shard, hub: h, seats: make([]seat, len(h.locals))}
 }
 
 // SetCrowded says whether the room has too many members for presence.

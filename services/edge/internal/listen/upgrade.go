@@ -94,6 +94,12 @@ func (p *pending) welcome(i int, r *head.Request, b []byte, end int) bool {
 	if offers(r, route.Subprotocol) {
 		h.Subprotocol = route.Subprotocol
 	}
+	// Before the gate is asked: a handler that it has made is always opened.
+	answer, err := answerUpgrade(b[:end], h.Subprotocol)
+	if err != nil { // the library is stricter than we are
+		p.refuse(refused(BadRequest))
+		return false
+	}
 	handler, no := s.admit(route, h)
 	if no != nil && !no.inBand(h) {
 		p.refuse(no)
@@ -103,11 +109,6 @@ func (p *pending) welcome(i int, r *head.Request, b []byte, end int) bool {
 		// A browser cannot see an HTTP status here, but it sees close codes.
 		s.stats.Refused[no.reason].Add(1)
 		handler = farewell{code: no.close}
-	}
-	answer, err := answerUpgrade(b[:end], h.Subprotocol)
-	if err != nil { // the library is stricter than we are
-		p.refuse(refused(BadRequest))
-		return false
 	}
 	if s.ips != nil {
 		handler = counted{handler, func() { s.ips.close(p.peer.Addr()) }}

@@ -108,13 +108,23 @@ func (p *pending) handOff(b []byte) {
 	w.count.Add(1)
 	c := &handed{Conn: nc, early: early, count: w.count}
 	select {
-	case <-w.done:
-		c.Close()
 	case w.conns <- c:
 		p.door.server.stats.HandedOff.Add(1)
 	default:
 		p.door.server.stats.Refused[Overload].Add(1)
 		c.Close()
+	}
+	if w.closed() { // nobody may be there any more to take it
+		w.empty()
+	}
+}
+
+func (w *web) closed() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
 	}
 }
 

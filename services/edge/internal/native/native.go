@@ -77,8 +77,11 @@ func eventName(r *strictjson.Reader) []byte {
 // Form implements [door.Codec].
 func (Codec) Form() event.Form { return event.Bare }
 
-// AppendReply appends the frame that answers request id.
+// AppendReply appends the frame that answers request id; nothing without one.
 func (Codec) AppendReply(dst []byte, id int64, name string, data []byte) []byte {
+	if id == door.NoID {
+		return dst
+	}
 	var digits [20]byte
 	num := strconv.AppendInt(digits[:0], id, 10)
 	n := len(`{"id":,`) + len(num) + bodySize(name, data)

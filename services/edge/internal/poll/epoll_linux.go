@@ -20,6 +20,10 @@ const (
 
 	// wakeSlot marks the eventfd; listeners have slots below it.
 	wakeSlot = -1
+
+	// yieldAfter is how long a busy loop keeps its core from goroutines that
+	// wait for it: less than anybody notices, more than a yield costs.
+	yieldAfter = 100 * time.Microsecond
 )
 
 // epoll is the poller of one loop: level triggered, by reason. A handler then
@@ -40,12 +44,14 @@ type epoll struct {
 	freed []uint32 // slots freed during this turn: events of it may still name them
 
 	acceptors []*acceptor
+
+	yielded time.Time // when the scheduler last had its turn
 }
 
 func newPoller(m Mode, l *Loop) (poller, error) {
 	switch m {
 	case Goroutine:
-		return newSleeper(), nil
+		return newSleeper(l), nil
 	case Auto, Epoll:
 		return newEpoll(l)
 	}
@@ -86,27 +92,34 @@ func (p *epoll) wait(d time.Duration) {
 	// telling the scheduler spares its bookkeeping.
 	n, _, _ := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd),
 		uintptr(unsafe.Pointer(&p.events)), eventsPerWait, 0, 0, 0)
-	switch {
-	case int(n) > 0:
-		p.dispatch(p.events[:n])
-		runtime.Gosched() // a busy loop lets the goroutines of this core run
-	case d > 0:
+	if int(n) == 0 && d > 0 {
 		ms := (d + time.Millisecond - 1) / time.Millisecond
-		n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd),
+		n, _, _ = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd),
 			uintptr(unsafe.Pointer(&p.events)), eventsPerWait, uintptr(ms), 0, 0)
-		if errno == 0 && int(n) > 0 {
-			p.loop.mail.asleep.Store(false) // awake already: spare the eventfd
-			p.dispatch(p.events[:n])
-		}
-	default:
-		runtime.Gosched()
+		p.loop.setNow(time.Now())
+		p.yielded = p.loop.now
+	} else {
+		p.loop.setNow(time.Now())
+		p.yield()
+	}
+	if int(n) > 0 { // -1 is an interrupted call
+		p.loop.mail.asleep.Store(false) // awake already: spare the eventfd
+		p.dispatch(p.events[:n])
 	}
 	p.free = append(p.free, p.freed...)
 	p.freed = p.freed[:0]
 }
 
+// yield lets the goroutines of this core run when the loop has not slept for a
+// while: system calls without telling the scheduler look like work to it.
+func (p *epoll) yield() {
+	if p.loop.now.Sub(p.yielded) > yieldAfter {
+		runtime.Gosched()
+		p.yielded = p.loop.now
+	}
+}
+
 func (p *epoll) dispatch(events []unix.EpollEvent) {
-	p.loop.setNow(time.Now())
 	for i := range events {
 		switch slot := events[i].Fd; {
 		case slot >= 0:
@@ -135,6 +148,11 @@ func (p *epoll) control(op, fd int, slot int32, events uint32) error {
 // add makes fd, which it takes over, a socket of this loop. The caller has
 // counted it in loop.conns.
 func (p *epoll) add(fd int, accept Acceptor, peer netip.AddrPort) {
+	if p.loop.stopping { // posted by another loop while this one was ending
+		p.loop.conns.Add(-1)
+		unix.Close(fd)
+		return
+	}
 	s := &sock{poll: p, fd: int32(fd), interest: unix.EPOLLIN}
 	if n := len(p.free); n > 0 {
 		s.slot, p.free = p.free[n-1], p.free[:n-1]

@@ -95,7 +95,7 @@ func (l *Loop) Load() int { return int(l.conns.Load()) }
 func NewManual(now time.Time, tick time.Duration) *Loop {
 	l := newLoop(0, Options{Tick: tick}.withDefaults(), nil)
 	l.start, l.now = now, now
-	l.poller = newSleeper()
+	l.poller = newSleeper(l)
 	return l
 }
 
@@ -132,7 +132,7 @@ func (l *Loop) run() {
 	for !l.stopping {
 		l.poller.wait(l.patience())
 		l.mail.asleep.Store(false)
-		l.Turn(time.Now())
+		l.Turn(l.now)
 	}
 	l.mail.shut()
 	l.Turn(time.Now()) // what was posted until then
@@ -238,7 +238,8 @@ func (l *Loop) logPanic(r any) {
 
 // poller waits for the outside world on behalf of a loop.
 type poller interface {
-	// wait delivers what is ready, after at most d; 0 means without waiting.
+	// wait sleeps for at most d (0 means not at all), sets the loop's time,
+	// and delivers what is ready.
 	wait(d time.Duration)
 	// wake ends a wait, from any goroutine.
 	wake()

@@ -9,10 +9,10 @@ import (
 	"net"
 )
 
-func newPoller(m Mode, _ *Loop) (poller, error) {
+func newPoller(m Mode, l *Loop) (poller, error) {
 	switch m {
 	case Auto, Goroutine:
-		return newSleeper(), nil
+		return newSleeper(l), nil
 	case Epoll:
 		return nil, fmt.Errorf("mode %q: %w", m, errors.ErrUnsupported)
 	}

@@ -5,17 +5,19 @@ import "time"
 // sleeper is the poller of a loop without sockets of its own: it only sleeps
 // until something is posted. The loop's connections are pumps.
 type sleeper struct {
+	loop  *Loop
 	bell  chan struct{} // capacity 1: rung or not; never closed
 	timer *time.Timer   // owned by the loop
 }
 
-func newSleeper() *sleeper {
+func newSleeper(l *Loop) *sleeper {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
-	return &sleeper{bell: make(chan struct{}, 1), timer: t}
+	return &sleeper{loop: l, bell: make(chan struct{}, 1), timer: t}
 }
 
 func (s *sleeper) wait(d time.Duration) {
+	defer func() { s.loop.setNow(time.Now()) }()
 	if d == 0 {
 		return
 	}

@@ -9,10 +9,12 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +28,7 @@ import (
 	"github.com/confab-chat/confab/shared/natsconn"
 )
 
-// Options say who the edge is. All are required but Logger and RoomScope.
+// Options say who the edge is. Edge, Gen, Conns and Hub are required.
 type Options struct {
 	Edge  string // instance id
 	Gen   uint64 // of this start, see heartbeat.NewGen
@@ -35,7 +37,10 @@ type Options struct {
 	// RoomScope: presence goes to the members of shared rooms (CONFAB_PRESENCE_SCOPE
 	// rooms), not to everybody.
 	RoomScope bool
-	Logger    *slog.Logger
+	// Dead is how long an outage may last without owners declaring this edge dead;
+	// default declaredDead.
+	Dead   time.Duration
+	Logger *slog.Logger
 }
 
 // Relay is the edge's side of NATS. All methods may be called from any goroutine.
@@ -44,6 +49,7 @@ type Relay struct {
 	edge      string
 	hub       *hub.Hub
 	roomScope bool
+	dead      time.Duration
 	log       *slog.Logger
 	intakes   []*intake
 
@@ -58,7 +64,7 @@ func New(o Options) (*Relay, error) {
 	if len(o.Conns) == 0 {
 		return nil, errors.New("relay: no nats connection")
 	}
-	r := &Relay{edge: o.Edge, hub: o.Hub, roomScope: o.RoomScope, log: o.Logger}
+	r := &Relay{edge: o.Edge, hub: o.Hub, roomScope: o.RoomScope, dead: cmp.Or(o.Dead, declaredDead), log: o.Logger}
 	r.gen.Store(o.Gen)
 	for i, nc := range o.Conns {
 		in, err := newIntake(r, i, nc)
@@ -154,9 +160,13 @@ func (r *Relay) intake(shard int) *intake { return r.intakes[shard%len(r.intakes
 // Origin is how the edge names itself to owners.
 func (r *Relay) Origin() wire.Origin { return wire.Origin{Edge: r.edge, Gen: r.gen.Load()} }
 
-// rebirth takes a new generation: owners may have buried the old one.
-func (r *Relay) rebirth() {
-	r.gen.Store(heartbeat.NewGen(time.Now()))
+// rebirth takes a new generation, unless it is younger than the outage: owners may
+// have buried the old one.
+func (r *Relay) rebirth(lostAt time.Time) {
+	old := r.gen.Load()
+	if old > heartbeat.NewGen(lostAt) || !r.gen.CompareAndSwap(old, heartbeat.NewGen(time.Now())) {
+		return // another connection of this edge came back first
+	}
 	r.log.Warn("back after a long outage: announcing everybody again", "event", "relay.rebirth")
 	for _, in := range r.intakes {
 		in.post(in.register)
@@ -197,13 +207,50 @@ func (r *Relay) Typing(shard int, m *wire.Typing) {
 	})
 }
 
-// Request asks once, without lane: for what has a fallback. done runs on some
-// goroutine of the relay's and must not block; shard divides the work.
-func (r *Relay) Request(shard int, subj string, data []byte, timeout time.Duration, done natsconn.Done) {
-	in := r.intake(shard)
-	if !in.post(func() { in.req.Do(subj, nil, data, timeout, done) }) {
+// Do asks once, without lane: for what has a fallback. It is natsconn.Requester's
+// Do, but publishes on another goroutine; done runs on some goroutine of the
+// relay's, or here when the relay has ended, and must not block.
+func (r *Relay) Do(subj string, header nats.Header, data []byte, timeout time.Duration, done natsconn.Done) {
+	in := r.intake(subject.ShardOf(subj)) // any, but the same for the same subject
+	if !in.post(func() { in.req.Do(subj, header, data, timeout, done) }) {
 		done(nil, nats.ErrConnectionClosed)
 	}
+}
+
+// Members lists users whose connections on this edge have joined some of the
+// rooms, each once, at most limit. done runs on an intake's goroutine.
+func (r *Relay) Members(rooms []string, limit int, done func(ids []string)) {
+	var found []string
+	next := func() { done(found) }
+	for _, id := range rooms {
+		in, then := r.intake(subject.Shard(id)), next
+		next = func() {
+			ok := in.post(func() {
+				found = in.members(id, limit, found)
+				then()
+			})
+			if !ok {
+				then()
+			}
+		}
+	}
+	next()
+}
+
+func (in *intake) members(room string, limit int, found []string) []string {
+	r := in.rooms[room]
+	if r == nil {
+		return found
+	}
+	for i := range r.roster.list {
+		if len(found) >= limit {
+			break
+		}
+		if id := r.roster.list[i].user.ID; !slices.Contains(found, id) {
+			found = append(found, id)
+		}
+	}
+	return found
 }
 
 // Flush waits until every command has been answered, or ctx ends.

@@ -158,7 +158,8 @@ func (in *intake) hold(id string) (*room, error) {
 		return r, nil
 	}
 	token := subject.Token(id)
-	r := &room{in: in, id: id, shard: subject.ShardOf(token), hub: in.hub.NewRoom(id)}
+	shard := subject.ShardOf(token)
+	r := &room{in: in, id: id, shard: shard, hub: in.hub.NewRoom(id, shard)}
 	sub, err := in.nc.ChanSubscribe(subject.RoomBroadcast(r.shard, token), in.in)
 	if err != nil {
 		in.log.Error("room not subscribed", "event", "relay.subscribe", "err", err)

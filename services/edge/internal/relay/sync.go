@@ -88,9 +88,9 @@ func (in *intake) connection(s nats.Status) {
 	switch s {
 	case nats.CONNECTED:
 		if !in.lostAt.IsZero() {
-			lost := in.now.Sub(in.lostAt)
+			lostAt := in.lostAt
 			in.lostAt = time.Time{}
-			in.restored(lost)
+			in.restored(lostAt)
 		}
 	case nats.RECONNECTING, nats.DISCONNECTED:
 		if in.lostAt.IsZero() {
@@ -101,13 +101,13 @@ func (in *intake) connection(s nats.Status) {
 
 // restored makes good for an outage: what was said meanwhile is asked for, and an
 // edge that may have been declared dead begins a new life.
-func (in *intake) restored(lost time.Duration) {
+func (in *intake) restored(lostAt time.Time) {
 	for l := range in.dark {
 		l.retry = in.now
 	}
 	in.repairs.spread(in.now)
-	if lost >= declaredDead {
-		in.relay.rebirth()
+	if in.now.Sub(lostAt) >= in.relay.dead {
+		in.relay.rebirth(lostAt)
 	}
 	in.headsAt = in.now.Add(rand.N(jitter))
 	in.log.Info("catching up after an outage", "event", "relay.restored")

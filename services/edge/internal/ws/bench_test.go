@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	gobwas "github.com/gobwas/ws"
-
 	"github.com/confab-chat/confab/services/edge/internal/ws"
 )
 
@@ -51,18 +49,5 @@ func BenchmarkDecodeCut(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-	}
-}
-
-// BenchmarkCipher keeps the choice of gobwas's assembly honest.
-func BenchmarkCipher(b *testing.B) {
-	for _, n := range []int{8, 128, 2000, 60000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			p := make([]byte, n)
-			b.SetBytes(int64(n))
-			for b.Loop() {
-				gobwas.Cipher(p, [4]byte{1, 2, 3, 4}, 0)
-			}
-		})
 	}
 }

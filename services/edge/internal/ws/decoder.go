@@ -1,10 +1,6 @@
 package ws
 
-import (
-	"unicode/utf8"
-
-	gobwas "github.com/gobwas/ws"
-)
+import "unicode/utf8"
 
 const (
 	// keptPartials and keptBody bound what a decoder keeps for reuse: enough
@@ -39,10 +35,10 @@ type Partial struct {
 	head    [maxHeader]byte
 	headLen int
 
-	open   bool          // in the payload of frame
-	frame  gobwas.Header //
-	got    int64         // payload bytes of frame so far
-	ctl    [gobwas.MaxControlFramePayloadSize]byte
+	open   bool // in the payload of frame
+	frame  header
+	got    int64 // payload bytes of frame so far
+	ctl    [maxControl]byte
 	op     OpCode // of the message under assembly, 0 without one
 	frames int    // of that message so far
 	body   []byte // of that message
@@ -87,25 +83,25 @@ func (d *Decoder) whole(b []byte, s Sink) (n int, on bool, err error) {
 	if err := d.admit(h, nil); err != nil {
 		return 0, true, err
 	}
-	if !h.Fin || h.Length > int64(len(b)-n) {
+	if !h.fin || h.length > int64(len(b)-n) {
 		return 0, true, nil
 	}
-	end := n + int(h.Length)
+	end := n + int(h.length)
 	payload := b[n:end:end]
-	gobwas.Cipher(payload, h.Mask, 0)
-	if h.OpCode.IsControl() {
-		return end, s.Control(h.OpCode, payload), nil
+	unmask(payload, h.mask, 0)
+	if h.op.control() {
+		return end, s.Control(h.op, payload), nil
 	}
-	if h.OpCode == OpText && !utf8.Valid(payload) {
+	if h.op == OpText && !utf8.Valid(payload) {
 		return 0, true, ErrText
 	}
-	return end, s.Data(h.OpCode, payload), nil
+	return end, s.Data(h.op, payload), nil
 }
 
 // admit applies the rules that concern a frame's place in its message, and the
 // limits, before anything is held for it.
-func (d *Decoder) admit(h gobwas.Header, p *Partial) error {
-	if h.OpCode.IsControl() {
+func (d *Decoder) admit(h header, p *Partial) error {
+	if h.op.control() {
 		return nil
 	}
 	var frames, size int
@@ -113,11 +109,11 @@ func (d *Decoder) admit(h gobwas.Header, p *Partial) error {
 		frames, size = p.frames, len(p.body)
 	}
 	switch {
-	case h.OpCode == OpContinuation && frames == 0:
+	case h.op == OpContinuation && frames == 0:
 		return ErrContinuation
-	case h.OpCode != OpContinuation && frames > 0:
+	case h.op != OpContinuation && frames > 0:
 		return ErrInterleaved
-	case h.Length > int64(d.limits.Message-size):
+	case h.length > int64(d.limits.Message-size):
 		return ErrTooBig
 	case frames >= d.limits.Fragments:
 		return ErrFragments
@@ -136,23 +132,23 @@ func (d *Decoder) step(p **Partial, b []byte, s Sink) (n int, on bool, err error
 		if err := d.admit(q.frame, q); err != nil {
 			return 0, true, err
 		}
-		if !q.frame.OpCode.IsControl() {
+		if !q.frame.op.control() {
 			q.frames++
 			if q.op == 0 {
-				q.op = q.frame.OpCode
+				q.op = q.frame.op
 			}
 		}
 	}
 	m, err := q.take(b[n:])
 	n += m
-	if err != nil || q.got < q.frame.Length {
+	if err != nil || q.got < q.frame.length {
 		return n, true, err
 	}
 	q.open = false
-	if q.frame.OpCode.IsControl() {
+	if q.frame.op.control() {
 		return n, d.control(p, s), nil
 	}
-	if !q.frame.Fin {
+	if !q.frame.fin {
 		return n, true, nil
 	}
 	if q.op == OpText && !q.text.complete() {
@@ -170,10 +166,10 @@ func (d *Decoder) control(p **Partial, s Sink) bool {
 	if q.op != 0 {
 		// A copy: the sink may release the partial, and keep on answering.
 		ctl := q.ctl
-		return s.Control(q.frame.OpCode, ctl[:q.got])
+		return s.Control(q.frame.op, ctl[:q.got])
 	}
 	*p = nil
-	on := s.Control(q.frame.OpCode, q.ctl[:q.got])
+	on := s.Control(q.frame.op, q.ctl[:q.got])
 	d.giveBack(q)
 	return on
 }
@@ -198,10 +194,10 @@ func (q *Partial) begin(b []byte) (int, error) {
 // take unmasks and keeps what b has of the open frame's payload. Memory grows
 // with the bytes that came, never with the length that was declared.
 func (q *Partial) take(b []byte) (int, error) {
-	n := int(min(q.frame.Length-q.got, int64(len(b))))
+	n := int(min(q.frame.length-q.got, int64(len(b))))
 	b = b[:n]
-	gobwas.Cipher(b, q.frame.Mask, int(q.got&3))
-	if q.frame.OpCode.IsControl() {
+	unmask(b, q.frame.mask, int(q.got&3))
+	if q.frame.op.control() {
 		copy(q.ctl[q.got:], b)
 	} else {
 		if q.op == OpText && !q.text.add(b) {

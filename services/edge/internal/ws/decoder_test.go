@@ -35,7 +35,7 @@ func (r *record) add(s string) bool {
 
 // frame makes a client frame.
 func frame(fin bool, op ws.OpCode, payload string) []byte {
-	f := gobwas.MaskFrameInPlaceWith(gobwas.NewFrame(op, fin, []byte(payload)), [4]byte{1, 0x80, 0xff, 0x33})
+	f := gobwas.MaskFrameInPlaceWith(gobwas.NewFrame(gobwas.OpCode(op), fin, []byte(payload)), [4]byte{1, 0x80, 0xff, 0x33})
 	return gobwas.MustCompileFrame(f)
 }
 

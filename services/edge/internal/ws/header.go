@@ -1,27 +1,33 @@
 package ws
 
-import (
-	"encoding/binary"
+import "encoding/binary"
 
-	gobwas "github.com/gobwas/ws"
+const (
+	// maxHeader is the longest client header: 2 bytes, 8 of length, 4 of mask.
+	maxHeader = 14
+	// maxControl is the longest payload of a control frame (5.5).
+	maxControl = 125
 )
 
-// maxHeader is the longest client header: 2 bytes, 8 of length, 4 of mask.
-const maxHeader = 14
+// header is a frame's header (RFC 6455, section 5.2).
+type header struct {
+	length int64
+	mask   [4]byte
+	op     OpCode
+	fin    bool
+}
 
 // parseHeader reads a client's frame header. n == 0 without an error means
 // that b does not hold all of it yet; what can be refused by the first two
 // bytes is refused by them.
-func parseHeader(b []byte) (h gobwas.Header, n int, err error) {
+func parseHeader(b []byte) (h header, n int, err error) {
 	if len(b) < 2 {
 		return h, 0, nil
 	}
-	h.Fin = b[0]&0x80 != 0
-	h.Rsv = b[0] & 0x70 >> 4
-	h.OpCode = OpCode(b[0] & 0x0f)
-	h.Masked = b[1]&0x80 != 0
+	h.fin = b[0]&0x80 != 0
+	h.op = OpCode(b[0] & 0x0f)
 	short := b[1] & 0x7f
-	if err := checkStart(h, short); err != nil {
+	if err := checkStart(b[0], b[1]); err != nil {
 		return h, 0, err
 	}
 	n = 2
@@ -36,32 +42,33 @@ func parseHeader(b []byte) (h gobwas.Header, n int, err error) {
 	}
 	switch short {
 	case 126:
-		h.Length = int64(binary.BigEndian.Uint16(b[2:]))
+		h.length = int64(binary.BigEndian.Uint16(b[2:]))
 	case 127:
 		v := binary.BigEndian.Uint64(b[2:])
 		if v>>63 != 0 {
 			return h, 0, ErrLength
 		}
-		h.Length = int64(v)
+		h.length = int64(v)
 	default:
-		h.Length = int64(short)
+		h.length = int64(short)
 	}
-	h.Mask = [4]byte(b[n:])
+	h.mask = [4]byte(b[n:])
 	return h, n + 4, nil
 }
 
 // checkStart applies the rules that concern one frame alone.
-func checkStart(h gobwas.Header, short byte) error {
+func checkStart(first, second byte) error {
+	op := OpCode(first & 0x0f)
 	switch {
-	case h.Rsv != 0:
+	case first&0x70 != 0:
 		return ErrReservedBits
-	case h.OpCode.IsReserved():
+	case op.reserved():
 		return ErrReservedOpCode
-	case h.OpCode.IsControl() && !h.Fin:
+	case op.control() && first&0x80 == 0:
 		return ErrControlFragment
-	case h.OpCode.IsControl() && short > gobwas.MaxControlFramePayloadSize:
+	case op.control() && second&0x7f > maxControl:
 		return ErrControlLength
-	case !h.Masked:
+	case second&0x80 == 0:
 		return ErrUnmasked
 	}
 	return nil

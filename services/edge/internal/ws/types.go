@@ -1,24 +1,29 @@
 // Package ws is the WebSocket framing of RFC 6455 on bytes, server side:
 // parsing, assembly of messages within limits, and appending frames. It does
-// no I/O and has no clock.
+// no I/O and has no clock. Limits and text that is checked as it comes are what
+// it has over gobwas/ws, against which its tests hold it.
 package ws
 
-import gobwas "github.com/gobwas/ws"
-
-// OpCode is a frame's operation, RFC 6455 section 5.2.
-type OpCode = gobwas.OpCode
-
-// StatusCode is a close code, RFC 6455 section 7.4.
-type StatusCode = gobwas.StatusCode
+// OpCode is a frame's operation, RFC 6455 section 5.2: 4 bits.
+type OpCode byte
 
 const (
-	OpContinuation = gobwas.OpContinuation
-	OpText         = gobwas.OpText
-	OpBinary       = gobwas.OpBinary
-	OpClose        = gobwas.OpClose
-	OpPing         = gobwas.OpPing
-	OpPong         = gobwas.OpPong
+	OpContinuation OpCode = 0x0
+	OpText         OpCode = 0x1
+	OpBinary       OpCode = 0x2
+	OpClose        OpCode = 0x8
+	OpPing         OpCode = 0x9
+	OpPong         OpCode = 0xa
 )
+
+// control tells a control frame from one that carries (part of) a message.
+func (o OpCode) control() bool { return o&0x8 != 0 }
+
+// reserved tells whether no standard gives the opcode a meaning.
+func (o OpCode) reserved() bool { return o&0x7 > 2 }
+
+// StatusCode is a close code, RFC 6455 section 7.4.
+type StatusCode uint16
 
 // Limits bound what one peer can make us hold.
 type Limits struct {

@@ -6,14 +6,12 @@ package endpoint
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"regexp"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
-	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/services/monitor/internal/collect"
 )
@@ -34,10 +32,10 @@ func Serve(ctx context.Context, nc *nats.Conn, instance, version string, c *coll
 	defer func() { _ = service.Stop() }()
 	for name, e := range map[string]struct {
 		subject string
-		answer  func(query string) collect.Answer
+		answer  func(cursor string) collect.Answer
 	}{
 		"health": {subject.APIHealth, func(string) collect.Answer { return c.Health() }},
-		"stats":  {subject.APIStats, func(query string) collect.Answer { return stats(c, query) }},
+		"stats":  {subject.APIStats, c.Stats},
 	} {
 		err := service.AddEndpoint(name, micro.HandlerFunc(func(r micro.Request) {
 			respond(r, e.answer(string(r.Data())))
@@ -48,15 +46,6 @@ func Serve(ctx context.Context, nc *nats.Conn, instance, version string, c *coll
 	}
 	<-ctx.Done()
 	return nil
-}
-
-// stats takes the query of the URL as the client wrote it.
-func stats(c *collect.Collector, query string) collect.Answer {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return collect.Refusal(code.New(code.BadRequest, "the query cannot be read"))
-	}
-	return c.Stats(values.Get("cursor"))
 }
 
 // respond gives the HTTP status in a header. Nobody hears an error: whoever

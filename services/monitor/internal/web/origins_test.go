@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/confab-chat/confab/services/monitor/internal/web"
@@ -31,6 +33,11 @@ func TestOrigins(t *testing.T) {
 		{"https://evil.com?.example.org:8443", list, false},
 		{"https://user@a.example.org:8443", list, false},
 		{"http://localhost:3000", list, true},
+		{"https://chat.example.com:443", list, true}, // its own port
+		{"https://spelled.example.com", []string{"https://spelled.example.com:443"}, true},
+		{"https://chat.example.com:80", list, false},
+		{"https://*.example.org:8443", list, false},
+		{"nonsense", []string{"*"}, false},
 		{"null", list, false},
 		{"null", []string{"*"}, false},
 		{"null", []string{"null"}, true},
@@ -43,4 +50,25 @@ func TestOrigins(t *testing.T) {
 			t.Errorf("%q with %q: %v, want %v", test.origin, test.list, got, test.want)
 		}
 	}
+}
+
+// FuzzOrigins: whatever a header says, only hosts of the list are let in.
+func FuzzOrigins(f *testing.F) {
+	for _, seed := range []string{
+		"https://a.example.org", "https://a.example.org:443", "https://evil.com#.example.org", "https://evil.com/.example.org",
+		"https://evil.com\\.example.org", "https://evil.com%00.example.org", "null", "", "https://[::1].example.org",
+	} {
+		f.Add(seed)
+	}
+	list := web.NewOrigins([]string{"https://*.example.org"})
+	f.Fuzz(func(t *testing.T, origin string) {
+		if !list.Allowed(origin) {
+			return
+		}
+		u, err := url.Parse(origin)
+		if err != nil || !strings.EqualFold(u.Scheme, "https") ||
+			!strings.HasSuffix(strings.ToLower(u.Hostname()), ".example.org") || u.Path != "" {
+			t.Errorf("%q is let in", origin)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package endpoint_test
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -62,14 +63,19 @@ func newOwner(tb testing.TB, nc *nats.Conn, scope presence.Scope, shards ...int)
 		Conn: nc, Streams: streams, Scope: scope, Logger: slog.New(slog.DiscardHandler),
 		Count: o.count, Edges: o.edges, SweepEvery: time.Minute, IdleAfter: time.Minute,
 	})
-	var once sync.Once
-	tb.Cleanup(func() { once.Do(func() { o.release(shards) }) })
+	o.acquire(tb, shards...)
+	return o
+}
+
+// acquire makes o serve shards, until the test ends or release.
+func (o *owner) acquire(tb testing.TB, shards ...int) {
+	tb.Helper()
+	tb.Cleanup(func() { o.release(shards) })
 	for _, s := range shards {
 		if err := o.Acquire(tb.Context(), partition.Lease{Shard: s, Epoch: epochs.Add(1)}); err != nil {
 			tb.Fatal(err)
 		}
 	}
-	return o
 }
 
 func (o *owner) release(shards []int) {
@@ -189,4 +195,15 @@ func start(tb testing.TB) (*edge, *owner) {
 	provision(tb, nc, 1)
 	o := newOwner(tb, nc, presence.ScopeAll, allShards()...)
 	return newEdge(srv.Conn(tb), "e1"), o
+}
+
+// shardsOf is every shard that one of the rooms is in, once.
+func shardsOf(rooms []string) []int {
+	var shards []int
+	for _, r := range rooms {
+		if s := subject.Shard(r); !slices.Contains(shards, s) {
+			shards = append(shards, s)
+		}
+	}
+	return shards
 }

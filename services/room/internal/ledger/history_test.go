@@ -11,6 +11,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/dedup"
 	"github.com/confab-chat/confab/services/room/internal/history"
 	"github.com/confab-chat/confab/services/room/internal/ledger"
+	"github.com/confab-chat/confab/services/room/internal/log/logtest"
 )
 
 // fill stores messages 1 to n in records of the sizes that size gives; message seq
@@ -26,7 +27,7 @@ func (w *world) fill(n int, size func() int, atMs func(seq int) uint64) {
 			})
 			seq++
 		}
-		m = m.Advance(rec, w.store(wire.Marshal(rec)))
+		m = m.Advance(rec, w.Store(general, wire.Marshal(rec)))
 	}
 }
 
@@ -53,14 +54,14 @@ func TestHistoryAnswersWhatTheLogHolds(t *testing.T) {
 		sizes := rapid.SliceOfN(rapid.IntRange(1, most), 16, 16).Draw(t, "sizes")
 		i := 0
 		w.fill(n, func() int { i++; return sizes[i%16] }, func(int) uint64 { return 1_000 })
-		gone := rapid.IntRange(0, max(len(w.records)-1, 0)).Draw(t, "purged")
+		gone := rapid.IntRange(0, max(len(w.Records[general])-1, 0)).Draw(t, "purged")
 		if rapid.Bool().Draw(t, "purge") {
-			w.records = w.records[gone:]
+			w.Records[general] = w.Records[general][gone:]
 		}
 		oldest := uint64(0)
-		if len(w.records) > 0 {
+		if len(w.Records[general]) > 0 {
 			var rec wire.Record
-			if err := wire.Unmarshal(w.records[0].Data, &rec); err != nil {
+			if err := wire.Unmarshal(w.Records[general][0].Data, &rec); err != nil {
 				t.Fatal(err)
 			}
 			oldest = rec.First
@@ -69,7 +70,7 @@ func TestHistoryAnswersWhatTheLogHolds(t *testing.T) {
 		for range rapid.IntRange(1, 4).Draw(t, "queries") {
 			q := query(t, uint64(n))
 			r.History(q, "page")
-			w.settle()
+			w.Settle()
 			check(t, q, w.messages("page"), uint64(n), oldest)
 		}
 	})
@@ -114,23 +115,27 @@ func check(t *rapid.T, q *wire.History, m *wire.Messages, head, oldest uint64) {
 	}
 }
 
-// Finding a message far back takes few reads, however long the log is.
+// Finding a message takes few reads, however long the log is and wherever it is.
 func TestHistoryReadsFew(t *testing.T) {
 	t.Parallel()
+	const n = 10_000
 	w := newWorld()
-	w.fill(10_000, func() int { return 1 }, func(int) uint64 { return 1_000 })
-	r := w.ledger(1)
-	r.History(&wire.History{HasAfter: true, After: 1000, Limit: 200}, "page")
-	reads := 0
-	for ; len(w.steps) > 0; reads++ {
-		w.take(0, fine)
-	}
-	if m := w.messages("page"); len(m.Items) != 200 || m.Items[0].Seq != 1001 {
-		t.Fatalf("%d items", len(m.Items))
-	}
-	// Tail, first, one a 1 024 messages, one a 64, two batches.
-	if most := 2 + 10_000/1024 + 16 + 2; reads > most {
-		t.Errorf("%d reads, want %d at most", reads, most)
+	w.fill(n, func() int { return 1 }, func(int) uint64 { return 1_000 })
+	for _, after := range []uint64{0, 1, 63, 1000, 1024, 5000, 9000, 9500, 9700} {
+		r := w.ledger(1)
+		r.History(&wire.History{HasAfter: true, After: after, Limit: 200}, "page")
+		reads := 0
+		for ; len(w.Steps) > 0; reads++ {
+			w.Take(0, logtest.Fine)
+		}
+		if m := w.messages("page"); len(m.Items) != 200 || m.Items[0].Seq != after+1 {
+			t.Fatalf("after %d: %d items", after, len(m.Items))
+		}
+		// The last record, the first, one each 1 024 messages and one each 64 of the
+		// last 1 024, and two batches.
+		if most := 2 + int(n-after)/1024 + 16 + 2; reads > most {
+			t.Errorf("after %d: %d reads, want %d at most", after, reads, most)
+		}
 	}
 }
 
@@ -142,7 +147,7 @@ func TestHistoryPageIsBounded(t *testing.T) {
 	for i := range 64 {
 		rec.Entries = append(rec.Entries, wire.Entry{User: "u", ClientID: fmt.Sprint(i), JSON: make([]byte, 12_000)})
 	}
-	w.store(wire.Marshal(rec))
+	w.Store(general, wire.Marshal(rec))
 	r := w.ledger(1)
 	for name, c := range map[string]struct {
 		q           wire.History
@@ -152,7 +157,7 @@ func TestHistoryPageIsBounded(t *testing.T) {
 		"newest": {wire.History{Limit: 200}, 22, 64},
 	} {
 		r.History(&c.q, "page")
-		w.settle()
+		w.Settle()
 		m := w.messages("page")
 		if n := len(m.Items); !m.More || m.Items[0].Seq != c.first || m.Items[n-1].Seq != c.last {
 			t.Errorf("%s: %d to %d, more %v", name, m.Items[0].Seq, m.Items[n-1].Seq, m.More)
@@ -166,7 +171,7 @@ func TestWindowIsReadBack(t *testing.T) {
 	t.Parallel()
 	const n = 6000
 	w := newWorld()
-	nowMs := uint64(w.now.UnixMilli())
+	nowMs := uint64(w.Now.UnixMilli())
 	// One message each 300 ms, so that the last 2 000 are younger than 10 minutes.
 	w.fill(n, func() int { return 3 }, func(seq int) uint64 { return nowMs - uint64(n-seq)*300 })
 	for name, c := range map[string]struct {
@@ -180,14 +185,14 @@ func TestWindowIsReadBack(t *testing.T) {
 		"one that was never stored": {"new", false},
 	} {
 		r := w.ledger(1)
-		records := len(w.records)
+		records := len(w.Records[general])
 		r.Send(&wire.Send{User: wire.User{ID: "u"}, ClientID: c.id, Type: "TEXT", Content: "x"}, name)
-		w.settle()
+		w.Settle()
 		s := w.sent(name)
-		if s.Code != "" || s.Duplicate != c.duplicate || len(w.records) > records == c.duplicate {
+		if s.Code != "" || s.Duplicate != c.duplicate || len(w.Records[general]) > records == c.duplicate {
 			t.Errorf("%s: %+v", name, s)
 		}
-		w.records = w.records[:records]
+		w.Records[general] = w.Records[general][:records]
 	}
 }
 
@@ -208,18 +213,18 @@ func TestRetain(t *testing.T) {
 		"one young among old, first": {3000, func(seq int) uint64 { return min(uint64(seq-1), 1) * 50 * hour }, 3000},
 	} {
 		w := newWorld()
-		nowMs := uint64(w.now.UnixMilli())
+		nowMs := uint64(w.Now.UnixMilli())
 		w.fill(c.n, func() int { return 1 }, func(seq int) uint64 { return nowMs - c.ages(seq) })
 		r := w.ledger(1)
 		r.WhenLoaded(func(error) {})
-		w.settle()
+		w.Settle()
 		for range 2 { // the first look is put off
-			r.Retain(w.now, 24*time.Hour)
-			w.settle()
-			w.now = w.now.Add(time.Hour)
+			r.Retain(w.Now, 24*time.Hour)
+			w.Settle()
+			w.Now = w.Now.Add(time.Hour)
 		}
-		if len(w.records) != c.left {
-			t.Errorf("%s: %d left, want %d", name, len(w.records), c.left)
+		if len(w.Records[general]) != c.left {
+			t.Errorf("%s: %d left, want %d", name, len(w.Records[general]), c.left)
 		}
 	}
 }

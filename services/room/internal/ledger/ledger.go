@@ -144,7 +144,7 @@ func (r *Room) step() {
 	case len(r.queue) == 0:
 	case r.stale:
 		r.reload()
-	case !r.indexed:
+	case !r.indexed && r.head.seq > 0:
 		r.rebuild()
 	default:
 		r.append()

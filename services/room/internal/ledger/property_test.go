@@ -10,6 +10,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/dedup"
 	"github.com/confab-chat/confab/services/room/internal/ledger"
 	"github.com/confab-chat/confab/services/room/internal/log"
+	"github.com/confab-chat/confab/services/room/internal/log/logtest"
 )
 
 // attempt is a message that was sent to some ledger.
@@ -51,15 +52,15 @@ func TestOrderSurvivesEverything(t *testing.T) {
 				rooms[a.owner].Send(&wire.Send{
 					Room: "general", User: wire.User{ID: "u", Name: "U"}, ClientID: a.key.ClientID, Type: "TEXT", Content: a.content,
 				}, a.reply)
-			case choice < 9 && len(w.steps) > 0:
-				f := fine
+			case choice < 9 && len(w.Steps) > 0:
+				f := logtest.Fine
 				if rapid.Bool().Draw(t, "fault") {
-					f = fate(rapid.IntRange(0, numFates-1).Draw(t, "fate"))
+					f = logtest.Fate(rapid.IntRange(0, logtest.NumFates-1).Draw(t, "fate"))
 				}
-				w.take(rapid.IntRange(0, len(w.steps)-1).Draw(t, "step"), f)
+				w.Take(rapid.IntRange(0, len(w.Steps)-1).Draw(t, "step"), f)
 			case choice == 9 && rapid.IntRange(0, 4).Draw(t, "dies") == 0:
 				o := rapid.IntRange(0, owners-1).Draw(t, "owner")
-				w.kill(o)
+				w.Kill(o)
 				for _, a := range all {
 					if a.owner == o && w.sent(a.reply) == nil {
 						dead[a.reply] = true
@@ -68,7 +69,7 @@ func TestOrderSurvivesEverything(t *testing.T) {
 				rooms[o] = w.ledger(o)
 			}
 		}
-		w.settle()
+		w.Settle()
 		verify(t, w, all, dead)
 	})
 }
@@ -78,7 +79,7 @@ func verify(t *rapid.T, w *world, all []attempt, dead map[string]bool) {
 	seqs := map[dedup.Key]uint64{}
 	bySeq := map[uint64]wire.Entry{}
 	next := uint64(1)
-	for _, s := range w.records {
+	for _, s := range w.Records[general] {
 		var rec wire.Record
 		if err := wire.Unmarshal(s.Data, &rec); err != nil {
 			t.Fatal(err)
@@ -130,14 +131,14 @@ func TestWhatIsStoredIsBroadcast(t *testing.T) {
 		r := w.ledger(1)
 		for n := range rapid.IntRange(1, 40).Draw(t, "messages") {
 			r.Send(&wire.Send{User: wire.User{ID: "u"}, ClientID: fmt.Sprint(n), Type: "TEXT", Content: "x"}, "")
-			for len(w.steps) > 0 && rapid.Bool().Draw(t, "go on") {
-				w.take(0, fate(rapid.IntRange(0, numFates-1).Draw(t, "fate")))
+			for len(w.Steps) > 0 && rapid.Bool().Draw(t, "go on") {
+				w.Take(0, logtest.Fate(rapid.IntRange(0, logtest.NumFates-1).Draw(t, "fate")))
 			}
 		}
-		w.settle()
+		w.Settle()
 		// A last one, so that what came late is found.
 		r.Send(&wire.Send{User: wire.User{ID: "u"}, ClientID: "last", Type: "TEXT", Content: "x"}, "")
-		w.settle()
+		w.Settle()
 		told := map[uint64]bool{}
 		for _, data := range w.casts {
 			var b wire.Broadcast
@@ -146,7 +147,7 @@ func TestWhatIsStoredIsBroadcast(t *testing.T) {
 			}
 			told[b.Pos] = true
 		}
-		for _, s := range w.records {
+		for _, s := range w.Records[general] {
 			if !told[s.Pos] {
 				t.Fatalf("the record at %d was never broadcast", s.Pos)
 			}

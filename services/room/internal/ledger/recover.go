@@ -73,8 +73,6 @@ func (r *Room) tail() {
 		r.env.loads.leave()
 		var rec wire.Record
 		switch {
-		case errors.Is(err, log.ErrNotFound):
-			r.indexed = true // there is nothing to know
 		case err == nil:
 			if err = wire.Unmarshal(s.Data, &rec); err == nil {
 				r.head.marks = history.Marks{Near: rec.Mark64, Far: rec.Mark1024}

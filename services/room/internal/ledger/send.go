@@ -119,6 +119,7 @@ func (p *pending) replies() []string { return append([]string{p.reply}, p.also..
 // append sends the next record off.
 func (r *Room) append() {
 	now := r.env.Now()
+	r.indexed = true // of a room without messages, too
 	r.index.Trim(uint64(now.UnixMilli()))
 	r.drop(now)
 	if len(r.queue) == 0 {

@@ -148,12 +148,9 @@ func (t *Table) MemberGone(now time.Time, name string, revision uint64) {
 // Acked says that the publication op of a shard was stored as revision.
 func (t *Table) Acked(now time.Time, shard int, op, revision uint64) {
 	s := &t.shards[shard]
-	if s.op != op {
-		return // given up on: the watch will show it
-	}
-	sent := s.sentAt
-	s.op = 0
+	sent, ok := s.take(op)
 	switch {
+	case !ok: // long given up on: the watch will show it
 	case s.phase == claiming && revision <= s.sentFloor:
 		// Not above everything ever seen: the bucket lost its memory and its
 		// epochs would repeat. Nothing may be served from it.
@@ -166,8 +163,9 @@ func (t *Table) Acked(now time.Time, shard int, op, revision uint64) {
 		s.phase = idle
 		t.vacate(now, s, max(revision, s.rev))
 	case s.active():
-		s.own, s.deadline = max(s.own, revision), sent.Add(t.cfg.TTL)
-		s.uncertain, s.doubt, s.refusals = false, false, 0
+		s.own, s.deadline = max(s.own, revision), later(s.deadline, sent.Add(t.cfg.TTL))
+		s.doubt, s.refusals = false, 0
+		s.uncertain = s.op != 0 // this answer was late; the next one will be a refusal
 		if revision > s.rev {
 			s.rev, s.held, s.seen = revision, true, now
 			s.holder = Holder{t.cfg.Instance, t.cfg.Generation, s.epoch}
@@ -180,7 +178,7 @@ func (t *Table) Acked(now time.Time, shard int, op, revision uint64) {
 func (t *Table) took(now time.Time, s *shard, shard int, revision uint64, sent time.Time) {
 	s.epoch, s.own, s.deadline = revision, revision, sent.Add(t.cfg.TTL)
 	s.over, s.uncertain, s.doubt, s.refusals, s.reclaim = false, false, false, 0, false
-	s.refused, s.odd = time.Time{}, false
+	s.refused, s.odd, s.late = time.Time{}, false, 0
 	if s.gave { // we had handed it over and nobody came: keep it for a while
 		s.gave = false
 		s.keepFor = min(max(2*s.keepFor, keepMin), keepMax)
@@ -198,11 +196,9 @@ func (t *Table) took(now time.Time, s *shard, shard int, revision uint64, sent t
 // Refused says that the compare-and-set op was lost.
 func (t *Table) Refused(now time.Time, shard int, op uint64) {
 	s := &t.shards[shard]
-	if s.op != op {
-		return
-	}
-	s.op = 0
+	sent, ok := s.take(op)
 	switch {
+	case !ok:
 	case s.phase == claiming || s.phase == dropping:
 		s.phase, s.odd = idle, !s.odd
 		s.retryAt = now.Add(t.cfg.Renew / paceDivisor)
@@ -216,7 +212,7 @@ func (t *Table) Refused(now time.Time, shard int, op uint64) {
 		// show it, or the deadline ends it.
 		s.refusals++
 		switch {
-		case s.doubt && !t.ours(s):
+		case s.doubt && !t.ours(s) && !sent.Before(t.syncedAt):
 			t.lose(now, s, shard)
 		case s.uncertain:
 		case s.refusals >= refusalsToLose:
@@ -224,8 +220,24 @@ func (t *Table) Refused(now time.Time, shard int, op uint64) {
 		case t.ours(s) && t.watch == synced:
 			t.rewatch() // the key changed and we were not shown: a purge, or another bucket
 		}
-		s.doubt = false
 	}
+}
+
+// take ends the wait for publication op and returns when it was sent; ok is
+// false if it is not waited for. A renewal is waited for until its successor
+// is given up on as well: with answers slower than Renew no lease would last.
+func (s *shard) take(op uint64) (sent time.Time, ok bool) {
+	switch op {
+	case 0:
+		return time.Time{}, false
+	case s.op:
+		s.op = 0
+		return s.sentAt, true
+	case s.late:
+		s.late = 0
+		return s.lateSentAt, true
+	}
+	return time.Time{}, false
 }
 
 // Failed says that op was not answered and will not be: not connected, or no
@@ -247,12 +259,14 @@ func (t *Table) NoStream(now time.Time, shard int, op uint64) {
 }
 
 func (t *Table) unanswered(now time.Time, s *shard) {
+	op := s.op
 	s.op = 0
 	switch {
 	case s.phase == claiming || s.phase == dropping:
 		s.phase, s.retryAt = idle, now.Add(t.cfg.Renew/paceDivisor)
 	case s.active():
-		s.uncertain, s.doubt = true, false
+		s.uncertain = true
+		s.late, s.lateSentAt = op, s.sentAt
 	}
 }
 
@@ -295,7 +309,7 @@ func (t *Table) Quit() {
 
 // lose ends our lease on a shard that is not given back but gone.
 func (t *Table) lose(now time.Time, s *shard, shard int) {
-	s.over, s.op, s.doubt = true, 0, false
+	s.over, s.op, s.late, s.doubt = true, 0, 0, false
 	s.reclaim = !s.held || t.mine(s)
 	s.retryAt = now
 	t.do(Action{Verb: End, Shard: shard})

@@ -90,6 +90,9 @@ type shard struct {
 	sentAt    time.Time
 	sentFloor uint64 // floor then: whatever is stored later is above it
 
+	late       uint64 // the renewal before, whose answer is overdue; 0 if none
+	lateSentAt time.Time
+
 	uncertain bool // a renewal stayed without answer: the revision may have moved
 	doubt     bool // a new watch does not show our lease: renew now to find out
 	refusals  int

@@ -103,7 +103,7 @@ func ParseFrames(tb testing.TB, b []byte) []Frame {
 
 // ClientFrame returns a client's frame, masked.
 func ClientFrame(fin bool, op ws.OpCode, payload string) []byte {
-	f := gobwas.NewFrame(op, fin, []byte(payload))
+	f := gobwas.NewFrame(gobwas.OpCode(op), fin, []byte(payload))
 	b, err := gobwas.CompileFrame(gobwas.MaskFrameInPlaceWith(f, [4]byte{0x37, 0xfa, 0x21, 0x3d}))
 	if err != nil {
 		panic(err) // writing to memory does not fail
@@ -116,7 +116,7 @@ func Text(s string) []byte { return ClientFrame(true, ws.OpText, s) }
 
 // Close returns a client's close frame.
 func Close(status ws.StatusCode, reason string) []byte {
-	return ClientFrame(true, ws.OpClose, string(gobwas.NewCloseFrameBody(status, reason)))
+	return ClientFrame(true, ws.OpClose, string(gobwas.NewCloseFrameBody(gobwas.StatusCode(status), reason)))
 }
 
 func (t *Transport) Write(b []byte) (int, error) {

@@ -1,0 +1,107 @@
+package edge
+
+import (
+	"time"
+
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/shared/config"
+	"github.com/confab-chat/confab/shared/devtoken"
+	"github.com/confab-chat/confab/shared/lifecycle"
+)
+
+// Config is the settings of the edge.
+type Config struct {
+	config.Common `default:"ADMIN_ADDR=127.0.0.1:9101"`
+	config.Origins
+	config.Limits
+
+	Addr        string `env:"EDGE_ADDR" envDefault:":3001" doc:"public listener: WebSocket, health, demo page"`
+	DataDir     string `env:"DATA_DIR" envDefault:"./.confab" doc:"folder of the embedded NATS server's files and of the development secret"`
+	Namespace   string `env:"NAMESPACE" envDefault:"/chat" doc:"Socket.IO namespace"`
+	Loops       int    `env:"EDGE_LOOPS" envDefault:"0" min:"0" max:"256" doc:"event loops; 0: one a CPU"`
+	IO          string `env:"EDGE_IO" envDefault:"auto" oneof:"auto epoll goroutine" doc:"how connections are read: epoll loops, or a pair of goroutines each; auto takes epoll where there is one"`
+	NATSConns   int    `env:"EDGE_NATS_CONNS" envDefault:"2" min:"1" max:"16" doc:"NATS connections that rooms are spread over"`
+	Conformance bool   `env:"EDGE_CONFORMANCE" envDefault:"false" doc:"test doors for protocol suites (/conformance/echo); refused in production"`
+
+	Secret          config.Secret `env:"AUTH_HMAC_SECRET" doc:"secret that tokens are signed with (HS256), at least 32 bytes; outside production generated once into DATA_DIR/dev-secret"`
+	Issuer          string        `env:"AUTH_ISSUER" doc:"tokens must have this iss"`
+	Audience        string        `env:"AUTH_AUDIENCE" doc:"tokens must have this aud"`
+	Leeway          time.Duration `env:"AUTH_LEEWAY" envDefault:"5s" min:"0s" max:"30s" doc:"how much clocks may differ"`
+	AllowQueryToken bool          `env:"AUTH_ALLOW_QUERY_TOKEN" envDefault:"false" development:"true" doc:"accept ?token=; refused in production"`
+
+	EnableHeartbeat   bool          `env:"ENABLE_HEARTBEAT" envDefault:"true" doc:"send the ping event each heartbeat interval"`
+	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" envDefault:"30s" min:"1s" doc:"time between pings; a connection that sends no byte in two of them is closed 4002"`
+	QueueBytes        int           `env:"OUTBOUND_QUEUE_BYTES" envDefault:"262144" min:"65536" doc:"what may wait for a client that reads slowly; over it the connection is closed 4000"`
+
+	DefaultRoom   string `env:"DEFAULT_ROOM" doc:"room that every connection joins"`
+	PresenceScope string `env:"PRESENCE_SCOPE" envDefault:"all" production:"rooms" oneof:"all rooms" doc:"who hears that a user comes, goes, or is busy: all others, or those in the same rooms"`
+
+	HandshakeRate float64 `env:"HANDSHAKE_RATE" envDefault:"0" min:"0" doc:"handshakes a second; more are answered 503; 0: off"`
+	PerIP         int     `env:"LIMIT_CONNECTIONS_PER_IP" envDefault:"0" min:"0" doc:"connections of one address; more are answered 429; 0: off"`
+	PerUser       int     `env:"LIMIT_CONNECTIONS_PER_USER" envDefault:"0" min:"0" doc:"connections of one user on this edge; more are closed 4504; 0: off"`
+
+	DrainDelay    time.Duration `env:"DRAIN_DELAY" envDefault:"0s" production:"5s" min:"0s" doc:"from failing /readyz to letting clients go"`
+	DrainWindow   time.Duration `env:"DRAIN_WINDOW" envDefault:"1s" production:"45s" min:"0s" doc:"over which clients are let go"`
+	NATSLostClose time.Duration `env:"EDGE_NATS_LOST_CLOSE" envDefault:"0s" min:"0s" doc:"how long an edge that is cut off from NATS keeps its clients; 0: for ever"`
+}
+
+// flushTime is what a shutdown needs beside the drain.
+const flushTime = 10 * time.Second
+
+// Validate checks what no single value shows.
+func (c Config) Validate(e config.Env) (found []config.Problem) {
+	found = append(found, config.CheckAddr("EDGE_ADDR", c.Addr)...)
+	if c.Secret.IsSet() && len(c.Secret.Value()) < devtoken.MinSecret {
+		found = append(found, config.Bad("AUTH_HMAC_SECRET", "must have at least 32 bytes", ""))
+	}
+	if c.DefaultRoom != "" && !event.ValidRoomID(c.DefaultRoom) {
+		found = append(found, config.Bad("DEFAULT_ROOM", "must be 1 to 64 of A-Z a-z 0-9 _ - . : /", "global"))
+	}
+	if c.Namespace == "" || c.Namespace[0] != '/' {
+		found = append(found, config.Bad("NAMESPACE", "must start with /", "/chat"))
+	}
+	if c.DrainDelay+c.DrainWindow+flushTime > c.ShutdownTimeout {
+		found = append(found, config.Bad("SHUTDOWN_TIMEOUT", "must be at least DRAIN_DELAY + DRAIN_WINDOW + 10s", "70s"))
+	}
+	if e != config.Production {
+		return found
+	}
+	if !c.Secret.IsSet() {
+		found = append(found, config.Bad("AUTH_HMAC_SECRET", "is required in production", ""))
+	}
+	if c.AllowQueryToken {
+		found = append(found, config.Bad("AUTH_ALLOW_QUERY_TOKEN", "must not be true in production: URLs end up in logs", "false"))
+	}
+	if c.Conformance {
+		found = append(found, config.Bad("EDGE_CONFORMANCE", "must not be true in production", "false"))
+	}
+	return found
+}
+
+// idle is how long a connection may stay without any byte (the contract, section
+// 6), and how often that is looked at.
+func (c Config) idle() (every, after time.Duration) {
+	switch c.Env {
+	case config.Production:
+		return 5 * time.Minute, 30 * time.Minute
+	case config.Test:
+		return 30 * time.Second, time.Minute
+	}
+	return 2 * time.Minute, 10 * time.Minute
+}
+
+// Service describes the edge to lifecycle.Main.
+func Service() lifecycle.Service[Config] {
+	return lifecycle.Service[Config]{
+		Name:    wire.ServiceEdge,
+		Summary: "holds client connections and fans messages out to them",
+		Process: func(c Config) lifecycle.Process {
+			return lifecycle.Process{
+				AdminAddr: c.AdminAddr, LogLevel: c.LogLevel, LogText: c.LogFormat == "text",
+				NoMetrics: !c.EnableMetrics, ShutdownTimeout: c.ShutdownTimeout,
+			}
+		},
+		Run: Run,
+	}
+}

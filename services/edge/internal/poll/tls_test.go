@@ -1,0 +1,69 @@
+package poll_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/confab-chat/confab/services/edge/internal/poll"
+)
+
+// TestTLS: a connection that is not plain TCP is driven by goroutines, on the
+// same loops, whatever the mode.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	cert, pool := certificate(t)
+	modes(t, func(t *testing.T, o poll.Options) {
+		g, _ := serve(t, o, acceptEcho)
+		plain, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := plain.Addr().String()
+		closer, err := g.Listen(tls.NewListener(plain, &tls.Config{Certificates: []tls.Certificate{cert}}), acceptEcho)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closer.Close() })
+		c := tls.Client(dial(t, addr), &tls.Config{RootCAs: pool, ServerName: "localhost"})
+		want := strings.Repeat("over tls ", 100_000)
+		go func() {
+			io.WriteString(c, want)
+			c.CloseWrite()
+		}()
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
+			t.Errorf("the echo differs: %v", err)
+		}
+		c.Close()
+		waitEmpty(t, g)
+	})
+}
+
+func certificate(tb testing.TB) (tls.Certificate, *x509.CertPool) {
+	tb.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+}

@@ -1,0 +1,149 @@
+// Package session is one client's conversation with the edge, whichever door it
+// came through: what it has joined, what it has asked, and what it is told. A
+// session lives on the loop of its connection; whatever takes time is asked of
+// relay and quota, and comes back to that loop.
+package session
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	nooptrace "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/strictjson"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/edge/internal/auth"
+	"github.com/confab-chat/confab/services/edge/internal/hub"
+	"github.com/confab-chat/confab/services/edge/internal/poll"
+	"github.com/confab-chat/confab/services/edge/internal/quota"
+	"github.com/confab-chat/confab/services/edge/internal/relay"
+)
+
+// Options of a Core. What has no default beside it is required.
+type Options struct {
+	Loops    []*poll.Loop
+	Hub      *hub.Hub
+	Relay    *relay.Relay
+	Quota    *quota.Quota
+	Verifier auth.Verifier // for refreshToken
+
+	QueueBytes  int    // what may wait for a connection, see conn.Options; default 256 KiB
+	Ping        bool   // send the ping event each heartbeat interval
+	DefaultRoom string // joined by every session; default none
+	PerUser     int    // connections of a user on this edge; default any number
+	RoomScope   bool   // presence concerns shared rooms only
+	Logger      *slog.Logger
+	Tracer      trace.Tracer // default none
+}
+
+// Core is what all sessions share. Its methods may be called concurrently.
+type Core struct {
+	Options
+	rules  map[string]rule // by event
+	locals []*local
+}
+
+// New returns the core of the sessions on the hub's loops.
+func New(o Options) *Core {
+	if o.QueueBytes == 0 {
+		o.QueueBytes = 256 << 10
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if _, off := o.Tracer.(nooptrace.Tracer); off {
+		o.Tracer = nil // not even called
+	}
+	c := &Core{Options: o, rules: make(map[string]rule)}
+	for _, r := range rules() {
+		c.rules[r.Name] = r
+	}
+	for i, l := range o.Loops {
+		c.locals = append(c.locals, &local{core: c, loop: l, hub: o.Hub.Local(i)})
+	}
+	return c
+}
+
+// Accepts returns how long sendMessage took from its receipt to its reply, since
+// the last call.
+func (c *Core) Accepts() wire.Histogram {
+	var all wire.Histogram
+	for _, l := range c.locals {
+		l.mu.Lock()
+		all.Merge(l.accepts)
+		l.accepts = wire.Histogram{}
+		l.mu.Unlock()
+	}
+	return all
+}
+
+// Refused is the number of requests that were refused with each code, since the start.
+func (c *Core) Refused() map[code.Code]uint64 {
+	all := make(map[code.Code]uint64)
+	for _, l := range c.locals {
+		l.mu.Lock()
+		for k, n := range l.refused {
+			all[k] += n
+		}
+		l.mu.Unlock()
+	}
+	return all
+}
+
+// local is what the sessions of one loop share, owned by the loop.
+type local struct {
+	core *Core // static
+	loop *poll.Loop
+	hub  *hub.Local
+
+	reader  strictjson.Reader
+	scratch []byte // the reply that is being made
+	ping    []byte // payload of the last ping event
+	pingAt  event.Time
+
+	mu      sync.Mutex // guards the following
+	accepts wire.Histogram
+	refused map[code.Code]uint64
+}
+
+// keptScratch is the largest buffer that is kept for the next reply.
+const keptScratch = 64 << 10
+
+// object returns an empty buffer for a reply; giveBack takes it back.
+func (l *local) object() []byte { return l.scratch[:0] }
+
+func (l *local) giveBack(b []byte) {
+	if cap(b) <= keptScratch {
+		l.scratch = b
+	}
+}
+
+// pingData is the payload of a ping event at this moment, made once for all
+// connections whose turn it is.
+func (l *local) pingData() []byte {
+	if now := event.At(l.loop.Now()); now != l.pingAt || l.ping == nil {
+		l.pingAt = now
+		p := event.Ping{Timestamp: now}
+		l.ping = p.AppendJSON(nil)
+	}
+	return l.ping
+}
+
+func (l *local) accepted(took time.Duration) {
+	l.mu.Lock()
+	l.accepts.Add(took)
+	l.mu.Unlock()
+}
+
+func (l *local) refuse(k code.Code) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refused == nil {
+		l.refused = make(map[code.Code]uint64)
+	}
+	l.refused[k]++
+}

@@ -1,0 +1,152 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/edge/internal/door"
+	"github.com/confab-chat/confab/services/edge/internal/hub"
+	"github.com/confab-chat/confab/services/edge/internal/relay"
+)
+
+// maxRooms is how many rooms one connection may join.
+const maxRooms = 100
+
+func joinRoom(c *command, data []byte) error {
+	var p event.JoinRoom
+	if err := p.Decode(data); err != nil {
+		return err
+	}
+	c.room, c.action = p.RoomID, wire.ActionJoin
+	if p.Since != nil {
+		c.action = wire.ActionResume
+	}
+	c.run = func(c *command) { c.join(p.Since) }
+	return nil
+}
+
+// join asks for a seat. One connection has at most maxRooms, those under way included.
+func (c *command) join(since *uint64) {
+	s := c.s
+	if s.Part(c.room) == nil && s.Rooms()+len(s.work.joining) >= maxRooms {
+		c.fail(code.New(code.Forbidden, "a connection can be in %d rooms at most: leave one first", maxRooms))
+		return
+	}
+	s.work.joining = append(s.work.joining, c.room)
+	s.local.core.Relay.Join(relay.JoinRequest{
+		Room: c.room, User: s.user(), Codec: s.place, Loop: s.local.loop, Header: c.header, Deadline: c.deadline(),
+	}, func(seat relay.Seat, err error) {
+		switch {
+		case err != nil && s.closed:
+		case err != nil:
+			c.joinEnded()
+			c.fail(err)
+			s.advance()
+		case s.closed:
+			s.giveBack(c.room, 0)
+		case since != nil && *since < seat.Live, since != nil && *since <= seat.Joined.Head:
+			s.follow(c, seat, *since)
+		default:
+			c.take(seat, since)
+		}
+	})
+}
+
+// take makes the connection a member from here on: nothing is to be replayed. A
+// since above the head, which nobody can have seen, is not recovered.
+func (c *command) take(seat relay.Seat, since *uint64) {
+	s := c.s
+	again := s.Part(c.room) != nil
+	if again {
+		s.giveBack(c.room, 0)
+	}
+	var recovered *bool
+	if since != nil {
+		recovered = new(bool)
+	}
+	c.welcome(seat, recovered)
+	if !again {
+		seat.Part.Join(&s.Client)
+	}
+	c.joinEnded()
+	s.advance()
+}
+
+// welcome says that the room was joined, and who is in it.
+func (c *command) welcome(seat relay.Seat, recovered *bool) {
+	s := c.s
+	c.succeed(&event.JoinedRoom{
+		RoomID: c.room, ActiveUsers: seat.Joined.Users, Seq: seat.Live, Recovered: recovered, Timestamp: s.now(),
+	})
+	users := event.RoomUsers{RoomID: c.room, Users: seat.Joined.Users, Total: seat.Joined.Total}
+	object := users.AppendJSON(s.local.object())
+	s.tell(event.NameRoomUsers, object)
+	s.local.giveBack(object)
+}
+
+// joinEnded lets what waits for the join go on.
+func (c *command) joinEnded() {
+	w := c.s.work
+	if w == nil {
+		return
+	}
+	if i := slices.Index(w.joining, c.room); i >= 0 {
+		w.joining = slices.Delete(w.joining, i, i+1)
+	}
+	if c.name == "" { // nobody asked for it: see joinDefault
+		c.s.homeless = c.s.Part(c.room) == nil
+	}
+	w.tidy()
+}
+
+func (s *Session) advance() {
+	if s.work != nil {
+		s.work.advance()
+	}
+}
+
+// giveBack returns a seat that is not taken, or not any more.
+func (s *Session) giveBack(room string, grace time.Duration) {
+	s.local.core.Relay.Leave(relay.Leaving{
+		Room: room, User: s.User, Loop: s.local.loop.Index(), Codec: s.place, Grace: grace,
+	})
+}
+
+func leaveRoom(c *command, data []byte) error {
+	var p event.LeaveRoom
+	if err := p.Decode(data); err != nil {
+		return err
+	}
+	c.room = p.RoomID
+	c.run = func(c *command) {
+		c.s.leave(c.s.Part(p.RoomID), 0)
+		c.succeed(&event.LeftRoom{RoomID: p.RoomID, Timestamp: c.s.now()})
+	}
+	return nil
+}
+
+// leave ends the membership in a room: here at once; the owner is told.
+func (s *Session) leave(p *hub.Part, grace time.Duration) {
+	p.Leave(&s.Client)
+	if s.work != nil {
+		s.work.endReplay(p.Room())
+	}
+	s.giveBack(p.Room(), grace)
+}
+
+// joinDefault joins the default room, which costs nothing and is not answered. When
+// it fails it is tried again at the next heartbeat.
+func (s *Session) joinDefault() {
+	room := s.local.core.DefaultRoom
+	if room == "" {
+		return
+	}
+	s.homeless = false
+	s.begin(&command{
+		s: s, id: door.NoID, room: room, reply: event.NameJoinedRoom, at: time.Now(),
+		run: func(c *command) { c.join(nil) },
+	})
+}

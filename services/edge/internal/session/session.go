@@ -1,0 +1,214 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/edge/internal/auth"
+	"github.com/confab-chat/confab/services/edge/internal/conn"
+	"github.com/confab-chat/confab/services/edge/internal/door"
+	"github.com/confab-chat/confab/services/edge/internal/hub"
+	"github.com/confab-chat/confab/services/edge/internal/poll"
+	"github.com/confab-chat/confab/services/edge/internal/ws"
+)
+
+const (
+	// lostGrace is for how long a lost connection is not told to others: the
+	// client comes back in that time if it can.
+	lostGrace = 2 * time.Second
+	// drainGrace is the same for connections that this edge has asked to move.
+	drainGrace = 30 * time.Second
+
+	// abuseWithin and abuseCount: so many broken messages in that time are abuse.
+	abuseWithin = 10 * time.Second
+	abuseCount  = 5
+)
+
+// Session is one connection of a user. It implements conn.Handler for a WebSocket
+// whose every text message is one request; a door of another kind wraps it and
+// calls Dispatch. Owned by the connection's loop, and small: an idle one is two
+// hundred bytes.
+type Session struct {
+	hub.Client // its User is the user's id
+	local      *local
+	codec      door.Codec
+	conn       *conn.Conn // nil before Opened
+	name       string     // the user's display name
+	expiry     poll.Timer // of the token
+	expires    int64      // unix seconds
+	work       *work      // nil while nothing is asked and nothing is replayed
+	broken     []time.Time
+	place      uint8 // of the codec in the hub
+	homeless   bool  // the default room could not be joined yet
+	closed     bool
+}
+
+// New returns the session of a client that has been let in; place is where the hub
+// has the codec's encoder.
+func (c *Core) New(l *poll.Loop, id auth.Identity, codec door.Codec, place uint8) *Session {
+	s := &Session{local: c.locals[l.Index()], codec: codec, name: id.Username, expires: id.Expires.Unix(), place: place}
+	s.User = id.UserID
+	return s
+}
+
+// Opened implements conn.Handler.
+func (s *Session) Opened(c *conn.Conn) {
+	s.conn = c
+	s.local.hub.Add(&s.Client, c, s.User, s.place)
+	core := s.local.core
+	core.Relay.UserOpened(s.user(), core.PerUser, func() {
+		s.local.loop.Post(func() { s.conn.Close(code.CloseConnectionLimit, "") })
+	})
+	s.expiry.Owner = s
+	s.armExpiry()
+	s.joinDefault()
+}
+
+// Message implements conn.Handler.
+func (s *Session) Message(c *conn.Conn, op ws.OpCode, payload []byte) {
+	if op != ws.OpText {
+		c.Close(code.CloseUnsupportedData, "")
+		return
+	}
+	req, err := s.codec.Decode(&s.local.reader, payload)
+	if err != nil {
+		s.malformed(req.ID, err)
+		return
+	}
+	s.Dispatch(req)
+}
+
+// Heartbeat implements conn.Handler.
+func (s *Session) Heartbeat(*conn.Conn) {
+	if s.local.core.Ping {
+		s.local.hub.Tell(&s.Client, event.NamePing, s.local.pingData(), conn.Reply)
+	}
+	if s.homeless {
+		s.joinDefault()
+	}
+}
+
+// Drained implements conn.Handler.
+func (s *Session) Drained(*conn.Conn) {
+	if s.work != nil {
+		s.work.drained()
+	}
+}
+
+// Closed implements conn.Handler.
+func (s *Session) Closed(_ *conn.Conn, cause conn.Cause) {
+	s.closed = true
+	s.local.loop.Disarm(&s.expiry)
+	grace := graceFor(cause)
+	for s.Rooms() > 0 {
+		s.leave(s.PartAt(0), grace)
+	}
+	if s.work != nil {
+		s.work.end()
+	}
+	s.local.hub.Remove(&s.Client)
+	s.local.core.Relay.UserClosed(s.User, grace)
+	s.local.core.Logger.Debug("connection closed", "event", "session.closed", "conn", s.conn.ID(), "user", s.User,
+		"kind", cause.Kind.String(), "code", int(cause.Code))
+}
+
+// graceFor is how long others are not told of a departure (the contract, 9 E).
+func graceFor(cause conn.Cause) time.Duration {
+	switch {
+	case cause.Kind == conn.Clean:
+		return 0
+	case cause.Kind == conn.Ours && cause.Code == code.CloseRestart:
+		return drainGrace
+	}
+	return lostGrace
+}
+
+// Expire implements poll.Expirer: the token's time may have come.
+func (s *Session) Expire() {
+	if s.local.loop.Now().Unix() >= s.expires {
+		s.conn.Close(code.CloseTokenExpired, "")
+		return
+	}
+	s.armExpiry()
+}
+
+// longestTimer keeps ticks far from their end, also for tokens of the year 9999.
+const longestTimer = 24 * time.Hour
+
+func (s *Session) armExpiry() {
+	l := s.local.loop
+	left := min(time.Duration(max(0, s.expires-l.Now().Unix()))*time.Second, longestTimer)
+	l.Arm(&s.expiry, l.Tick()+l.Ticks(left))
+}
+
+// user is how others see the user.
+func (s *Session) user() wire.User { return wire.User{ID: s.User, Name: s.name} }
+
+// malformed answers a message that is no request; who sends many is shown the door.
+func (s *Session) malformed(id int64, err error) {
+	now := s.local.loop.Now()
+	recent := s.broken[:0]
+	for _, at := range s.broken {
+		if now.Sub(at) < abuseWithin {
+			recent = append(recent, at)
+		}
+	}
+	s.broken = append(recent, now)
+	s.fail(id, "", code.New(code.BadRequest, "%s", err.Error()))
+	if len(s.broken) >= abuseCount {
+		s.conn.Close(code.CloseProtocolAbuse, "")
+	}
+}
+
+// reply answers a request.
+func (s *Session) reply(id int64, name string, r event.Reply) {
+	s.replyObject(id, name, r.AppendJSON(s.local.object(), s.codec.Form()))
+}
+
+// replyObject answers a request with an object that was made in local.object.
+func (s *Session) replyObject(id int64, name string, object []byte) {
+	s.conn.Send(s.codec.AppendReply(make([]byte, 0, len(object)+replyOverhead), id, name, object), conn.Reply)
+	s.local.giveBack(object)
+}
+
+// replyOverhead is more than codecs put around a reply.
+const replyOverhead = 96
+
+// tell says something to this client alone.
+func (s *Session) tell(name string, data []byte) {
+	s.local.hub.Tell(&s.Client, name, data, conn.Reply)
+}
+
+// fail refuses a request: as its reply, or as the error event if it has no id.
+func (s *Session) fail(id int64, name string, e *code.Error) {
+	refusal := *e // the original may be shared
+	refusal.Event, refusal.Ref = name, newRef()
+	s.local.refuse(e.Code)
+	level := slog.LevelDebug
+	if e.Code == code.Internal {
+		level = slog.LevelError
+	}
+	s.local.core.Logger.Log(context.Background(), level, "request refused", "event", "session.refused",
+		"ref", refusal.Ref, "conn", s.conn.ID(), "user", s.User, "request", name, "err", e)
+	object := event.AppendError(s.local.object(), &refusal, event.At(s.local.loop.Now()))
+	if id == door.NoID {
+		s.tell(event.NameError, object)
+		s.local.giveBack(object)
+		return
+	}
+	s.replyObject(id, event.NameError, object)
+}
+
+// newRef is a short random id that a person can read out. It guards nothing.
+func newRef() string { return strconv.FormatUint(rand.Uint64()>>14, 36) }
+
+var (
+	_ conn.Handler = (*Session)(nil)
+	_ poll.Expirer = (*Session)(nil)
+)

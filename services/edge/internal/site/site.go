@@ -1,0 +1,170 @@
+// Package site is what the edge's public port answers to plain HTTP: health and
+// statistics, fetched from the monitor, and outside production the demo page with
+// its tokens.
+package site
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/subject"
+	"github.com/confab-chat/confab/services/edge/internal/demo"
+	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
+	"github.com/confab-chat/confab/shared/devtoken"
+)
+
+// monitorWait is how long the monitor may take; it answers from memory.
+const monitorWait = 2 * time.Second
+
+// Asker is the part of nats.Conn that is needed.
+type Asker interface {
+	RequestMsgWithContext(ctx context.Context, m *nats.Msg) (*nats.Msg, error)
+}
+
+// Options of the site.
+type Options struct {
+	NATS    Asker
+	Origins origin.List
+	Logger  *slog.Logger
+	// DevSecret signs the tokens of POST /dev/token. Nil in production: then that
+	// and the demo page are not there.
+	DevSecret []byte
+}
+
+// Handler answers. It may be called concurrently.
+func Handler(o Options) http.Handler {
+	s := &site{o}
+	mux := http.NewServeMux()
+	mux.Handle("GET /websocket/health", origin.CORS(o.Origins, http.HandlerFunc(s.health)))
+	mux.Handle("GET /websocket/stats", origin.CORS(o.Origins, http.HandlerFunc(s.stats)))
+	mux.Handle("OPTIONS /websocket/", origin.CORS(o.Origins, http.HandlerFunc(notFound)))
+	if o.DevSecret != nil {
+		mux.HandleFunc("POST /dev/token", s.token)
+		mux.Handle("GET /", demo.Handler())
+	}
+	mux.HandleFunc("/", notFound)
+	return mux
+}
+
+type site struct{ o Options }
+
+// health is the monitor's; without one nobody knows, and that is unhealthy.
+func (s *site) health(w http.ResponseWriter, r *http.Request) {
+	reply, err := s.ask(r, subject.APIHealth)
+	if err != nil {
+		s.o.Logger.Warn("no health from the monitor", "err", err)
+		answer(w, http.StatusServiceUnavailable, []byte(`{"status":"unhealthy","timestamp":"`+
+			timestamp(time.Now())+`","services":[],"complete":false,"notes":["no monitor answers"]}`))
+		return
+	}
+	pass(w, reply)
+}
+
+func (s *site) stats(w http.ResponseWriter, r *http.Request) {
+	reply, err := s.ask(r, subject.APIStats)
+	if err != nil {
+		s.refuse(w, code.New(code.Unavailable, "the monitor does not answer"), err)
+		return
+	}
+	pass(w, reply)
+}
+
+// ask sends the cursor, if there is one, and returns the monitor's reply.
+func (s *site) ask(r *http.Request, subj string) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), monitorWait)
+	defer cancel()
+	return s.o.NATS.RequestMsgWithContext(ctx, &nats.Msg{Subject: subj, Data: []byte(r.URL.Query().Get("cursor"))})
+}
+
+// pass hands the monitor's answer on: its body, and the HTTP status of its header.
+func pass(w http.ResponseWriter, m *nats.Msg) {
+	status, err := strconv.Atoi(m.Header.Get("Status"))
+	if err != nil || status < 200 || status > 599 {
+		status = http.StatusOK
+	}
+	answer(w, status, m.Data)
+}
+
+// maxTokenBody bounds the body of POST /dev/token.
+const maxTokenBody = 4 << 10
+
+// tokenLife is how long a development token is good.
+const tokenLife = 24 * time.Hour
+
+// token signs whoever asks in under the name they give: development only.
+func (s *site) token(w http.ResponseWriter, r *http.Request) {
+	var asked struct {
+		Name string `json:"name"`
+	}
+	body := http.MaxBytesReader(w, r.Body, maxTokenBody)
+	if err := json.NewDecoder(body).Decode(&asked); err != nil {
+		s.refuse(w, code.New(code.BadRequest, `a JSON object like {"name":"Alice"} is wanted`), nil)
+		return
+	}
+	name := event.SanitizeName(asked.Name)
+	if name == "" {
+		s.refuse(w, code.New(code.BadRequest, "a name with at least one visible character is wanted"), nil)
+		return
+	}
+	now := time.Now()
+	user := userID(name)
+	reply, err := json.Marshal(map[string]string{
+		"token":  devtoken.Mint(s.o.DevSecret, user, name, now, tokenLife),
+		"userId": user, "username": name, "expiresAt": timestamp(now.Add(tokenLife)),
+	})
+	if err != nil {
+		s.refuse(w, code.New(code.Internal, "internal error"), err)
+		return
+	}
+	answer(w, http.StatusOK, reply)
+}
+
+// userID makes the same id of the same name: lower case, with - for what does not
+// belong into one. Names of other scripts keep their letters.
+func userID(name string) string {
+	id := strings.ToLower(strings.Join(strings.Fields(name), "-"))
+	for !event.ValidUserID(id) && id != "" { // too long in bytes
+		_, size := utf8.DecodeLastRuneInString(id)
+		id = id[:len(id)-size]
+	}
+	return id
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	answer(w, http.StatusNotFound, event.AppendError(nil, &code.Error{Code: code.NotFound, Message: "there is nothing here", Ref: newRef()}, event.At(time.Now())))
+}
+
+// refuse answers with the error object of the contract; cause stays in the log.
+func (s *site) refuse(w http.ResponseWriter, e *code.Error, cause error) {
+	e.Ref = newRef()
+	if cause != nil {
+		s.o.Logger.Warn("request failed", "event", "http.failed", "ref", e.Ref, "err", cause)
+	}
+	answer(w, e.Code.Status(), event.AppendError(nil, e, event.At(time.Now())))
+}
+
+func timestamp(t time.Time) string {
+	return string(event.AppendTime(nil, t.UnixMilli()))
+}
+
+func newRef() string { return rand.Text()[:10] }
+
+func answer(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the peer may be gone
+}
