@@ -1,1 +1,270 @@
+// Package edge is the service that holds client connections: it lets them in,
+// carries what they ask to the owners of rooms and users over NATS, and fans out
+// what happens there to whoever has joined. Any edge serves any client; what an
+// edge knows can be asked again elsewhere, so losing one costs a reconnect.
 package edge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/edge/internal/auth"
+	"github.com/confab-chat/confab/services/edge/internal/conn"
+	"github.com/confab-chat/confab/services/edge/internal/hub"
+	"github.com/confab-chat/confab/services/edge/internal/listen"
+	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
+	"github.com/confab-chat/confab/services/edge/internal/native"
+	"github.com/confab-chat/confab/services/edge/internal/poll"
+	"github.com/confab-chat/confab/services/edge/internal/quota"
+	"github.com/confab-chat/confab/services/edge/internal/relay"
+	"github.com/confab-chat/confab/services/edge/internal/session"
+	"github.com/confab-chat/confab/services/edge/internal/site"
+	"github.com/confab-chat/confab/shared/admin"
+	"github.com/confab-chat/confab/shared/config"
+	"github.com/confab-chat/confab/shared/devtoken"
+	"github.com/confab-chat/confab/shared/heartbeat"
+	"github.com/confab-chat/confab/shared/lifecycle"
+	"github.com/confab-chat/confab/shared/natsconn"
+)
+
+// nativePlace is where the hub has the native codec. Socket.IO's will be 1.
+const nativePlace = 0
+
+// resumesPerMinute is the limit of joinRoom with since (the contract, 9 G).
+const resumesPerMinute = 100
+
+// flushWait is how long the last commands may take when the edge stops.
+const flushWait = 5 * time.Second
+
+// edge is one running edge: its parts, in the order in which they stand on each
+// other. All fields are static once Run has begun.
+type edge struct {
+	cfg    Config
+	deps   lifecycle.Deps
+	log    *slog.Logger
+	status *natsconn.Status
+
+	conns  []*nats.Conn
+	loops  *poll.Group
+	hub    *hub.Hub
+	relay  *relay.Relay
+	quota  *quota.Quota
+	core   *session.Core
+	server *listen.Server
+	ln     net.Listener
+	drain  *drainer
+	pulse  *pulse
+}
+
+// Run serves until ctx ends; then it asks its clients to move, lets them go, and
+// returns when everything they asked has been carried out. NATS may be absent at the
+// start and later. The errors are about settings, the port and the data folder.
+func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
+	e := &edge{cfg: cfg, deps: d, log: d.Telemetry.Logger, status: &natsconn.Status{}}
+	defer e.closeConns()
+	if err := e.build(); err != nil {
+		return err
+	}
+	d.Admin.Ready(d.Service+" nats", e.ready)
+	d.Admin.Live(d.Service+" loops", e.pulse.check)
+	defer context.AfterFunc(ctx, d.Admin.Drain)()
+	if err := e.server.Serve(e.ln); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	e.log.Info("edge listens", "event", "edge.listen", "addr", e.ln.Addr().String(), "io", cfg.IO, "loops", len(e.loops.Loops()))
+	// In reverse: lets the clients go, ends the loops and with them whoever is left,
+	// says that it stops, has the last commands answered.
+	return lifecycle.RunParts(ctx,
+		lifecycle.Part{Name: "nats", Run: e.drainNATS},
+		lifecycle.Part{Name: "relay", Run: e.runRelay},
+		lifecycle.Part{Name: "heartbeat", Run: func(ctx context.Context) error {
+			return heartbeat.Run(ctx, e.conns[0], e.source())
+		}},
+		lifecycle.Part{Name: "http", Run: e.server.Run},
+		lifecycle.Part{Name: "loops", Run: e.loops.Run},
+		lifecycle.Part{Name: "drain", Run: e.drain.run},
+	)
+}
+
+// build makes the parts; nothing runs yet.
+func (e *edge) build() error {
+	if err := e.connect(); err != nil {
+		return err
+	}
+	secret, err := e.secret()
+	if err != nil {
+		return err
+	}
+	keys, err := auth.HMAC(secret)
+	if err != nil {
+		return fmt.Errorf("token secret: %w", err)
+	}
+	verifier, err := auth.New(keys, auth.Options{Issuer: e.cfg.Issuer, Audience: e.cfg.Audience, Leeway: e.cfg.Leeway})
+	if err != nil {
+		return fmt.Errorf("token verification: %w", err)
+	}
+	e.loops, err = poll.New(poll.Options{Loops: e.cfg.Loops, Mode: poll.Mode(e.cfg.IO), Logger: e.log})
+	if err != nil {
+		return fmt.Errorf("event loops: %w", err)
+	}
+	e.hub = hub.New(e.loops.Loops(), native.Codec{})
+	roomScope := e.cfg.PresenceScope == "rooms"
+	e.relay, err = relay.New(relay.Options{
+		Edge: e.deps.Instance, Gen: e.deps.Gen, Conns: e.conns, Hub: e.hub, RoomScope: roomScope, Logger: e.log,
+	})
+	if err != nil {
+		return err
+	}
+	e.quota = quota.New(e.relay, e.limits(), e.log, time.Now)
+	accepts, err := acceptDuration(e.deps.Telemetry.Meter)
+	if err != nil {
+		return err
+	}
+	e.core = session.New(session.Options{
+		Loops: e.loops.Loops(), Hub: e.hub, Relay: e.relay, Quota: e.quota, Verifier: verifier,
+		QueueBytes: e.cfg.QueueBytes, Ping: e.cfg.EnableHeartbeat, DefaultRoom: e.cfg.DefaultRoom,
+		PerUser: e.cfg.PerUser, RoomScope: roomScope, Logger: e.log, Tracer: e.deps.Telemetry.Tracer, AcceptSeconds: accepts,
+	})
+	if err := e.listen(verifier, secret); err != nil {
+		return err
+	}
+	e.drain = newDrainer(e)
+	e.pulse = newPulse(e.loops.Loops())
+	return e.instrument(e.deps.Telemetry.Meter)
+}
+
+// connect makes the NATS connections; those that cannot be had yet keep trying.
+func (e *edge) connect() error {
+	for i := range e.cfg.NATSConns {
+		nc, err := natsconn.Connect(natsconn.Options{
+			Service: e.deps.Service, Instance: e.deps.Instance, Role: "intake-" + strconv.Itoa(i),
+			URL: e.cfg.NATSURL, CredsFile: e.cfg.NATSCredsFile, InProcess: e.deps.NATS,
+			Status: e.status, Logger: e.log,
+		})
+		if err != nil {
+			return err
+		}
+		e.conns = append(e.conns, nc)
+	}
+	return nil
+}
+
+func (e *edge) closeConns() {
+	for _, nc := range e.conns {
+		nc.Close()
+	}
+}
+
+// secret is what tokens are signed with: outside production it is made when nobody
+// has set one.
+func (e *edge) secret() ([]byte, error) {
+	if e.cfg.Secret.IsSet() {
+		return []byte(e.cfg.Secret.Value()), nil
+	}
+	secret, err := devtoken.Secret(e.cfg.DataDir)
+	if err != nil {
+		return nil, &lifecycle.IOError{What: "CONFAB_DATA_DIR=" + e.cfg.DataDir, Err: err}
+	}
+	return secret, nil
+}
+
+// limits are those of the settings. Whoever makes joins unlimited, for a load test,
+// means resumes too.
+func (e *edge) limits() quota.Limits {
+	l := quota.Limits{
+		wire.ActionMessage: e.cfg.Messages, wire.ActionJoin: e.cfg.Joins,
+		wire.ActionTyping: e.cfg.Typing, wire.ActionResume: resumesPerMinute,
+	}
+	if e.cfg.Joins == 0 {
+		l[wire.ActionResume] = 0
+	}
+	return l
+}
+
+// listen opens the port and says what is behind it.
+func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
+	origins, err := origin.Parse(e.cfg.AllowedOrigins)
+	if err != nil {
+		return &config.Error{Problems: []config.Problem{config.Bad("ALLOWED_ORIGINS", err.Error(), "https://chat.example.com")}}
+	}
+	pages := site.Options{NATS: e.conns[0], Origins: origins, Logger: e.log}
+	if e.cfg.Env != config.Production {
+		pages.DevSecret = secret
+	}
+	// A connection that sends nothing is closed after two intervals; never later
+	// than idle connections are to be.
+	_, idle := e.cfg.idle()
+	routes := []listen.Route{{
+		Path: "/ws", Only: true, Verifier: verifier, Subprotocol: native.Subprotocol,
+		Gate: func(h *listen.Handshake) (conn.Handler, *code.Error) {
+			return e.core.New(h.Loop, h.Identity, native.Codec{}, nativePlace), nil
+		},
+		Conn: conn.Options{
+			QueueBytes: e.cfg.QueueBytes, Heartbeat: min(e.cfg.HeartbeatInterval, idle/2), Logger: e.log,
+		},
+	}}
+	if e.cfg.Conformance {
+		echo := conn.ConformanceOptions()
+		echo.Logger = e.log
+		routes = append(routes, listen.Route{
+			Path: "/conformance/echo", Only: true, Conn: echo,
+			Gate: func(*listen.Handshake) (conn.Handler, *code.Error) { return conn.Echo{}, nil },
+		})
+	}
+	e.server, err = listen.New(listen.Options{
+		Group: e.loops, Routes: routes, HTTP: site.Handler(pages), Origins: origins, Rate: e.cfg.HandshakeRate,
+		PerIP: listen.PerIP{Connections: e.cfg.PerIP}, AllowQueryToken: e.cfg.AllowQueryToken, Logger: e.log,
+	})
+	if err != nil {
+		return err
+	}
+	e.ln, err = lifecycle.Listen("CONFAB_EDGE_ADDR", e.cfg.Addr)
+	return err
+}
+
+// runRelay ends the relay when the last commands have been answered.
+func (e *edge) runRelay(ctx context.Context) error {
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go func() {
+		defer stop()
+		<-ctx.Done()
+		last, cancel := context.WithTimeout(running, flushWait)
+		defer cancel()
+		e.relay.Flush(last)
+	}() // ends with running at the latest, which Run's end is
+	return e.relay.Run(running)
+}
+
+func (e *edge) drainNATS(ctx context.Context) error {
+	<-ctx.Done()
+	for _, nc := range e.conns {
+		if err := natsconn.Drain(context.WithoutCancel(ctx), nc); err != nil {
+			e.log.Warn("nats connection not drained", "event", "edge.drain", "err", err)
+		}
+	}
+	return nil
+}
+
+// ready fails before NATS was there once, and when it has been lost for longer than
+// the grace; 0 is for ever.
+func (e *edge) ready() admin.Result {
+	s := e.status.State()
+	switch lost := s.LostFor(time.Now()); {
+	case !s.Ever:
+		return admin.Result{Status: admin.Fail, Output: "NATS has not been reached yet"}
+	case lost == 0:
+		return admin.Result{Status: admin.Pass}
+	case e.cfg.ReadyNATSGrace == 0 || lost <= e.cfg.ReadyNATSGrace:
+		return admin.Result{Status: admin.Warn, Output: "NATS is lost"}
+	}
+	return admin.Result{Status: admin.Fail, Output: "NATS is lost for too long"}
+}

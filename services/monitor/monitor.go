@@ -23,6 +23,10 @@ import (
 // that cannot be had (lifecycle.IOError).
 func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	log, status := d.Telemetry.Logger, &natsconn.Status{}
+	// First of all: connecting may take seconds, and nobody is ready meanwhile.
+	check := func() admin.Result { return ready(status.State(), cfg.ReadyNATSGrace) }
+	d.Admin.Ready(d.Service+" nats", check)
+	defer context.AfterFunc(ctx, d.Admin.Drain)()
 	listener, err := lifecycle.Listen("CONFAB_MONITOR_ADDR", cfg.Addr)
 	if err != nil {
 		return err
@@ -37,7 +41,6 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	}
 	defer nc.Close()
 	fleet := collect.New(nc, log)
-	check := func() admin.Result { return ready(status.State(), cfg.ReadyNATSGrace) }
 	pages, err := web.Handler(fleet, web.Options{
 		Origins: cfg.AllowedOrigins, Metrics: cfg.EnableMetrics,
 		Ready: func() bool { return check().Status != admin.Fail },
@@ -48,9 +51,6 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	if err := status.Register(d.Telemetry.Meter); err != nil {
 		return err
 	}
-	d.Admin.Ready(d.Service+" nats", check)
-	defer context.AfterFunc(ctx, d.Admin.Drain)()
-
 	log.Info("monitor starts", "addr", listener.Addr().String())
 	return lifecycle.RunParts(ctx,
 		lifecycle.Part{Name: "nats", Run: func(ctx context.Context) error {

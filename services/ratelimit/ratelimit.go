@@ -47,6 +47,9 @@ func Service() lifecycle.Service[Config] {
 // or later: edges then decide by themselves. The error is about the settings.
 func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	status := &natsconn.Status{}
+	// First of all: connecting may take seconds, and nobody is ready meanwhile.
+	d.Admin.Ready(d.Service+" nats", func() admin.Result { return ready(status.State(), cfg.ReadyNATSGrace) })
+	defer context.AfterFunc(ctx, d.Admin.Drain)()
 	nc, err := natsconn.Connect(natsconn.Options{
 		Service: d.Service, Instance: d.Instance, URL: cfg.NATSURL, CredsFile: cfg.NATSCredsFile,
 		InProcess: d.NATS, Status: status, Logger: d.Telemetry.Logger,
@@ -69,9 +72,6 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	if err := instrument(d.Telemetry.Meter, status, permits); err != nil {
 		return err
 	}
-	d.Admin.Ready(d.Service+" nats", func() admin.Result { return ready(status.State(), cfg.ReadyNATSGrace) })
-	defer context.AfterFunc(ctx, d.Admin.Drain)()
-
 	d.Telemetry.Logger.Info("ratelimit starts", "messages", limits.Messages, "joins", limits.Joins,
 		"typing", limits.Typing, "resume", limits.Resume)
 	// In reverse: says that it stops, gives its shards back, stops to answer.

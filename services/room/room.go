@@ -116,8 +116,8 @@ func (s *service) observe() error {
 	if err := s.count.Register(s.deps.Telemetry.Meter, load); err != nil {
 		return err
 	}
-	s.deps.Admin.Ready("nats", s.natsReady)
-	s.deps.Admin.Ready("log", s.log.ready)
+	s.deps.Admin.Ready(s.deps.Service+" nats", s.natsReady)
+	s.deps.Admin.Ready(s.deps.Service+" log", s.log.ready)
 	return nil
 }
 

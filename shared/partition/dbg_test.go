@@ -1,15 +1,24 @@
 package partition_test
-import ("testing";"log/slog";"github.com/nats-io/nats.go/jetstream";"github.com/confab-chat/confab/shared/natstest")
-func TestDbgLost(t *testing.T){
+
+import (
+	"github.com/confab-chat/confab/shared/natstest"
+	"github.com/nats-io/nats.go/jetstream"
+	"log/slog"
+	"testing"
+)
+
+func TestDbgLost(t *testing.T) {
 	t.Parallel()
 	srv := natstest.Start(t)
 	l := newLedger(t)
 	logs := newLogLines()
 	lg := slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	o := patient(options(srv.Conn(t), "a")); o.Logger=lg
+	o := patient(options(srv.Conn(t), "a"))
+	o.Logger = lg
 	l.start(o)
 	l.waitShared("a")
-	o = patient(options(srv.Conn(t), "b")); o.Logger=lg
+	o = patient(options(srv.Conn(t), "b"))
+	o.Logger = lg
 	l.start(o)
 	l.waitShared("a", "b")
 	n0 := l.acquired

@@ -11,6 +11,7 @@ package hub
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/conn"
@@ -77,13 +78,31 @@ func (h *Hub) Delivered() uint64 {
 	return n
 }
 
+// Clients is the number of connections. Any goroutine may ask.
+func (h *Hub) Clients() int {
+	n := int64(0)
+	for _, l := range h.locals {
+		n += l.count.Load()
+	}
+	return int(n)
+}
+
+// OnEach runs fn on every loop, with what the hub has there.
+func (h *Hub) OnEach(fn func(*Local)) {
+	for _, l := range h.locals {
+		l.loop.Post(func() { fn(l) })
+	}
+}
+
 // Local is the hub's side of one loop, owned by the loop.
 type Local struct {
 	hub     *Hub // static
 	loop    *poll.Loop
 	clients []*Client
 
-	delivered atomic.Uint64 // written by the loop, read by anybody
+	// Written by the loop, read by anybody.
+	delivered atomic.Uint64
+	count     atomic.Int64 // len(clients)
 }
 
 // Add takes a connection in. It is told events for everyone from now on.
@@ -91,6 +110,7 @@ func (l *Local) Add(c *Client, out Outlet, user string, codec uint8) {
 	c.out, c.User, c.codec = out, user, codec
 	c.at = int32(len(l.clients))
 	l.clients = append(l.clients, c)
+	l.count.Add(1)
 }
 
 // Remove forgets a connection, which has left all rooms.
@@ -100,12 +120,16 @@ func (l *Local) Remove(c *Client) {
 	l.clients[c.at].at = c.at
 	l.clients[last] = nil
 	l.clients = l.clients[:last]
+	l.count.Add(-1)
 	c.out = nil
 }
 
 // Clients are the connections of the loop. The slice is the hub's own: it changes
 // with the next Add or Remove.
 func (l *Local) Clients() []*Client { return l.clients }
+
+// Now is the loop's time.
+func (l *Local) Now() time.Time { return l.loop.Now() }
 
 // Tell gives an event to one connection.
 func (l *Local) Tell(c *Client, name string, data []byte, class conn.Class) {
@@ -137,11 +161,12 @@ type Outlet interface {
 // Client is what the hub knows of a connection, a part of the session. Owned by
 // the connection's loop.
 type Client struct {
-	User   string // id
-	out    Outlet
-	places []place // rooms joined
-	at     int32   // in Local.clients
-	codec  uint8
+	User    string // id
+	out     Outlet
+	places  []place // rooms joined
+	at      int32   // in Local.clients
+	codec   uint8
+	closing bool
 }
 
 // place is where a client stands in a room: in members, or (follower set) apart.
@@ -162,8 +187,19 @@ func (c *Client) Part(room string) *Part {
 	return nil
 }
 
-// Close ends the connection, with the code's own reason.
-func (c *Client) Close(k code.Close) { c.out.Close(k, "") }
+// Close ends the connection, with the code's own reason. It returns false when it
+// had been called before.
+func (c *Client) Close(k code.Close) bool {
+	if c.closing {
+		return false
+	}
+	c.closing = true
+	c.out.Close(k, "")
+	return true
+}
+
+// Closing tells whether Close was called.
+func (c *Client) Closing() bool { return c.closing }
 
 // PartAt is the client's i-th room, in no particular order.
 func (c *Client) PartAt(i int) *Part { return c.places[i].part }

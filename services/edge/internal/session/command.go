@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,7 +31,7 @@ const (
 type command struct {
 	s     *Session
 	id    int64
-	name  string // of the event
+	name  string // of the event; empty for what the client has not asked for
 	reply string // name of the reply
 	at    time.Time
 
@@ -94,12 +95,15 @@ func (s *Session) begin(c *command) {
 	}
 }
 
-// askPermit gets c's permit, at once or later.
+// askPermit gets c's permit: at once, or later on another goroutine, which must not
+// touch c while Take has not returned here.
 func (s *Session) askPermit(c *command) {
-	loop, here := s.local.loop, true
+	loop := s.local.loop
+	var first atomic.Bool // whoever comes second finishes the job
+	var early quota.Decision
 	s.local.core.Quota.Take(s.User, c.action, func(d quota.Decision) {
-		if here { // before Take returns: nothing had to be asked
-			c.decided, c.permit = true, d
+		early = d
+		if first.CompareAndSwap(false, true) {
 			return
 		}
 		loop.Post(func() {
@@ -108,14 +112,16 @@ func (s *Session) askPermit(c *command) {
 			}
 		})
 	})
-	here = false
+	if !first.CompareAndSwap(false, true) {
+		c.decided, c.permit = true, early
+	}
 }
 
 // joins tells whether a join of the room is under way or in line.
 func (s *Session) joins(room string) bool {
 	w := s.work
 	return w != nil && (slices.Contains(w.joining, room) ||
-		slices.ContainsFunc(w.line, func(c *command) bool { return c.name == event.NameJoinRoom && c.room == room }))
+		slices.ContainsFunc(w.line, func(c *command) bool { return c.reply == event.NameJoinedRoom && c.room == room }))
 }
 
 // advance runs what can run: in order for each room.
@@ -171,7 +177,7 @@ func (c *command) succeed(r event.Reply) {
 
 // fail refuses c.
 func (c *command) fail(err error) {
-	if !c.s.closed {
+	if !c.s.closed && c.name != "" { // somebody asked
 		c.s.fail(c.id, c.name, relay.Refusal(err))
 	}
 	if c.span != nil {

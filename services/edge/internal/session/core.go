@@ -5,10 +5,12 @@
 package session
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
@@ -38,6 +40,9 @@ type Options struct {
 	RoomScope   bool   // presence concerns shared rooms only
 	Logger      *slog.Logger
 	Tracer      trace.Tracer // default none
+
+	// AcceptSeconds measures sendMessage, from its receipt to its reply; default none.
+	AcceptSeconds metric.Float64Histogram
 }
 
 // Core is what all sessions share. Its methods may be called concurrently.
@@ -137,6 +142,9 @@ func (l *local) accepted(took time.Duration) {
 	l.mu.Lock()
 	l.accepts.Add(took)
 	l.mu.Unlock()
+	if h := l.core.AcceptSeconds; h != nil {
+		h.Record(context.Background(), took.Seconds())
+	}
 }
 
 func (l *local) refuse(k code.Code) {

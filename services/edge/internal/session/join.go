@@ -46,8 +46,8 @@ func (c *command) join(since *uint64) {
 			c.fail(err)
 			s.advance()
 		case s.closed:
-			s.giveBack(c.room, 0)
-		case since != nil && *since < seat.Live, since != nil && *since <= seat.Joined.Head:
+			s.giveBack(c.room, lostGrace)
+		case since != nil && *since < seat.Live:
 			s.follow(c, seat, *since)
 		default:
 			c.take(seat, since)
@@ -55,8 +55,9 @@ func (c *command) join(since *uint64) {
 	})
 }
 
-// take makes the connection a member from here on: nothing is to be replayed. A
-// since above the head, which nobody can have seen, is not recovered.
+// take makes the connection a member from here on: there is nothing to replay. A
+// client that has seen more than we have gets what comes after that; a since above
+// the head is nothing that anybody can have seen, and does not count.
 func (c *command) take(seat relay.Seat, since *uint64) {
 	s := c.s
 	again := s.Part(c.room) != nil
@@ -64,11 +65,18 @@ func (c *command) take(seat relay.Seat, since *uint64) {
 		s.giveBack(c.room, 0)
 	}
 	var recovered *bool
+	ahead := false
 	if since != nil {
-		recovered = new(bool)
+		seen := *since <= max(seat.Live, seat.Joined.Head)
+		recovered = &seen
+		ahead = seen && *since > seat.Live
 	}
 	c.welcome(seat, recovered)
-	if !again {
+	switch {
+	case ahead:
+		f, _ := seat.Part.Follow(&s.Client, *since)
+		f.Begin()
+	case !again:
 		seat.Part.Join(&s.Client)
 	}
 	c.joinEnded()

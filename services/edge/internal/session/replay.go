@@ -73,14 +73,19 @@ func (s *Session) follow(c *command, seat relay.Seat, since uint64) {
 
 // gone tells whether messages after since are not retained any more.
 func gone(m *wire.Messages, since uint64) bool {
-	next := max(m.Head, since) + 1 // when the log is empty all of it is gone
-	if m.Oldest > 0 {
-		next = m.Oldest
-	}
+	next := oldest(m)
 	if len(m.Items) > 0 {
 		next = max(next, m.Items[0].Seq)
 	}
 	return next > since+1
+}
+
+// oldest is the first message retained; with none, the one after the last.
+func oldest(m *wire.Messages) uint64 {
+	if m.Oldest == 0 {
+		return m.Head + 1
+	}
+	return m.Oldest
 }
 
 // ask asks the owner for the next page; then runs on the loop unless the replay is
@@ -100,8 +105,8 @@ func (r *replay) ask(limit uint64, deadline time.Time, then func(*wire.Messages,
 
 // take gives a page.
 func (r *replay) take(m *wire.Messages) {
-	if pos := r.follower.Pos(); m.Oldest > pos+1 {
-		r.gap(pos+1, m.Oldest-1)
+	if pos, first := r.follower.Pos(), oldest(m); first > pos+1 {
+		r.gap(pos+1, first-1)
 	}
 	r.rest = m.Items
 	if len(m.Items) == 0 && !r.follower.Done() { // the owner knows less than we do

@@ -43,10 +43,11 @@ const (
 // ErrClosed is returned when the endpoint does not run any more.
 var ErrClosed = errors.New("the permit endpoint has stopped")
 
-// Endpoint grants permits. One goroutine, Run's, owns every log: a permit takes
-// it less time than a goroutine takes to wake up, so that more of them, or a
-// lock for each shard, were slower when measured. It implements
-// [partition.Holder].
+// Endpoint grants permits. One goroutine, Run's, owns every log, so that nothing
+// needs a lock: the simplest of what was measured, and no slower. On two cores,
+// a callback for each shard, or two or four goroutines with a lock for each shard,
+// were within the noise at 1 and 64 requests in flight; at 512 callbacks were a
+// tenth slower, more goroutines 2 % faster. It implements [partition.Holder].
 type Endpoint struct {
 	// Static.
 	nc     *nats.Conn

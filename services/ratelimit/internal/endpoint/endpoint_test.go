@@ -322,6 +322,7 @@ func BenchmarkPermits(b *testing.B) {
 			if err := nc.Flush(); err != nil {
 				b.Fatal(err)
 			}
+			var last *nats.Msg
 			b.ReportAllocs()
 			b.ResetTimer()
 			for sent, got := 0, 0; got < b.N; {
@@ -331,8 +332,21 @@ func BenchmarkPermits(b *testing.B) {
 					}
 					sent++
 				}
-				<-replies
+				last = <-replies
 				got++
+			}
+			b.StopTimer()
+			// Only permits count: no refusal, and nobody's "no responders".
+			var taken wire.Taken
+			if err := wire.Unmarshal(last.Data, &taken); err != nil || !taken.OK || len(last.Header) > 0 {
+				b.Fatalf("last reply %+v, header %v: %v", taken, last.Header, err)
+			}
+			var granted uint64
+			for _, d := range e.Decisions() {
+				granted += d.Granted
+			}
+			if granted != uint64(b.N) {
+				b.Fatalf("%d granted of %d", granted, b.N)
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "permits/s")
 		})

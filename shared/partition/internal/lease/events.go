@@ -212,9 +212,11 @@ func (t *Table) Refused(now time.Time, shard int, op uint64) {
 		// show it, or the deadline ends it.
 		s.refusals++
 		switch {
-		case s.doubt && !t.ours(s) && !sent.Before(t.syncedAt):
+		case sent.Before(t.syncedAt): // decided before the doubt
+		case s.doubt && !t.ours(s):
 			t.lose(now, s, shard)
 		case s.uncertain:
+			s.doubt = false
 		case s.refusals >= refusalsToLose:
 			t.lose(now, s, shard)
 		case t.ours(s) && t.watch == synced:
@@ -231,7 +233,7 @@ func (s *shard) take(op uint64) (sent time.Time, ok bool) {
 	case 0:
 		return time.Time{}, false
 	case s.op:
-		s.op = 0
+		s.op, s.late = 0, 0
 		return s.sentAt, true
 	case s.late:
 		s.late = 0
@@ -246,6 +248,7 @@ func (t *Table) Failed(now time.Time, shard int, op uint64) {
 	s := &t.shards[shard]
 	if s.op == op {
 		t.unanswered(now, s)
+		s.doubt = false // no answer to be had at once; the next watch will raise it again
 	}
 }
 

@@ -119,6 +119,9 @@ func (t *Table) send(now time.Time, a Action) {
 	s := &t.shards[a.Shard]
 	t.ops++
 	s.op, s.sentAt, s.sentFloor = t.ops, now, t.floor
+	if a.Verb != Renew {
+		s.late = 0
+	}
 	a.Op = t.ops
 	t.do(a)
 }
