@@ -107,8 +107,8 @@ func TestMessageTimes(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 200 {
 		m := message
-		for _, at := range []*event.Time{&m.Timestamp, &m.CreatedAt, &m.UpdatedAt} {
-			*at = event.Time(random.IntN(2) * 1767323045678)
+		for _, field := range []*event.Time{&m.Timestamp, &m.CreatedAt, &m.UpdatedAt} {
+			*field = event.Time(random.IntN(2)) * at
 		}
 		if got, want := string(m.AppendJSON(nil)), reflected(t, &m); got != want {
 			t.Fatalf("\n got %s\nwant %s", got, want)

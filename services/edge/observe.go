@@ -81,6 +81,7 @@ func (e *edge) connTotals() (t connTotals) {
 		t.opened += s.Opened.Load()
 		t.slow += s.Slow.Load()
 		t.panics += s.Panics.Load()
+		t.queued += uint64(max(0, s.Queued.Load()))
 		t.in += s.BytesIn.Load()
 		t.out += s.BytesOut.Load()
 		t.droppedTyping += s.DroppedTyping.Load()

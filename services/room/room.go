@@ -112,8 +112,7 @@ func (s *service) observe() error {
 	if err := s.status.Register(s.deps.Telemetry.Meter); err != nil {
 		return err
 	}
-	load := func() wire.RoomLoad { return s.server.Report().Load }
-	if err := s.count.Register(s.deps.Telemetry.Meter, load); err != nil {
+	if err := s.count.Register(s.deps.Telemetry.Meter, s.server.Load); err != nil {
 		return err
 	}
 	s.deps.Admin.Ready(s.deps.Service+" nats", s.natsReady)
@@ -144,7 +143,7 @@ func (s *service) beat(ctx context.Context) error {
 
 // load says in a heartbeat what is owned now.
 func (s *service) load(hb *wire.Heartbeat) {
-	load := s.server.Report().Load
+	load := s.server.Load()
 	for _, l := range s.member.Held() {
 		load.Shards = append(load.Shards, l.Shard)
 	}
@@ -159,7 +158,7 @@ func (s *service) counts(t *wire.Telemetry) {
 		wire.CountRoomsCreated: s.count.Rooms.Load(),
 	}
 	t.Latency = map[string]wire.Histogram{wire.LatencyAppend: s.count.Appends()}
-	rooms := s.server.Report().Details
+	rooms := s.server.Details()
 	slices.SortFunc(rooms, func(a, b wire.RoomDetail) int {
 		return cmp.Or(cmp.Compare(b.LastActivityMs, a.LastActivityMs), cmp.Compare(a.RoomID, b.RoomID))
 	})

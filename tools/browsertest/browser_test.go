@@ -32,7 +32,7 @@ func browser(t *testing.T) context.Context {
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(alloc)
 	t.Cleanup(cancel)
-	if err := chromedp.Run(ctx); err != nil {
+	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("start chromium: %v", err)
 	}
 	return ctx
@@ -61,11 +61,11 @@ func open(t *testing.T, browser context.Context, edge, name string) *tab {
 	return p
 }
 
-func (p *tab) do(what string, actions ...chromedp.Action) {
+func (p *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	if err := chromedp.Run(ctx, actions...); err != nil {
+	if err := chromedp.Do(ctx, steps...); err != nil {
 		p.picture("failed")
 		p.t.Fatalf("%s: %v", what, err)
 	}
@@ -82,11 +82,9 @@ func (p *tab) is(expression, what string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	var ok bool
-	if err := chromedp.Run(ctx, chromedp.Poll("Boolean("+expression+")", &ok, chromedp.WithPollingTimeout(patience))); err != nil {
+	if _, err := chromedp.Run(ctx, chromedp.Poll[bool]("Boolean("+expression+")", chromedp.WithPollingTimeout(patience))); err != nil {
 		p.picture("failed")
-		var text string
-		_ = chromedp.Run(p.ctx, chromedp.Text("body", &text)) // for the message only
+		text, _ := chromedp.Run(p.ctx, chromedp.Text("body")) // for the message only
 		p.t.Fatalf("waited for %s: %v; the page says:\n%s", what, err, text)
 	}
 }
@@ -102,8 +100,8 @@ func (p *tab) picture(name string) {
 	if folder == "" {
 		return
 	}
-	var png []byte
-	if err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot(&png)); err != nil {
+	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
 		p.t.Logf("screenshot: %v", err)
 		return
 	}
@@ -131,7 +129,7 @@ func TestTwoTabsChat(t *testing.T) {
 	alice.shows("#messages", "I am typing")
 	alice.is("document.querySelector('#typing').textContent === ''", "typing to end with the message")
 
-	bob.do("be busy", chromedp.Evaluate("const s = document.querySelector('#status'); s.value = 'busy'; s.dispatchEvent(new Event('change'))", nil))
+	bob.is("(s => { s.value = 'busy'; return s.dispatchEvent(new Event('change')) })(document.querySelector('#status'))", "Bob to choose busy")
 	alice.is("[...document.querySelectorAll('#members li')].some(li => li.textContent.includes('Bob') && li.dataset.status === 'busy')", "Bob to be busy")
 	alice.picture("chat")
 
@@ -161,8 +159,10 @@ func TestErrorsAreForPeople(t *testing.T) {
 	alice.do("join a room with a wrong name", chromedp.SendKeys("#room", "no blanks please"+kb.Enter))
 	alice.is("document.querySelector('#notice').textContent.length > 0", "a word about the room's name")
 	alice.picture("errors")
-	var notice string
-	alice.do("read it", chromedp.Text("#notice", &notice))
+	notice, err := chromedp.Run(alice.ctx, chromedp.Text("#notice"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if strings.Contains(notice, "undefined") || strings.Contains(notice, "BAD_REQUEST") {
 		t.Errorf("the page says %q", notice)
 	}

@@ -118,6 +118,8 @@ func (c *Conn) end() {
 	c.set.decoder.Release(&c.partial)
 	c.started = false
 	c.dropAll()
+	c.queued = 0 // also what was partly written
+	c.report()
 	c.held = nil
 	c.mark()
 }

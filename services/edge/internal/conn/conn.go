@@ -69,7 +69,8 @@ type Conn struct {
 	more  *backlog // the rest, nil while there is none
 	cause Cause    // set when the end begins
 
-	queued int32 // bytes in first and more
+	queued   int32 // bytes in first and more
+	reported int32 // of them, how many Stats.Queued knows
 
 	// Deadlines in ticks, 0 when there is none.
 	pingAt, unfinishedAt, stallAt, closeAt uint32

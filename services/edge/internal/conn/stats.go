@@ -12,6 +12,7 @@ import (
 // meter. Only the loop writes; anybody may read.
 type Stats struct {
 	Open     atomic.Int64  // connections now
+	Queued   atomic.Int64  // bytes that clients have not taken
 	Opened   atomic.Uint64 // connections ever
 	BytesIn  atomic.Uint64
 	BytesOut atomic.Uint64

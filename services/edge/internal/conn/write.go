@@ -58,8 +58,19 @@ func (c *Conn) push(frames []byte, class Class) {
 		}
 		c.more.entries = append(c.more.entries, entry{frames, class})
 	}
-	if !c.blocked {
+	if c.blocked {
+		c.report()
+	} else {
 		c.mark()
+	}
+}
+
+// report brings Stats.Queued up to date: what waits for the next turn is not worth
+// counting, what a client does not take is.
+func (c *Conn) report() {
+	if d := c.queued - c.reported; d != 0 {
+		c.set.stats.Queued.Add(int64(d))
+		c.reported = c.queued
 	}
 }
 
@@ -93,6 +104,7 @@ func (c *Conn) pour() {
 			c.block(n)
 		}
 	}
+	c.report()
 }
 
 // block waits for the transport; a byte that was taken restarts the clock of

@@ -53,16 +53,22 @@ func (s *Shard) join(now time.Time, r *room, e membership.Edge, u wire.User) (fi
 
 // Leave says that a user's last connection on an edge has left. Reply: wire.Done.
 func (s *Shard) Leave(cmd *wire.Leave, reply string) {
-	now := s.cfg.Now()
-	if r := s.rooms[cmd.Room]; r != nil {
-		u, _ := r.members.User(cmd.User)
-		grace := time.Duration(cmd.GraceMs) * time.Millisecond
-		if r.members.Leave(now, membership.Edge{ID: cmd.Edge, Gen: cmd.Gen}, cmd.User, grace) {
+	r := s.rooms[cmd.Room]
+	if r == nil {
+		s.cfg.Bus.Publish(reply, &wire.Done{})
+		return
+	}
+	edge, user, grace := membership.Edge{ID: cmd.Edge, Gen: cmd.Gen}, cmd.User, time.Duration(cmd.GraceMs)*time.Millisecond
+	// In line behind the Join that may still wait for a cold room; it needs no log.
+	r.WhenLoaded(func(error) {
+		now := s.cfg.Now()
+		u, _ := r.members.User(user)
+		if r.members.Leave(now, edge, user, grace) {
 			s.left(r, now, u)
 		}
 		s.restless[r] = struct{}{}
-	}
-	s.cfg.Bus.Publish(reply, &wire.Done{})
+		s.cfg.Bus.Publish(reply, &wire.Done{})
+	})
 }
 
 // joined and left tell the room that a user has come or gone.

@@ -202,3 +202,19 @@ func TestCrowd(t *testing.T) {
 	s.pass(2*time.Second, "e1")
 	s.hears("userLeft v049", event.NameRoomUsers)
 }
+
+// Who joins a cold room and leaves at once has left.
+func TestLeaveBehindWaitingJoin(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.Join(&wire.Join{Origin: origin("e1"), Room: "r", User: person("ann")}, "join")
+	s.Leave(&wire.Leave{Origin: origin("e1"), Room: "r", User: "ann"}, "leave")
+	s.world.Answer()
+	if s.replies["join"] == nil || s.replies["leave"] == nil {
+		t.Fatal("not answered")
+	}
+	if st := s.stats("r"); st.UserCount != 0 {
+		t.Errorf("%d members are left", st.UserCount)
+	}
+	s.hears("userJoined ann", "userLeft ann")
+}

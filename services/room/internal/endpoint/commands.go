@@ -3,6 +3,7 @@ package endpoint
 import (
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -148,23 +149,27 @@ func (l *loop) unsubscribe() {
 // drain ends the subscriptions so that what is on its way still arrives. Without
 // NATS there is nothing on its way.
 func (l *loop) drain(timeout time.Duration) {
-	gone := make(chan struct{}, 4)
-	n := 0
-	for _, s := range l.subscriptions() {
-		s.SetClosedHandler(func(string) { gone <- struct{}{} })
-		if s.Drain() == nil {
-			n++
-		}
+	defer l.unsubscribe()
+	if !l.cfg.Conn.IsConnected() {
+		return
 	}
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
-	for ; n > 0; n-- {
+	var gone []chan struct{}
+	for _, s := range l.subscriptions() {
+		closed := make(chan struct{})
+		// The library calls it with the connection locked, and may do so twice.
+		once := sync.OnceFunc(func() { close(closed) })
+		s.SetClosedHandler(func(string) { once() })
+		if s.Drain() == nil {
+			gone = append(gone, closed)
+		}
+	}
+	for _, closed := range gone {
 		select {
-		case <-gone:
+		case <-closed:
 		case <-timer.C:
-			l.unsubscribe()
 			return
 		}
 	}
-	l.unsubscribe()
 }

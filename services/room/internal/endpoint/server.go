@@ -70,23 +70,28 @@ func (s *Server) Release(shard int) {
 	}
 }
 
-// Report is what the owned shards hold, as of a second ago.
-type Report struct {
-	Load    wire.RoomLoad // without Shards
-	Details []wire.RoomDetail
-}
-
-// Report adds up what the shards have reported last.
-func (s *Server) Report() Report {
+// Load adds up what the owned shards hold, as of a second ago; without Shards.
+func (s *Server) Load() wire.RoomLoad {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var r Report
+	var load wire.RoomLoad
 	for _, lp := range s.loops {
 		rep := lp.report.Load()
-		r.Load.Rooms += rep.Rooms
-		r.Load.Typing += rep.Typing
-		r.Load.Users += rep.online
-		r.Details = append(r.Details, rep.Details...)
+		load.Rooms += rep.Rooms
+		load.Typing += rep.Typing
+		load.Users += rep.online
 	}
-	return r
+	return load
+}
+
+// Details lists the most active rooms of each owned shard, as of some seconds ago,
+// in no order.
+func (s *Server) Details() []wire.RoomDetail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []wire.RoomDetail
+	for _, lp := range s.loops {
+		all = append(all, lp.report.Load().Details...)
+	}
+	return all
 }

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/bus"
 	"github.com/confab-chat/confab/services/room/internal/log"
 	"github.com/confab-chat/confab/services/room/internal/stats"
@@ -46,6 +47,7 @@ type Env struct {
 	reads gate     // of history
 	loads gate     // of last records
 	spare [][]byte // record buffers
+	sent  wire.Sent
 }
 
 // Limits of one room and of one shard. Full means UNAVAILABLE for the next one,

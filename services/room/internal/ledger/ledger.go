@@ -112,6 +112,9 @@ func (r *Room) Shrink(now time.Time) {
 	idle := now.Sub(r.lastUse)
 	if idle > ringIdle {
 		r.ring.Clear()
+		if r.Quiet() {
+			r.queue, r.waiting = nil, nil
+		}
 	}
 	if idle > indexIdle && r.Quiet() {
 		r.index.Clear()

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"github.com/confab-chat/confab/proto/code"
@@ -98,7 +99,8 @@ func (r *Room) accept(sent wire.Sent, replies ...string) {
 		if sent.Duplicate = sent.Duplicate || i > 0; sent.Duplicate {
 			r.env.Count.Duplicates.Add(1)
 		}
-		r.env.Bus.Publish(to, &sent)
+		r.env.sent = sent // not &sent, which would cost an allocation
+		r.env.Bus.Publish(to, &r.env.sent)
 	}
 }
 
@@ -182,9 +184,10 @@ func (r *Room) message(p *pending, seq, at uint64) []byte {
 // broadcasts it. data is rec's encoding.
 func (r *Room) settle(rec *wire.Record, pos uint64, data []byte) {
 	for i, p := range r.queue[:len(rec.Entries)] {
-		r.env.Bus.Publish(p.reply, &wire.Sent{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON})
-		for _, to := range p.also {
-			r.accept(wire.Sent{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON, Duplicate: true}, to)
+		sent := wire.Sent{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON}
+		r.accept(sent, p.reply)
+		for sent.Duplicate = true; len(p.also) > 0; p.also = p.also[1:] {
+			r.accept(sent, p.also[0])
 		}
 		delete(r.waiting, p.key)
 	}
@@ -194,16 +197,11 @@ func (r *Room) settle(rec *wire.Record, pos uint64, data []byte) {
 	r.Broadcast(&wire.Broadcast{Pos: pos, Record: data})
 }
 
-// dequeue takes the first n messages off the queue.
+// dequeue takes the first n messages off the queue, and keeps its memory: Shrink
+// gives it back.
 func (r *Room) dequeue(n int) {
-	clear(r.queue[:n])
-	r.queue = r.queue[n:]
-	if r.sending = 0; len(r.queue) == 0 {
-		r.queue = nil
-		if len(r.waiting) == 0 {
-			r.waiting = nil
-		}
-	}
+	r.queue = slices.Delete(r.queue, 0, n)
+	r.sending = 0
 }
 
 // drop gives up on the messages whose time is over. The queue is in the order of

@@ -164,8 +164,10 @@ func (t *Table) Acked(now time.Time, shard int, op, revision uint64) {
 		t.vacate(now, s, max(revision, s.rev))
 	case s.active():
 		s.own, s.deadline = max(s.own, revision), later(s.deadline, sent.Add(t.cfg.TTL))
-		s.doubt, s.refusals = false, 0
-		s.uncertain = s.op != 0 // this answer was late; the next one will be a refusal
+		// If the answer was late, its successor was sent with the same
+		// expectation and will be refused: send one at once that is not.
+		s.hurry = s.op != 0
+		s.op, s.uncertain, s.doubt, s.refusals = 0, false, false, 0
 		if revision > s.rev {
 			s.rev, s.held, s.seen = revision, true, now
 			s.holder = Holder{t.cfg.Instance, t.cfg.Generation, s.epoch}
@@ -178,7 +180,7 @@ func (t *Table) Acked(now time.Time, shard int, op, revision uint64) {
 func (t *Table) took(now time.Time, s *shard, shard int, revision uint64, sent time.Time) {
 	s.epoch, s.own, s.deadline = revision, revision, sent.Add(t.cfg.TTL)
 	s.over, s.uncertain, s.doubt, s.refusals, s.reclaim = false, false, false, 0, false
-	s.refused, s.odd, s.late = time.Time{}, false, 0
+	s.refused, s.odd, s.late, s.hurry = time.Time{}, false, 0, false
 	if s.gave { // we had handed it over and nobody came: keep it for a while
 		s.gave = false
 		s.keepFor = min(max(2*s.keepFor, keepMin), keepMax)
@@ -208,20 +210,26 @@ func (t *Table) Refused(now time.Time, shard int, op uint64) {
 			t.rewatch() // what is refused should have been seen to change long ago
 		}
 	case s.active():
-		// While uncertain, an earlier renewal may be the reason: the watch will
-		// show it, or the deadline ends it.
-		s.refusals++
-		switch {
-		case sent.Before(t.syncedAt): // decided before the doubt
-		case s.doubt && !t.ours(s):
-			t.lose(now, s, shard)
-		case s.uncertain:
-			s.doubt = false
-		case s.refusals >= refusalsToLose:
-			t.lose(now, s, shard)
-		case t.ours(s) && t.watch == synced:
-			t.rewatch() // the key changed and we were not shown: a purge, or another bucket
-		}
+		t.renewalRefused(now, s, shard, sent)
+	}
+}
+
+// renewalRefused weighs the refusal of a renewal sent at sent.
+func (t *Table) renewalRefused(now time.Time, s *shard, shard int, sent time.Time) {
+	if sent.Before(t.syncedAt) {
+		return // the listing told more
+	}
+	s.refusals++
+	switch {
+	case s.doubt && !t.ours(s):
+		t.lose(now, s, shard)
+	case s.uncertain:
+		// An earlier renewal may be the reason: the watch will show it, or the deadline ends it.
+		s.doubt = false
+	case s.refusals >= refusalsToLose:
+		t.lose(now, s, shard)
+	case t.ours(s) && t.watch == synced:
+		t.rewatch() // the key changed and we were not shown: a purge, or another bucket
 	}
 }
 

@@ -52,6 +52,7 @@ type node struct {
 	moves     int // Start and Stop calls
 	loseAcks  float64
 	slow      time.Duration // to begin a new watch
+	lag       time.Duration // of everything that comes from the server
 }
 
 type event struct {
@@ -179,7 +180,7 @@ func (n *node) show(name string, k key) {
 // deliver runs f at the node after the network, unless the link breaks before.
 func (n *node) deliver(f func()) {
 	link := n.link
-	at := n.sim.now.Add(n.sim.jitter(10 * time.Millisecond))
+	at := n.sim.now.Add(n.lag + n.sim.jitter(10*time.Millisecond))
 	if at.Before(n.back) {
 		at = n.back
 	}

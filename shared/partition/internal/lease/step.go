@@ -107,7 +107,7 @@ func (t *Table) renew(now time.Time) {
 	}
 	for i := range t.shards {
 		s := &t.shards[i]
-		if !s.active() || s.phase == returning || s.op != 0 || !(due || s.doubt) {
+		if !s.active() || s.phase == returning || s.op != 0 || !(due || s.doubt || s.hurry) {
 			continue
 		}
 		t.send(now, Action{Verb: Renew, Shard: i, Expect: s.own, Epoch: s.epoch})
@@ -118,7 +118,7 @@ func (t *Table) renew(now time.Time) {
 func (t *Table) send(now time.Time, a Action) {
 	s := &t.shards[a.Shard]
 	t.ops++
-	s.op, s.sentAt, s.sentFloor = t.ops, now, t.floor
+	s.op, s.sentAt, s.sentFloor, s.hurry = t.ops, now, t.floor, false
 	if a.Verb != Renew {
 		s.late = 0
 	}

@@ -94,6 +94,7 @@ type shard struct {
 	lateSentAt time.Time
 
 	uncertain bool // a renewal stayed without answer: the revision may have moved
+	hurry     bool // renew now, the last renewal took long
 	doubt     bool // a new watch does not show our lease: renew now to find out
 	refusals  int
 

@@ -78,6 +78,24 @@ func TestCrashIsHealedByExpiry(t *testing.T) {
 	}
 }
 
+// Answers that take longer than the next renewal, as while a leader changes, still count.
+func TestLateAnswersKeepLeases(t *testing.T) {
+	t.Parallel()
+	s := newSim(t, 8, 12)
+	a := s.join()
+	s.waitSettled(time.Second)
+	a.lag = 1200 * time.Millisecond
+	s.run(time.Minute)
+	if a.moves != 8 {
+		t.Errorf("%d calls of Acquire and Release of 8 shards", a.moves)
+	}
+	a.lag = 0
+	s.run(5 * time.Second)
+	if a.moves != 8 {
+		t.Errorf("%d calls of Acquire and Release of 8 shards, after the lag", a.moves)
+	}
+}
+
 func TestPartitionReleasesAfterTTL(t *testing.T) {
 	t.Parallel()
 	s := newSim(t, 64, 6)
@@ -269,7 +287,7 @@ func TestChaos(t *testing.T) {
 			s.run(time.Duration(rapid.IntRange(0, 4000).Draw(rt, "ms")) * time.Millisecond)
 		}
 		for _, n := range s.aliveNodes() {
-			n.loseAcks = 0
+			n.loseAcks, n.lag = 0, 0
 			n.reconnect()
 		}
 		s.join() // so that somebody is there
@@ -293,7 +311,9 @@ func TestChaos(t *testing.T) {
 func (s *sim) chaos(rt *rapid.T) {
 	alive := s.aliveNodes()
 	pick := func() *node { return alive[rapid.IntRange(0, len(alive)-1).Draw(rt, "node")] }
-	action := rapid.SampledFrom([]string{"join", "join", "quit", "crash", "cut", "heal", "acks", "wipe", "expire"}).Draw(rt, "action")
+	action := rapid.SampledFrom([]string{
+		"join", "join", "quit", "crash", "cut", "heal", "acks", "lag", "wipe", "expire",
+	}).Draw(rt, "action")
 	if len(alive) == 0 || len(alive) < 6 && action == "join" {
 		s.join()
 		return
@@ -311,6 +331,8 @@ func (s *sim) chaos(rt *rapid.T) {
 		pick().reconnect()
 	case "acks":
 		pick().loseAcks = rapid.Float64Range(0, 0.9).Draw(rt, "lost")
+	case "lag":
+		pick().lag = time.Duration(rapid.IntRange(0, 3000).Draw(rt, "lag")) * time.Millisecond
 	case "wipe":
 		s.wipe()
 	case "expire": // everything stands still until the markers are gone

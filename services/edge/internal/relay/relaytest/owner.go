@@ -276,3 +276,12 @@ func (o *Owner) publish(subj string, m wire.Message) {
 }
 
 func lastToken(subj string) string { return subj[strings.LastIndexByte(subj, '.')+1:] }
+
+// SilenceOp leaves commands of one operation unanswered; "" ends it.
+func (o *Owner) SilenceOp(op string) {
+	if op == "" {
+		o.Silence(nil, false)
+		return
+	}
+	o.Silence(func(c Command) bool { return c.Op == op }, false)
+}

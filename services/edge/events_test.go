@@ -1,0 +1,357 @@
+package edge_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/edge/internal/relay/relaytest"
+)
+
+// Every event of the catalog, asked in the room "r" that the client has joined.
+func TestEventsHappy(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		data  string
+		reply string
+		check func(*testing.T, *client, body)
+	}{
+		"joinRoom": {`{"roomId":"other"}`, "joinedRoom", func(t *testing.T, c *client, b body) {
+			if b.RoomID != "other" || b.Recovered != nil || !slices.Equal(b.ActiveUsers, []string{"ann"}) {
+				t.Errorf("reply %+v", b)
+			}
+			if u := c.event("roomUsers", 2); u.RoomID != "other" || u.Total != 1 {
+				t.Errorf("roomUsers %+v", u)
+			}
+		}},
+		"leaveRoom": {`{"roomId":"r"}`, "leftRoom", func(t *testing.T, c *client, b body) {
+			if f := c.ask("leaveRoom", `{"roomId":"r"}`); f.body(t).Error != "NOT_IN_ROOM" {
+				t.Errorf("leaving twice: %s", f.Data)
+			}
+		}},
+		"sendMessage": {`{"roomId":"r","content":" hi ","clientMessageId":"c1"}`, "messageSent", func(t *testing.T, c *client, b body) {
+			var m event.Message
+			if err := json.Unmarshal(b.Message, &m); err != nil || m.Content != "hi" || m.Author.Name != "ANN" || m.Seq != 1 {
+				t.Errorf("message %s: %v", b.Message, err)
+			}
+			if again := c.ask("sendMessage", `{"roomId":"r","content":"hi","clientMessageId":"c1"}`).body(t); !again.Duplicate {
+				t.Errorf("repeated: %+v", again)
+			}
+			if got := c.event("receiveMessage", 1); got.Seq != 1 || got.Content != "hi" {
+				t.Errorf("received %+v", got)
+			}
+		}},
+		"typing": {`{"roomId":"r","isTyping":true}`, "typingUpdated", func(t *testing.T, c *client, b body) {
+			eventually(t, "the owner hears of it", func() bool { return len(c.w.owner.SeenOp("typing")) == 1 })
+		}},
+		"getRoomStats": {`{"roomId":"r"}`, "roomStatsRetrieved", func(t *testing.T, c *client, b body) {
+			if s := c.event("roomStats", 1); s.RoomID != "r" || b.RoomID != "r" {
+				t.Errorf("reply %+v, event %+v", b, s)
+			}
+		}},
+		"heartbeat": {`{}`, "heartbeatResponse", func(t *testing.T, c *client, b body) {
+			if b.UserID != "ann" {
+				t.Errorf("reply %+v", b)
+			}
+		}},
+		"getHistory": {`{"roomId":"r","limit":2}`, "history", func(t *testing.T, c *client, b body) {
+			if b.HasMore || len(b.Messages) != 0 {
+				t.Errorf("empty room: %+v", b)
+			}
+			for i := range 5 {
+				c.w.owner.Say("r", "x", fmt.Sprint(i))
+			}
+			for data, want := range map[string]string{
+				`{"roomId":"r","limit":2}`:            "[{4} {5}] true",
+				`{"roomId":"r","limit":2,"after":0}`:  "[{1} {2}] true",
+				`{"roomId":"r","limit":9,"after":3}`:  "[{4} {5}] false",
+				`{"roomId":"r","limit":2,"before":4}`: "[{2} {3}] true",
+			} {
+				b := c.ask("getHistory", data).body(t)
+				if got := fmt.Sprint(b.Messages, b.HasMore); got != want {
+					t.Errorf("%s: %s, want %s", data, got, want)
+				}
+			}
+		}},
+		"updatePresence": {`{"status":"busy","customStatus":"lunch"}`, "presenceUpdated", func(t *testing.T, c *client, b body) {
+			if b.Status != "busy" {
+				t.Errorf("reply %+v", b)
+			}
+			c.w.owner.ViewUser("ann", func(u *relaytest.User) {
+				if u.Status != "busy" || u.Custom != "lunch" {
+					t.Errorf("owner has %+v", u)
+				}
+			})
+		}},
+		"getPresence": {`{"userIds":["nobody","ann"]}`, "presenceRetrieved", func(t *testing.T, c *client, b body) {
+			if len(b.PresenceData) != 2 || b.PresenceData[0].UserID != "nobody" || b.PresenceData[0].IsOnline ||
+				b.PresenceData[1].UserID != "ann" || !b.PresenceData[1].IsOnline {
+				t.Errorf("reply %+v", b.PresenceData)
+			}
+			if all := c.ask("getPresence", `{}`).body(t); len(all.PresenceData) != 1 || all.PresenceData[0].UserID != "ann" {
+				t.Errorf("everybody: %+v", all.PresenceData)
+			}
+		}},
+		"messageRead": {"", "messageRead", nil}, // needs an id: see TestMessageRead
+		"refreshToken": {`{"token":"` + token("ann", 2*time.Hour) + `"}`, "tokenRefreshed", func(t *testing.T, c *client, b body) {
+			if at, err := time.Parse(time.RFC3339, b.ExpiresAt); err != nil || time.Until(at) < 90*time.Minute {
+				t.Errorf("expires %s: %v", b.ExpiresAt, err)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if c.data == "" {
+				return
+			}
+			w := start(t)
+			a := w.dial("ann")
+			a.join("r")
+			eventually(t, "the owner knows that ann is here", func() bool { return len(w.owner.SeenOp("up")) == 1 })
+			f := a.ask(name, c.data)
+			b := f.body(t)
+			if f.Event != c.reply || !b.Success {
+				t.Fatalf("reply %s %s", f.Event, f.Data)
+			}
+			if b.Event != "" {
+				t.Errorf("native data has the event in it: %s", f.Data)
+			}
+			c.check(t, a, b)
+		})
+	}
+	for _, def := range event.Catalog() {
+		if !slices.Contains([]string{"joinRoom", "leaveRoom", "sendMessage", "typing", "getRoomStats", "heartbeat", "getHistory",
+			"updatePresence", "getPresence", "messageRead", "refreshToken"}, def.Name) {
+			t.Errorf("no test for %s", def.Name)
+		}
+	}
+}
+
+func TestMessageRead(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	a := w.dial("ann")
+	a.join("r")
+	sent := a.ask("sendMessage", `{"roomId":"r","content":"x"}`).body(t)
+	var m event.Message
+	if err := json.Unmarshal(sent.Message, &m); err != nil {
+		t.Fatal(err)
+	}
+	f := a.ask("messageRead", fmt.Sprintf(`{"roomId":"r","messageId":%q}`, m.ID))
+	var receipt struct{ ReadReceipt event.ReadReceipt }
+	if err := json.Unmarshal(f.Data, &receipt); err != nil || f.Event != "messageRead" {
+		t.Fatalf("%s %s: %v", f.Event, f.Data, err)
+	}
+	if r := receipt.ReadReceipt; r.Seq != 1 || r.MessageID != m.ID || r.UserID != "ann" || r.Username != "ANN" || r.ReadAt == 0 {
+		t.Errorf("receipt %+v", r)
+	}
+	for id, want := range map[string]string{"nonsense": "NOT_FOUND", event.MessageID("r", 99, 1, "x"): "NOT_FOUND"} {
+		if b := a.ask("messageRead", fmt.Sprintf(`{"roomId":"r","messageId":%q}`, id)).body(t); b.Error != want {
+			t.Errorf("%s: %+v", id, b)
+		}
+	}
+}
+
+func TestEventsRefused(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	a := w.dial("ann")
+	a.join("r")
+	for name, c := range map[string]struct {
+		event, data string
+		want        code.Code
+	}{
+		"unknown event":         {"joinrooms", `{}`, code.BadRequest},
+		"payload is no object":  {"joinRoom", `[]`, code.BadRequest},
+		"no payload":            {"joinRoom", `null`, code.BadRequest},
+		"no room":               {"joinRoom", `{}`, code.BadRequest},
+		"bad room":              {"joinRoom", `{"roomId":"a b"}`, code.BadRequest},
+		"wildcard room":         {"joinRoom", `{"roomId":">"}`, code.BadRequest},
+		"long room":             {"joinRoom", `{"roomId":"` + strings.Repeat("x", 65) + `"}`, code.BadRequest},
+		"negative since":        {"joinRoom", `{"roomId":"r","since":-1}`, code.BadRequest},
+		"leave elsewhere":       {"leaveRoom", `{"roomId":"x"}`, code.NotInRoom},
+		"send elsewhere":        {"sendMessage", `{"roomId":"x","content":"x"}`, code.NotInRoom},
+		"send nothing":          {"sendMessage", `{"roomId":"r","content":"  "}`, code.BadRequest},
+		"send too much":         {"sendMessage", `{"roomId":"r","content":"` + strings.Repeat("x", 2001) + `"}`, code.BadRequest},
+		"type elsewhere":        {"typing", `{"roomId":"x","isTyping":true}`, code.NotInRoom},
+		"type what":             {"typing", `{"roomId":"r"}`, code.BadRequest},
+		"stats elsewhere":       {"getRoomStats", `{"roomId":"x"}`, code.NotInRoom},
+		"history elsewhere":     {"getHistory", `{"roomId":"x"}`, code.NotInRoom},
+		"history of both":       {"getHistory", `{"roomId":"r","before":3,"after":1}`, code.BadRequest},
+		"history of nothing":    {"getHistory", `{"roomId":"r","limit":0}`, code.BadRequest},
+		"presence of what":      {"updatePresence", `{"status":"invisible"}`, code.BadRequest},
+		"presence of too many":  {"getPresence", manyUsers(101), code.BadRequest},
+		"read elsewhere":        {"messageRead", `{"roomId":"x","messageId":"1-0000000000000"}`, code.NotInRoom},
+		"refresh without token": {"refreshToken", `{}`, code.BadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := a.ask(c.event, c.data)
+			b := f.body(t)
+			if f.Event != "error" || b.Success || b.Error != string(c.want) || b.StatusCode != c.want.Status() {
+				t.Errorf("%s %s", f.Event, f.Data)
+			}
+			if b.Ref == "" || len(b.Message) < 4 || b.Timestamp == "" || !strings.Contains(w.log.String(), b.Ref) {
+				t.Errorf("incomplete, or not in the log: %s", f.Data)
+			}
+			if known := name != "unknown event"; known && b.Event != c.event {
+				t.Errorf("names the event %q", b.Event)
+			}
+		})
+	}
+}
+
+func manyUsers(n int) string {
+	var ids []string
+	for i := range n {
+		ids = append(ids, fmt.Sprintf(`"u%d"`, i))
+	}
+	return `{"userIds":[` + strings.Join(ids, ",") + `]}`
+}
+
+func TestWithoutID(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	a := w.dial("ann")
+	a.write(`{"event":"joinRoom","data":{"roomId":"r"}}`)
+	a.event("roomUsers", 1)
+	a.write(`{"event":"sendMessage","data":{"roomId":"r","content":"x"}}`)
+	a.event("receiveMessage", 1)
+	a.write(`{"event":"sendMessage","data":{"roomId":"elsewhere","content":"x"}}`)
+	if e := a.event("error", 1); e.Error != "NOT_IN_ROOM" || e.Event != "sendMessage" {
+		t.Errorf("error %+v", e)
+	}
+	if got := names(a.heard()); got != "roomUsers receiveMessage error" {
+		t.Errorf("heard %s", got)
+	}
+}
+
+func TestJoinOrderAndRejoin(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	a, b := w.dial("ann"), w.dial("bob")
+	a.join("r")
+	b.join("r")
+	if u := a.event("userJoined", 1); u.UserID != "bob" {
+		t.Errorf("userJoined %+v", u)
+	}
+	again := b.join("r")
+	if len(again.ActiveUsers) != 2 {
+		t.Errorf("rejoined: %+v", again)
+	}
+	w.owner.Say("r", "x", "one")
+	b.event("receiveMessage", 1)
+	if got := names(b.heard()); got != "joinedRoom#1 roomUsers joinedRoom#2 roomUsers receiveMessage" {
+		t.Errorf("heard %s", got)
+	}
+	if got := names(a.heard()); strings.Count(got, "userJoined") != 1 {
+		t.Errorf("ann heard %s", got)
+	}
+}
+
+// Requests that are sent without waiting are carried out in order.
+func TestPipelinedRequests(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	a := w.dial("ann")
+	ids := []uint64{a.say("joinRoom", `{"roomId":"r"}`)}
+	for i := range 200 {
+		ids = append(ids, a.say("sendMessage", fmt.Sprintf(`{"roomId":"r","content":"%d"}`, i)))
+	}
+	ids = append(ids, a.say("leaveRoom", `{"roomId":"r"}`), a.say("sendMessage", `{"roomId":"r","content":"late"}`))
+	for i, id := range ids {
+		f := a.reply(id)
+		if ok := f.body(t).Success; ok != (i < len(ids)-1) {
+			t.Fatalf("request %d: %s %s", i, f.Event, f.Data)
+		}
+	}
+	w.owner.View("r", func(r *relaytest.Room) {
+		for i, it := range r.Items {
+			if !strings.Contains(string(it.JSON), fmt.Sprintf(`"content":"%d"`, i)) {
+				t.Fatalf("position %d: %s", i, it.JSON)
+			}
+		}
+		if len(r.Items) != 200 {
+			t.Errorf("%d messages", len(r.Items))
+		}
+	})
+}
+
+func TestRoomLimit(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	a := w.dial("ann")
+	for i := range 100 {
+		a.join(fmt.Sprint("r", i))
+	}
+	if b := a.ask("joinRoom", `{"roomId":"one-more"}`).body(t); b.Error != "FORBIDDEN" {
+		t.Errorf("room 101: %+v", b)
+	}
+	a.join("r7") // again is not more
+	a.ask("leaveRoom", `{"roomId":"r7"}`)
+	a.join("one-more")
+}
+
+func TestUnavailable(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	a := w.dial("ann")
+	a.join("r")
+	w.owner.Vanish()
+	begun := time.Now()
+	ids := []uint64{
+		a.say("sendMessage", `{"roomId":"r","content":"x"}`), a.say("joinRoom", `{"roomId":"other"}`),
+		a.say("getHistory", `{"roomId":"r"}`), a.say("updatePresence", `{"status":"away"}`), a.say("getPresence", `{}`),
+		a.say("getRoomStats", `{"roomId":"r"}`),
+	}
+	if f := a.ask("heartbeat", `null`); f.Event != "heartbeatResponse" {
+		t.Errorf("heartbeat: %s", f.Event)
+	}
+	for _, id := range ids {
+		if b := a.reply(id).body(t); b.Error != "UNAVAILABLE" {
+			t.Errorf("request %d: %+v", id, b)
+		}
+	}
+	if took := time.Since(begun); took > 2*patience {
+		t.Errorf("took %v", took)
+	}
+	w.owner.Serve()
+	if f := a.ask("sendMessage", `{"roomId":"r","content":"x"}`); f.Event != "messageSent" {
+		t.Errorf("afterwards: %s %s", f.Event, f.Data)
+	}
+}
+
+func TestOwnersRefusalReachesTheClient(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	a := w.dial("ann")
+	a.join("r")
+	w.owner.Refuse(&code.Error{Code: code.Conflict, Message: "used for another message"})
+	for _, id := range []uint64{a.say("sendMessage", `{"roomId":"r","content":"x"}`), a.say("getRoomStats", `{"roomId":"r"}`)} {
+		if b := a.reply(id).body(t); b.Error != "CONFLICT" || string(b.Message) != `"used for another message"` {
+			t.Errorf("reply %+v", b)
+		}
+	}
+}
+
+func TestTypingAndPresenceReachOthers(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	a, b := w.dial("ann"), w.dial("bob")
+	a.join("r")
+	b.join("r")
+	w.owner.Broadcast(wire.Broadcast{Room: "r", Event: "userTyping", Data: []byte(`{"userId":"ann"}`), Class: wire.ClassTyping, Except: "ann"})
+	w.owner.Broadcast(wire.Broadcast{Event: "userOnline", Data: []byte(`{"userId":"ann"}`), Class: wire.ClassPresence, Except: "ann"})
+	b.event("userTyping", 1)
+	b.event("userOnline", 1)
+	w.owner.Broadcast(wire.Broadcast{Event: "presenceUpdate", Data: []byte(`{"userId":"ann"}`), Class: wire.ClassPresence, Only: "ann"})
+	a.event("presenceUpdate", 1)
+	if got := names(a.heard()); strings.Contains(got, "userTyping") || strings.Contains(got, "userOnline") {
+		t.Errorf("ann heard of herself: %s", got)
+	}
+}

@@ -1,0 +1,428 @@
+package edge_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"go.uber.org/goleak"
+
+	"github.com/confab-chat/confab/services/edge"
+	"github.com/confab-chat/confab/services/edge/internal/relay/relaytest"
+	"github.com/confab-chat/confab/shared/admin"
+	"github.com/confab-chat/confab/shared/config"
+	"github.com/confab-chat/confab/shared/devtoken"
+	"github.com/confab-chat/confab/shared/lifecycle"
+	"github.com/confab-chat/confab/shared/natstest"
+	"github.com/confab-chat/confab/shared/telemetry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+// world is a running edge with everything around it played by the test.
+type world struct {
+	tb    testing.TB
+	srv   *natstest.Server
+	gate  *natstest.Gate // between the edge and NATS
+	owner *relaytest.Owner
+	admin *admin.Server
+	addr  string
+	log   *lines
+	stop  func() error // ends the edge and returns what Run returned; once
+}
+
+// lines is what the edge logs.
+type lines struct {
+	mu  sync.Mutex // guards buf
+	buf strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// start runs an edge with additional settings, such as "LIMIT_JOINS=3".
+func start(tb testing.TB, settings ...string) *world {
+	tb.Helper()
+	w := &world{tb: tb, srv: natstest.Start(tb), admin: admin.New(), log: &lines{}}
+	w.gate = natstest.NewGate(tb, w.srv)
+	w.owner = relaytest.New(tb, natstest.Conn(tb, w.srv))
+	w.run(settings...)
+	return w
+}
+
+func (w *world) run(settings ...string) {
+	w.tb.Helper()
+	environ := []string{
+		"CONFAB_EDGE_ADDR=127.0.0.1:0", "CONFAB_AUTH_HMAC_SECRET=" + secret, "CONFAB_LOG_FORMAT=json",
+		"CONFAB_LIMIT_MESSAGES=0", "CONFAB_LIMIT_JOINS=0", "CONFAB_LIMIT_TYPING=0", "CONFAB_DATA_DIR=" + w.tb.TempDir(),
+	}
+	for _, s := range settings {
+		environ = append(environ, "CONFAB_"+s)
+	}
+	cfg, err := config.Load[edge.Config](environ)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	tel, err := telemetry.New(context.Background(), telemetry.Options{
+		Service: "edge", Instance: "e1", Log: w.log, LogLevel: slog.LevelDebug, NoMetrics: true,
+	})
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- edge.Run(ctx, cfg, lifecycle.Deps{
+			Identity: lifecycle.NewIdentity("edge", "test"), NATS: w.gate, Telemetry: tel, Admin: w.admin,
+		})
+	}()
+	w.stop = sync.OnceValue(func() error {
+		cancel()
+		return errors.Join(<-done, tel.Shutdown(context.Background()))
+	})
+	w.tb.Cleanup(func() {
+		if err := w.stop(); err != nil {
+			w.tb.Errorf("edge: %v", err)
+		}
+	})
+	found := regexp.MustCompile(`"addr":"([^"]+)"`)
+	eventually(w.tb, "the edge listens", func() bool {
+		m := found.FindStringSubmatch(w.log.String())
+		if m != nil {
+			w.addr = m[1]
+		}
+		return m != nil
+	})
+}
+
+// token is a token for user that lasts for ttl.
+func token(user string, ttl time.Duration) string {
+	return devtoken.Mint([]byte(secret), user, strings.ToUpper(user), time.Now(), ttl)
+}
+
+// frame is one frame as a client reads it.
+type frame struct {
+	ID    *uint64         `json:"id"`
+	Event string          `json:"event"`
+	Data  json.RawMessage `json:"data"`
+}
+
+// body is what tests look at in any payload.
+type body struct {
+	Success      bool            `json:"success"`
+	Error        string          `json:"error"`
+	Message      json.RawMessage `json:"message"`
+	StatusCode   int             `json:"statusCode"`
+	RetryAfterMs int64           `json:"retryAfterMs"`
+	Event        string          `json:"event"`
+	Ref          string          `json:"ref"`
+	Timestamp    string          `json:"timestamp"`
+
+	RoomID      string   `json:"roomId"`
+	UserID      string   `json:"userId"`
+	Seq         uint64   `json:"seq"`
+	From        uint64   `json:"from"`
+	To          uint64   `json:"to"`
+	Recovered   *bool    `json:"recovered"`
+	ActiveUsers []string `json:"activeUsers"`
+	Total       uint64   `json:"total"`
+	Content     string   `json:"content"`
+	ID          string   `json:"id"`
+	HasMore     bool     `json:"hasMore"`
+	Duplicate   bool     `json:"duplicate"`
+	AfterMs     *uint64  `json:"afterMs"`
+	ExpiresAt   string   `json:"expiresAt"`
+	Status      string   `json:"status"`
+	Messages    []struct {
+		Seq uint64 `json:"seq"`
+	} `json:"messages"`
+	PresenceData []struct {
+		UserID   string `json:"userId"`
+		IsOnline bool   `json:"isOnline"`
+	} `json:"presenceData"`
+}
+
+func (f frame) body(tb testing.TB) (b body) {
+	tb.Helper()
+	if err := json.Unmarshal(f.Data, &b); err != nil {
+		tb.Fatalf("payload of %s: %v: %s", f.Event, err, f.Data)
+	}
+	return b
+}
+
+// client is a chat client on a real socket.
+type client struct {
+	w   *world
+	nc  net.Conn
+	ids uint64
+
+	mu     sync.Mutex // guards the following
+	frames []frame
+	end    *ending
+	came   chan struct{} // holds a token when something came; never closed
+}
+
+// ending is how a connection ended.
+type ending struct {
+	code   ws.StatusCode // 1006 without a close frame
+	reason string
+	err    error
+}
+
+// dial connects as user.
+func (w *world) dial(user string) *client {
+	w.tb.Helper()
+	return w.dialToken(token(user, time.Hour))
+}
+
+func (w *world) dialToken(jwt string) *client {
+	w.tb.Helper()
+	c, err := w.tryDial(jwt)
+	if err != nil {
+		w.tb.Fatalf("dial: %v", err)
+	}
+	return c
+}
+
+func (w *world) tryDial(jwt string) (*client, error) {
+	d := ws.Dialer{
+		Timeout: patience, Protocols: []string{"confab.v1"},
+		Header: ws.HandshakeHeaderHTTP(http.Header{"Authorization": {"Bearer " + jwt}}),
+	}
+	nc, buf, hs, err := d.Dial(context.Background(), "ws://"+w.addr+"/ws")
+	if err != nil {
+		return nil, err
+	}
+	if hs.Protocol != "confab.v1" {
+		w.tb.Errorf("subprotocol %q", hs.Protocol)
+	}
+	c := &client{w: w, nc: nc, came: make(chan struct{}, 1)}
+	var r io.Reader = nc
+	if buf != nil {
+		r = io.MultiReader(io.LimitReader(buf, int64(buf.Buffered())), nc)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); c.read(bufio.NewReader(r)) }()
+	w.tb.Cleanup(func() { _ = nc.Close(); <-done })
+	return c, nil
+}
+
+func (c *client) read(r io.Reader) {
+	for {
+		f, err := ws.ReadFrame(r)
+		c.mu.Lock()
+		switch {
+		case err != nil:
+			if c.end == nil {
+				c.end = &ending{code: 1006, err: err}
+			}
+		case f.Header.OpCode == ws.OpClose:
+			code, reason := ws.ParseCloseFrameData(f.Payload)
+			c.end = &ending{code: code, reason: reason}
+		case f.Header.OpCode == ws.OpText:
+			var m frame
+			if err := json.Unmarshal(f.Payload, &m); err != nil {
+				c.w.tb.Errorf("frame %q: %v", f.Payload, err)
+			}
+			c.frames = append(c.frames, m)
+		}
+		c.mu.Unlock()
+		select {
+		case c.came <- struct{}{}:
+		default:
+		}
+		if err != nil {
+			return
+		}
+		if f.Header.OpCode == ws.OpClose { // answer, as a client must
+			_ = ws.WriteFrame(c.nc, ws.MaskFrame(ws.NewCloseFrame(f.Payload)))
+		}
+	}
+}
+
+// write sends text as it is.
+func (c *client) write(text string) {
+	c.w.tb.Helper()
+	if err := ws.WriteFrame(c.nc, ws.MaskFrame(ws.NewTextFrame([]byte(text)))); err != nil {
+		c.w.tb.Errorf("write: %v", err)
+	}
+}
+
+// say sends a request and returns its id. data is JSON.
+func (c *client) say(event, data string) uint64 {
+	c.w.tb.Helper()
+	c.ids++
+	c.write(fmt.Sprintf(`{"id":%d,"event":%q,"data":%s}`, c.ids, event, data))
+	return c.ids
+}
+
+// ask sends a request and returns its reply.
+func (c *client) ask(event, data string) frame {
+	c.w.tb.Helper()
+	return c.reply(c.say(event, data))
+}
+
+// reply waits for the reply to a request.
+func (c *client) reply(id uint64) frame {
+	c.w.tb.Helper()
+	var got frame
+	c.wait(fmt.Sprintf("reply to %d", id), func(all []frame) bool {
+		for _, f := range all {
+			if f.ID != nil && *f.ID == id {
+				got = f
+				return true
+			}
+		}
+		return false
+	})
+	return got
+}
+
+// heard is everything that came so far.
+func (c *client) heard() []frame {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]frame(nil), c.frames...)
+}
+
+// wait returns when done is content with what came, and fails when the connection
+// ends before.
+func (c *client) wait(what string, done func([]frame) bool) {
+	c.w.tb.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for {
+		all := c.heard()
+		if done(all) {
+			return
+		}
+		c.mu.Lock()
+		end := c.end
+		c.mu.Unlock()
+		if end != nil {
+			c.w.tb.Fatalf("waiting for %s: the connection ended: %+v\nheard %s", what, *end, names(all))
+		}
+		select {
+		case <-c.came:
+		case <-deadline.C:
+			c.w.tb.Fatalf("waiting for %s: heard %s\nlog:\n%s", what, names(all), c.w.log)
+		}
+	}
+}
+
+// event waits for the n-th server event of that name, from 1.
+func (c *client) event(name string, n int) body {
+	c.w.tb.Helper()
+	var got frame
+	c.wait(fmt.Sprint(name, " ", n), func(all []frame) bool {
+		left := n
+		for _, f := range all {
+			if f.ID == nil && f.Event == name {
+				if left--; left == 0 {
+					got = f
+					return true
+				}
+			}
+		}
+		return false
+	})
+	return got.body(c.w.tb)
+}
+
+// ended waits for the end of the connection.
+func (c *client) ended() ending {
+	c.w.tb.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for {
+		c.mu.Lock()
+		end := c.end
+		c.mu.Unlock()
+		if end != nil {
+			return *end
+		}
+		select {
+		case <-c.came:
+		case <-deadline.C:
+			c.w.tb.Fatal("the connection has not ended")
+		}
+	}
+}
+
+// join joins a room and fails the test when that is refused.
+func (c *client) join(room string) body {
+	c.w.tb.Helper()
+	f := c.ask("joinRoom", fmt.Sprintf(`{"roomId":%q}`, room))
+	if f.Event != "joinedRoom" {
+		c.w.tb.Fatalf("joinRoom: %s %s", f.Event, f.Data)
+	}
+	return f.body(c.w.tb)
+}
+
+// seqs are the messages that came, in order, and gaps.
+func seqs(tb testing.TB, all []frame) string {
+	var list []string
+	for _, f := range all {
+		switch b := f.body(tb); {
+		case f.Event == "receiveMessage":
+			list = append(list, fmt.Sprint(b.Seq))
+		case f.Event == "gap":
+			list = append(list, fmt.Sprintf("gap%d-%d", b.From, b.To))
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+func names(all []frame) string {
+	var list []string
+	for _, f := range all {
+		name := f.Event
+		if f.ID != nil {
+			name += fmt.Sprintf("#%d", *f.ID)
+		}
+		list = append(list, name)
+	}
+	return strings.Join(list, " ")
+}
+
+// eventually waits for a condition that nothing announces.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	for !ok() {
+		select {
+		case <-look.C:
+		case <-deadline.C:
+			tb.Fatalf("never happened: %s", what)
+		}
+	}
+}

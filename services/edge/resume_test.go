@@ -1,0 +1,193 @@
+package edge_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// resume joins with since.
+func (c *client) resume(room string, since uint64) body {
+	c.w.tb.Helper()
+	f := c.ask("joinRoom", fmt.Sprintf(`{"roomId":%q,"since":%d}`, room, since))
+	if f.Event != "joinedRoom" {
+		c.w.tb.Fatalf("joinRoom: %s %s", f.Event, f.Data)
+	}
+	return f.body(c.w.tb)
+}
+
+// upTo waits until message seq has come.
+func (c *client) upTo(seq uint64) {
+	c.w.tb.Helper()
+	c.wait(fmt.Sprint("message ", seq), func(all []frame) bool {
+		for i := len(all) - 1; i >= 0; i-- {
+			if all[i].Event == "receiveMessage" {
+				return all[i].body(c.w.tb).Seq >= seq
+			}
+		}
+		return false
+	})
+}
+
+func numbers(from, to int) string {
+	var list []string
+	for n := from; n <= to; n++ {
+		list = append(list, fmt.Sprint(n))
+	}
+	return strings.Join(list, " ")
+}
+
+func TestResume(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		stored, forgotten int
+		since             uint64
+		recovered         bool
+		want              string // what comes before message stored+1, which is said live
+	}{
+		"nothing missed":      {stored: 5, since: 5, recovered: true},
+		"a few":               {stored: 5, since: 2, recovered: true, want: "3 4 5"},
+		"everything":          {stored: 5, since: 0, recovered: true, want: "1 2 3 4 5"},
+		"an empty room":       {stored: 0, since: 0, recovered: true},
+		"many pages":          {stored: 1000, since: 3, recovered: true, want: numbers(4, 1000)},
+		"above the head":      {stored: 5, since: 9, recovered: false},
+		"far above the head":  {stored: 5, since: 1<<53 - 1, recovered: false},
+		"part is gone":        {stored: 6, forgotten: 4, since: 2, recovered: false, want: "gap3-4 5 6"},
+		"all of it but one":   {stored: 3, forgotten: 2, since: 0, recovered: false, want: "gap1-2 3"},
+		"what is gone is old": {stored: 6, forgotten: 2, since: 2, recovered: true, want: "3 4 5 6"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := start(t)
+			for i := range c.stored {
+				w.owner.Say("r", "x", fmt.Sprint(i))
+			}
+			w.owner.Forget("r", c.forgotten)
+			a := w.dial("ann")
+			b := a.resume("r", c.since)
+			if b.Recovered == nil || *b.Recovered != c.recovered || b.Seq != uint64(c.stored) {
+				t.Errorf("reply %+v", b)
+			}
+			next := w.owner.Say("r", "x", "live")
+			a.upTo(next)
+			want := strings.TrimSpace(c.want + " " + fmt.Sprint(next))
+			if got := seqs(t, a.heard()); got != want {
+				t.Errorf("heard %s\nwant  %s", got, want)
+			}
+			if got := names(a.heard()[:2]); got != "joinedRoom#1 roomUsers" {
+				t.Errorf("began with %s", got)
+			}
+		})
+	}
+}
+
+// A member asks again from the beginning: everything comes once more, then live.
+func TestResumeOfAMember(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	a := w.dial("ann")
+	a.join("r")
+	for range 3 {
+		w.owner.Say("r", "x", "x")
+	}
+	a.upTo(3)
+	a.resume("r", 1)
+	w.owner.Say("r", "x", "x")
+	a.upTo(4)
+	if got := seqs(t, a.heard()); got != "1 2 3 2 3 4" {
+		t.Errorf("heard %s", got)
+	}
+	a.ask("leaveRoom", `{"roomId":"r"}`)
+	eventually(t, "the owner counts nobody", func() bool { return len(w.owner.Members("r")) == 0 })
+}
+
+// What the history cannot say at the moment is refused, and leaves nothing behind.
+func TestResumeWithoutHistory(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	a := w.dial("ann")
+	w.owner.Say("r", "x", "x")
+	w.owner.SilenceOp("hist")
+	if b := a.ask("joinRoom", `{"roomId":"r","since":0}`).body(t); b.Error != "UNAVAILABLE" {
+		t.Errorf("reply %+v", b)
+	}
+	if b := a.ask("sendMessage", `{"roomId":"r","content":"x"}`).body(t); b.Error != "NOT_IN_ROOM" {
+		t.Errorf("send: %+v", b)
+	}
+	eventually(t, "the owner counts nobody", func() bool { return len(w.owner.Members("r")) == 0 })
+	w.owner.SilenceOp("")
+	a.resume("r", 0)
+	a.upTo(1)
+}
+
+// Clients leave, come back with since, and drop dead, while others talk: each is told
+// every message exactly once, in order, over all its connections together.
+func TestSpliceUnderTraffic(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	const rooms, clients, messages = 2, 6, 600
+	var wg sync.WaitGroup
+	for r := range rooms {
+		room := fmt.Sprint("room", r)
+		for n := range clients {
+			wg.Go(func() {
+				rng := rand.New(rand.NewPCG(uint64(r), uint64(n)))
+				heard := uint64(0)
+				for heard < messages {
+					c := w.dial(fmt.Sprint("user", n))
+					c.resume(room, heard)
+					if rng.IntN(3) == 0 {
+						c.resume(room, heard) // begins anew
+					}
+					target := heard + 1 + rng.Uint64N(messages-heard)
+					if rng.IntN(4) == 0 {
+						target = messages
+					}
+					c.upTo(target)
+					_ = c.nc.Close()
+					heard = checkRun(t, c, heard)
+				}
+			})
+		}
+		wg.Go(func() {
+			for range messages {
+				w.owner.Say(room, "x", "x")
+				if rand.IntN(8) == 0 {
+					w.owner.Digest(room)
+				}
+				pause(time.Duration(rand.IntN(300)) * time.Microsecond)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// checkRun checks that c was told what follows heard, and returns the last of it.
+// A second resume on the same connection may begin again, once.
+func checkRun(t *testing.T, c *client, heard uint64) uint64 {
+	last, started := heard, false
+	for _, f := range c.heard() {
+		if f.Event != "receiveMessage" {
+			continue
+		}
+		switch seq := f.body(t).Seq; {
+		case seq == last+1:
+			last++
+		case seq == heard+1 && !started:
+			last, started = seq, true
+		default:
+			t.Errorf("after %d came %d", last, seq)
+			return seq
+		}
+	}
+	return last
+}
+
+func pause(d time.Duration) {
+	if d > 0 {
+		<-time.After(d)
+	}
+}
