@@ -34,6 +34,7 @@ type Config struct {
 	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" envDefault:"30s" min:"1s" doc:"time between pings; a connection that sends no byte in two of them is closed 4002"`
 	QueueBytes        int           `env:"OUTBOUND_QUEUE_BYTES" envDefault:"262144" min:"65536" doc:"what may wait for a client that reads slowly; over it the connection is closed 4000"`
 
+	EscapeHTML    string `env:"ESCAPE_HTML" envDefault:"socketio" oneof:"none socketio all" doc:"on which doors texts of users are escaped for HTML; native clients encode on output unless it is all"`
 	DefaultRoom   string `env:"DEFAULT_ROOM" doc:"room that every connection joins"`
 	PresenceScope string `env:"PRESENCE_SCOPE" envDefault:"all" production:"rooms" oneof:"all rooms" doc:"who hears that a user comes, goes, or is busy: all others, or those in the same rooms"`
 

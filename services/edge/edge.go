@@ -18,6 +18,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/conn"
+	"github.com/confab-chat/confab/services/edge/internal/door"
 	"github.com/confab-chat/confab/services/edge/internal/hub"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
 	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
@@ -115,7 +116,7 @@ func (e *edge) build() error {
 	if err != nil {
 		return fmt.Errorf("event loops: %w", err)
 	}
-	e.hub = hub.New(e.loops.Loops(), native.Codec{})
+	e.hub = hub.New(e.loops.Loops(), e.codec())
 	roomScope := e.cfg.PresenceScope == "rooms"
 	e.relay, err = relay.New(relay.Options{
 		Edge: e.deps.Instance, Gen: e.deps.Gen, Conns: e.conns, Hub: e.hub, RoomScope: roomScope, Logger: e.log,
@@ -139,6 +140,14 @@ func (e *edge) build() error {
 	e.drain = newDrainer(e)
 	e.pulse = newPulse(e.loops.Loops())
 	return e.instrument(e.deps.Telemetry.Meter)
+}
+
+// codec is the native door's.
+func (e *edge) codec() door.Codec {
+	if e.cfg.EscapeHTML == "all" {
+		return door.Escaped{Codec: native.Codec{}}
+	}
+	return native.Codec{}
 }
 
 // connect makes the NATS connections; those that cannot be had yet keep trying.
@@ -205,7 +214,7 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 	routes := []listen.Route{{
 		Path: "/ws", Only: true, Verifier: verifier, Subprotocol: native.Subprotocol,
 		Gate: func(h *listen.Handshake) (conn.Handler, *code.Error) {
-			return e.core.New(h.Loop, h.Identity, native.Codec{}, nativePlace), nil
+			return e.core.New(h.Loop, h.Identity, e.codec(), nativePlace), nil
 		},
 		Conn: conn.Options{
 			QueueBytes: e.cfg.QueueBytes, Heartbeat: min(e.cfg.HeartbeatInterval, idle/2), Logger: e.log,

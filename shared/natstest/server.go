@@ -66,6 +66,10 @@ func Listen(o *server.Options) {
 	o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT
 }
 
+// Durable makes the server write everything to the disk before it acknowledges, as
+// CONFAB_DURABILITY=durable promises.
+func Durable(o *server.Options) { o.SyncAlways = true }
+
 func (s *Server) start(tb testing.TB) {
 	tb.Helper()
 	s.mu.Lock()

@@ -9,6 +9,4 @@ var (
 	ErrRan = errors.New("partition: member has run already")
 
 	errNotConnected = errors.New("not connected to nats")
-	// errBucket: somebody created the bucket without what leases need.
-	errBucket = errors.New("bucket has no message ttl or no limit markers")
 )

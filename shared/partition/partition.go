@@ -23,12 +23,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/confab-chat/confab/shared/partition/internal/bucket"
 )
 
 // Defaults of Options.
@@ -101,8 +102,6 @@ type Owner struct {
 	Epoch    uint64
 }
 
-var token = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
 // New checks the options; the errors are ErrOptions. Nothing happens until Run.
 func New(o Options, h Holder) (*Member, error) {
 	if o.Shards == 0 {
@@ -123,9 +122,9 @@ func New(o Options, h Holder) (*Member, error) {
 	switch {
 	case o.Conn == nil || h == nil:
 		return nil, fmt.Errorf("%w: no connection or no holder", ErrOptions)
-	case !token.MatchString(o.Group):
+	case !bucket.Token(o.Group):
 		return nil, fmt.Errorf("%w: group %q is not a token", ErrOptions, o.Group)
-	case !token.MatchString(o.Instance):
+	case !bucket.Token(o.Instance):
 		return nil, fmt.Errorf("%w: instance %q is not a token", ErrOptions, o.Instance)
 	case o.Shards < 1 || o.Shards > maxShards:
 		return nil, fmt.Errorf("%w: %d shards, not 1 to %d", ErrOptions, o.Shards, maxShards)

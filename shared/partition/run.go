@@ -2,7 +2,6 @@ package partition
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
+	"github.com/confab-chat/confab/shared/partition/internal/bucket"
 	"github.com/confab-chat/confab/shared/partition/internal/lease"
 )
 
@@ -26,10 +26,9 @@ type run struct {
 	o     Options
 	h     Holder
 	log   *slog.Logger
-	keys  keys
-	self  record
+	keys  bucket.Keys
+	self  bucket.Record
 	inbox string // prefix of the answers' subjects
-	ttl   string
 
 	table    *lease.Table
 	version  uint64               // of the table, when last published
@@ -86,7 +85,7 @@ func (m *Member) Run(ctx context.Context) error {
 	defer func() { _ = answers.Unsubscribe() }()
 
 	k := &keeper{
-		conn: m.o.Conn, js: js, replicas: m.o.Replicas, filter: r.keys.all(), log: r.log,
+		conn: m.o.Conn, js: js, replicas: m.o.Replicas, filter: r.keys.All(), log: r.log,
 		events: r.events, again: r.again, floor: &r.floor, fresh: true,
 	}
 	work, stop := context.WithCancel(r.base)
@@ -107,10 +106,9 @@ func newRun(m *Member, base context.Context) *run {
 	r := &run{
 		m: m, o: o, h: m.h, base: base,
 		log:      o.Logger.With("group", o.Group, "instance", o.Instance),
-		keys:     newKeys(o.Group),
-		self:     record{Instance: o.Instance, Generation: generation},
+		keys:     bucket.NewKeys(o.Group),
+		self:     bucket.Record{Instance: o.Instance, Generation: generation},
 		inbox:    o.Conn.NewInbox(),
-		ttl:      o.TTL.String(),
 		contexts: make([]context.CancelFunc, o.Shards),
 		// A shard has one publication under way; after a stall the answers to
 		// given up ones come on top. What overflows counts as lost.
@@ -125,7 +123,7 @@ func newRun(m *Member, base context.Context) *run {
 	}
 	r.table = lease.New(lease.Config{
 		Shards: o.Shards, Instance: o.Instance, Generation: generation,
-		TTL: o.TTL, Renew: o.Renew, MarkerTTL: markerTTL,
+		TTL: o.TTL, Renew: o.Renew, MarkerTTL: bucket.MarkerTTL,
 	})
 	return r
 }
@@ -166,163 +164,6 @@ func (r *run) loop(ctx context.Context) (err error) {
 		case <-timer.C:
 		}
 	}
-}
-
-// step lets the table act and publishes what changed.
-func (r *run) step() {
-	for _, a := range r.table.Step(time.Now()) {
-		r.do(a)
-	}
-	floor, _ := r.table.Floor()
-	r.floor.Store(floor)
-	if v := r.table.Version(); v != r.version {
-		r.version = v
-		r.publishView()
-	}
-}
-
-func (r *run) publishView() {
-	old := r.m.view.Load()
-	v := &view{owners: old.owners, live: old.live}
-	for shard := range r.o.Shards {
-		if epoch, _ := r.table.Epoch(shard); r.table.Serving(shard) {
-			v.held = append(v.held, Lease{shard, epoch})
-		}
-	}
-	if r.table.Synced() {
-		v.live = r.table.Live()
-		v.owners = make([]Owner, r.o.Shards)
-		for shard := range v.owners {
-			if h, ok := r.table.Holder(shard); ok {
-				v.owners[shard] = Owner{h.Instance, h.Epoch}
-			}
-		}
-	}
-	r.m.view.Store(v)
-}
-
-func (r *run) do(a lease.Action) {
-	if msg := r.publication(a); msg != nil {
-		select {
-		case r.out <- outgoing{a, msg}:
-		default:
-			if a.Op != 0 {
-				r.table.Failed(time.Now(), a.Shard, a.Op)
-			}
-		}
-		return
-	}
-	switch a.Verb {
-	case lease.Start:
-		ctx, cancel := context.WithCancel(r.base)
-		r.contexts[a.Shard] = cancel
-		l := Lease{a.Shard, a.Epoch}
-		r.log.Debug("shard lease taken", "shard", l.Shard, "epoch", l.Epoch)
-		r.calling.Go(func() { r.calls <- call{shard: l.Shard, acquire: true, err: r.h.Acquire(ctx, l)} })
-	case lease.Stop:
-		r.calling.Go(func() { r.h.Release(a.Shard); r.calls <- call{shard: a.Shard} })
-	case lease.End:
-		r.log.Debug("shard lease lost", "shard", a.Shard)
-		r.contexts[a.Shard]()
-	case lease.Rewatch:
-		r.messages = nil
-		_, rewound := r.table.Floor()
-		select {
-		case r.again <- rewound:
-		default: // asked already
-		}
-	}
-}
-
-// opened begins or ends to listen to a watch.
-func (r *run) opened(e watchEvent) {
-	r.messages, r.pending, r.lastSeen, r.listed = e.messages, e.pending, 0, false
-	if e.messages == nil {
-		r.table.Blind()
-		return
-	}
-	r.table.Reset()
-	if e.pending == 0 {
-		r.listed = true
-		r.table.SyncDone(time.Now())
-	}
-}
-
-// showAll takes m and what else is there already.
-func (r *run) showAll(m *nats.Msg) {
-	messages := r.messages
-	r.shown(m)
-	for n := len(messages); n > 0 && r.messages != nil; n-- {
-		r.shown(<-messages)
-	}
-}
-
-// shown takes a message of the watch.
-func (r *run) shown(m *nats.Msg) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return // no delivery of a consumer
-	}
-	if meta.Sequence.Consumer != r.lastSeen+1 {
-		r.do(lease.Action{Verb: lease.Rewatch})
-		r.table.Blind()
-		return
-	}
-	r.lastSeen++
-	now, revision := time.Now(), meta.Sequence.Stream
-	name, shard, ok := r.keys.parse(m.Subject, r.o.Shards)
-	switch end := ended(m); {
-	case !ok:
-	case name != "" && end:
-		r.table.MemberGone(now, name, revision)
-	case name != "":
-		r.table.MemberSeen(now, name, revision)
-	case end:
-		r.table.LeaseGone(now, shard, revision)
-	default:
-		var rec record
-		if err := json.Unmarshal(m.Data, &rec); err != nil {
-			r.log.Debug("unreadable lease", "subject", m.Subject, "err", err)
-		}
-		r.table.LeaseSeen(now, shard, revision, lease.Holder(rec))
-	}
-	if !r.listed && (r.lastSeen >= r.pending || meta.NumPending == 0) {
-		r.listed = true
-		r.table.SyncDone(time.Now())
-	}
-}
-
-// answered takes the answer to a publication.
-func (r *run) answered(m *nats.Msg) {
-	shard, op, ok := parseAnswerSubject(r.inbox, m.Subject, r.o.Shards)
-	if !ok {
-		return
-	}
-	now := time.Now()
-	switch kind, revision := parseAnswer(m); kind {
-	case stored:
-		r.table.Acked(now, shard, op, revision)
-	case refused:
-		r.table.Refused(now, shard, op)
-	case unstored:
-		r.table.NoStream(now, shard, op)
-	case failed:
-		r.table.Failed(now, shard, op)
-	}
-}
-
-// returned takes the end of a call of the Holder.
-func (r *run) returned(c call) {
-	if !c.acquire {
-		r.contexts[c.shard]()
-		r.table.Stopped(c.shard)
-		return
-	}
-	if c.err != nil {
-		r.contexts[c.shard]()
-		r.log.Warn("shard not acquired", "shard", c.shard, "err", c.err)
-	}
-	r.table.Started(time.Now(), c.shard, c.err)
 }
 
 // send publishes what the loop hands out, until out is closed. It is a

@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/confab-chat/confab/shared/partition/internal/bucket"
 )
 
 const (
@@ -139,7 +141,7 @@ func (k *keeper) session(ctx context.Context, status <-chan nats.Status, timeout
 func (k *keeper) open(ctx context.Context, timeout time.Duration) (*nats.Subscription, watchEvent, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := openBucket(ctx, k.js, k.replicas, k.floor.Load(), k.rewound); err != nil {
+	if err := bucket.Open(ctx, k.js, k.replicas, k.floor.Load(), k.rewound); err != nil {
 		return nil, watchEvent{}, err
 	}
 	k.rewound = false
@@ -149,7 +151,7 @@ func (k *keeper) open(ctx context.Context, timeout time.Duration) (*nats.Subscri
 	if err != nil {
 		return nil, watchEvent{}, fmt.Errorf("watch leases: %w", err)
 	}
-	c, err := k.js.CreatePushConsumer(ctx, bucketStream, jetstream.ConsumerConfig{
+	c, err := k.js.CreatePushConsumer(ctx, bucket.Stream, jetstream.ConsumerConfig{
 		DeliverSubject: inbox,
 		DeliverPolicy:  jetstream.DeliverLastPerSubjectPolicy,
 		AckPolicy:      jetstream.AckNonePolicy,

@@ -39,7 +39,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	case "-h", "-help", "--help", "help":
 		return lifecycle.Explain(stderr, help(stdout))
 	case "version", "-version", "--version":
-		fmt.Fprintln(stdout, "confab " + lifecycle.Version(version))
+		fmt.Fprintln(stdout, "confab "+lifecycle.Version(version))
 		return lifecycle.ExitOK
 	case "token":
 		return token(args, environ, stdout, stderr)

@@ -90,8 +90,13 @@ func Table() (rows []Row, err error) {
 				i = len(rows) - 1
 			}
 			rows[i].Services = append(rows[i].Services, service)
+			if s.Default != rows[i].Default && !strings.Contains(rows[i].Default, s.Default) {
+				rows[i].Default += ", " + s.Default + " " + service
+			}
 		}
 	}
+	ownTable, failed := config.Settings[own]()
+	add("confab", ownTable, failed)
 	edgeTable, failed := config.Settings[edge.Config]()
 	add(wire.ServiceEdge, edgeTable, failed)
 	roomTable, failed := config.Settings[room.Config]()
@@ -100,8 +105,6 @@ func Table() (rows []Row, err error) {
 	add(wire.ServiceRateLimit, limitTable, failed)
 	monitorTable, failed := config.Settings[monitor.Config]()
 	add(wire.ServiceMonitor, monitorTable, failed)
-	ownTable, failed := config.Settings[own]()
-	add("confab", ownTable, failed)
 	for i := range rows {
 		if len(rows[i].Services) == 5 {
 			rows[i].Services = []string{"all"}

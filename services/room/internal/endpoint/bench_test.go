@@ -3,6 +3,7 @@ package endpoint_test
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,18 +13,27 @@ import (
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/shared/natsconn"
+	"github.com/confab-chat/confab/shared/natstest"
 )
 
 // Messages stored, acknowledged and broadcast, with 64 on their way at once; the
 // sender and the NATS server run in the same process.
 func BenchmarkSend(b *testing.B) {
-	for _, rooms := range []int{1, 64} {
-		b.Run(fmt.Sprintf("rooms=%d", rooms), func(b *testing.B) { benchmarkSend(b, rooms) })
+	for _, durability := range []string{"fast", "durable"} {
+		for _, rooms := range []int{1, 64} {
+			b.Run(fmt.Sprintf("%s/rooms=%d", durability, rooms), func(b *testing.B) {
+				if durability == "durable" {
+					benchmarkSend(b, natstest.Start(b, natstest.Durable), rooms)
+				} else {
+					benchmarkSend(b, natstest.Start(b), rooms)
+				}
+			})
+		}
 	}
 }
 
-func benchmarkSend(b *testing.B, rooms int) {
-	e, o := start(b)
+func benchmarkSend(b *testing.B, srv dialer, rooms int) {
+	e, o := startOn(b, srv)
 	ctx := b.Context()
 	deliver := make(chan *nats.Msg, 4096)
 	r, err := natsconn.NewRequester(e.nc, deliver)
@@ -51,7 +61,7 @@ func benchmarkSend(b *testing.B, rooms int) {
 		}
 	}
 	window := make(chan struct{}, 64)
-	content := string(make([]byte, 0, 128)) + fmt.Sprintf("%0128d", 7)
+	content := strings.Repeat("x", 128)
 	var failed error
 	started := time.Now()
 	b.ReportAllocs()

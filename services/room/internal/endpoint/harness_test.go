@@ -190,7 +190,11 @@ func named(event string) func(*wire.Broadcast) bool {
 
 func start(tb testing.TB) (*edge, *owner) {
 	tb.Helper()
-	srv := natstest.Start(tb)
+	return startOn(tb, natstest.Start(tb))
+}
+
+func startOn(tb testing.TB, srv dialer) (*edge, *owner) {
+	tb.Helper()
 	nc := srv.Conn(tb)
 	provision(tb, nc, 1)
 	o := newOwner(tb, nc, presence.ScopeAll, allShards()...)

@@ -1,4 +1,4 @@
-package partition
+package bucket
 
 import (
 	"testing"
@@ -10,17 +10,17 @@ import (
 
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	k := newKeys("room")
+	k := NewKeys("room")
 	for _, c := range []struct {
 		subject string
 		name    string
 		shard   int
 		ok      bool
 	}{
-		{k.lease(0), "", 0, true},
-		{k.lease(63), "", 63, true},
-		{k.lease(64), "", 64, false},
-		{k.instance("a-1"), "a-1", 0, true},
+		{k.Lease(0), "", 0, true},
+		{k.Lease(63), "", 63, true},
+		{k.Lease(64), "", 64, false},
+		{k.Instance("a-1"), "a-1", 0, true},
 		{"$KV.chat_own.room.07", "", 7, false},
 		{"$KV.chat_own.room.-1", "", -1, false},
 		{"$KV.chat_own.room.inst.", "", 0, false},
@@ -28,7 +28,7 @@ func TestKeys(t *testing.T) {
 		{"$KV.chat_own.room.x", "", 0, false},
 		{"$KV.chat_own.rooms.1", "", 0, false},
 	} {
-		name, shard, ok := k.parse(c.subject, 64)
+		name, shard, ok := k.Parse(c.subject, 64)
 		if ok != c.ok || ok && (name != c.name || shard != c.shard) {
 			t.Errorf("parse(%s) = %q, %d, %t", c.subject, name, shard, ok)
 		}
@@ -40,22 +40,22 @@ func TestAnswers(t *testing.T) {
 	for _, c := range []struct {
 		data     string
 		status   string
-		kind     answerKind
+		kind     Answer
 		revision uint64
 	}{
-		{data: `{"stream":"KV_chat_own","seq":1795494299081347}`, kind: stored, revision: 1795494299081347},
-		{data: `{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"S","seq":0}`, kind: refused},
-		{data: `{"error":{"code":400,"err_code":10164,"description":"wrong last sequence"}}`, kind: refused},
-		{data: `{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"}}`, kind: failed},
-		{data: `{}`, kind: failed},
-		{data: `not JSON`, kind: failed},
-		{status: "503", kind: unstored},
+		{data: `{"stream":"KV_chat_own","seq":1795494299081347}`, kind: Stored, revision: 1795494299081347},
+		{data: `{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"S","seq":0}`, kind: Refused},
+		{data: `{"error":{"code":400,"err_code":10164,"description":"wrong last sequence"}}`, kind: Refused},
+		{data: `{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"}}`, kind: Failed},
+		{data: `{}`, kind: Failed},
+		{data: `not JSON`, kind: Failed},
+		{status: "503", kind: Unheard},
 	} {
 		m := &nats.Msg{Data: []byte(c.data)}
 		if c.status != "" {
 			m.Header = nats.Header{headerStatus: []string{c.status}}
 		}
-		if kind, revision := parseAnswer(m); kind != c.kind || revision != c.revision {
+		if kind, revision := ParseAnswer(m); kind != c.kind || revision != c.revision {
 			t.Errorf("%s%s: %d, revision %d", c.data, c.status, kind, revision)
 		}
 	}
@@ -64,11 +64,11 @@ func TestAnswers(t *testing.T) {
 func TestAnswerSubject(t *testing.T) {
 	t.Parallel()
 	const inbox = "_INBOX_room.x"
-	if shard, op, ok := parseAnswerSubject(inbox, answerSubject(inbox, 63, 1<<40), 64); shard != 63 || op != 1<<40 || !ok {
+	if shard, op, ok := ParseAnswerSubject(inbox, AnswerSubject(inbox, 63, 1<<40), 64); shard != 63 || op != 1<<40 || !ok {
 		t.Errorf("shard %d, op %d, %t", shard, op, ok)
 	}
 	for _, subject := range []string{"", inbox, inbox + ".64.1", inbox + ".-1.1", inbox + ".1", inbox + ".1.x", "other.1.1"} {
-		if _, _, ok := parseAnswerSubject(inbox, subject, 64); ok {
+		if _, _, ok := ParseAnswerSubject(inbox, subject, 64); ok {
 			t.Errorf("%q is taken for an answer", subject)
 		}
 	}

@@ -1,4 +1,6 @@
-package partition
+// Package bucket is the key-value bucket that leases live in: how it comes to
+// be, what its keys and records look like, and what the server answers.
+package bucket
 
 import (
 	"context"
@@ -11,20 +13,25 @@ import (
 	"github.com/confab-chat/confab/proto/subject"
 )
 
-const (
-	bucketStream = "KV_" + subject.BucketOwners
-	bucketPrefix = "$KV." + subject.BucketOwners + "."
+// ErrUnusable: somebody created the bucket without what leases need.
+var ErrUnusable = errors.New("bucket has no message ttl or no limit markers")
 
-	// markerTTL is how long the server remembers the end of a key. Watches that
+const (
+	// Stream is the bucket's stream.
+	Stream = "KV_" + subject.BucketOwners
+
+	subjectPrefix = "$KV." + subject.BucketOwners + "."
+
+	// MarkerTTL is how long the server remembers the end of a key. Watches that
 	// are open learn of it at once.
-	markerTTL = time.Minute
+	MarkerTTL = time.Minute
 
 	// writtenAfter is how old a bucket without a single record must be to be
 	// taken for one that lost its memory instead of one just made by somebody else.
 	writtenAfter = 10 * time.Second
 )
 
-// openBucket makes sure that the bucket exists and that its next revision is
+// Open makes sure that the bucket exists and that its next revision is
 // above floor. rewound says that it is known not to be.
 //
 // Epochs are revisions and must grow over a loss of the bucket, which is in
@@ -32,12 +39,12 @@ const (
 // above any revision of an earlier one, which cannot have counted a million
 // changes a second. A replicated bucket whose servers all restarted comes back
 // by itself, empty, at the old start: it is moved forward by a purge.
-func openBucket(ctx context.Context, js jetstream.JetStream, replicas int, floor uint64, rewound bool) error {
-	s, err := js.Stream(ctx, bucketStream)
+func Open(ctx context.Context, js jetstream.JetStream, replicas int, floor uint64, rewound bool) error {
+	s, err := js.Stream(ctx, Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s, err = js.CreateStream(ctx, bucketConfig(replicas, firstRevision(time.Now(), floor)))
+		s, err = js.CreateStream(ctx, config(replicas, firstRevision(time.Now(), floor)))
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			s, err = js.Stream(ctx, bucketStream) // another instance was faster
+			s, err = js.Stream(ctx, Stream) // another instance was faster
 		}
 	}
 	if err != nil {
@@ -45,7 +52,7 @@ func openBucket(ctx context.Context, js jetstream.JetStream, replicas int, floor
 	}
 	info := s.CachedInfo()
 	if !info.Config.AllowMsgTTL || info.Config.SubjectDeleteMarkerTTL <= 0 {
-		return fmt.Errorf("open bucket %s: %w", subject.BucketOwners, errBucket)
+		return fmt.Errorf("open bucket %s: %w", subject.BucketOwners, ErrUnusable)
 	}
 	if !rewound && !forgot(info, time.Now()) {
 		return nil
@@ -70,13 +77,13 @@ func forgot(info *jetstream.StreamInfo, now time.Time) bool {
 	return unwritten && info.State.LastSeq+1 < uint64(now.Add(-writtenAfter).UnixMicro())
 }
 
-// bucketConfig is what [jetstream.JetStream.CreateKeyValue] would send, plus the first
+// config is what [jetstream.JetStream.CreateKeyValue] would send, plus the first
 // revision, which it cannot.
-func bucketConfig(replicas int, first uint64) jetstream.StreamConfig {
+func config(replicas int, first uint64) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:                   bucketStream,
+		Name:                   Stream,
 		Description:            "who owns which shard",
-		Subjects:               []string{bucketPrefix + ">"},
+		Subjects:               []string{subjectPrefix + ">"},
 		Storage:                jetstream.MemoryStorage,
 		Replicas:               replicas,
 		MaxMsgsPerSubject:      1,
@@ -89,7 +96,7 @@ func bucketConfig(replicas int, first uint64) jetstream.StreamConfig {
 		DenyDelete:             true,
 		AllowDirect:            true,
 		AllowMsgTTL:            true,
-		SubjectDeleteMarkerTTL: markerTTL,
+		SubjectDeleteMarkerTTL: MarkerTTL,
 		FirstSeq:               first,
 	}
 }

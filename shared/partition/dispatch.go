@@ -1,0 +1,191 @@
+package partition
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/confab-chat/confab/shared/partition/internal/bucket"
+	"github.com/confab-chat/confab/shared/partition/internal/lease"
+)
+
+// step lets the table act and publishes what changed.
+func (r *run) step() {
+	for _, a := range r.table.Step(time.Now()) {
+		r.do(a)
+	}
+	floor, _ := r.table.Floor()
+	r.floor.Store(floor)
+	if v := r.table.Version(); v != r.version {
+		r.version = v
+		r.publishView()
+	}
+}
+
+func (r *run) publishView() {
+	old := r.m.view.Load()
+	v := &view{owners: old.owners, live: old.live}
+	for shard := range r.o.Shards {
+		if epoch, _ := r.table.Epoch(shard); r.table.Serving(shard) {
+			v.held = append(v.held, Lease{shard, epoch})
+		}
+	}
+	if r.table.Synced() {
+		v.live = r.table.Live()
+		v.owners = make([]Owner, r.o.Shards)
+		for shard := range v.owners {
+			if h, ok := r.table.Holder(shard); ok {
+				v.owners[shard] = Owner{h.Instance, h.Epoch}
+			}
+		}
+	}
+	r.m.view.Store(v)
+}
+
+func (r *run) do(a lease.Action) {
+	if msg := r.publication(a); msg != nil {
+		select {
+		case r.out <- outgoing{a, msg}:
+		default:
+			if a.Op != 0 {
+				r.table.Failed(time.Now(), a.Shard, a.Op)
+			}
+		}
+		return
+	}
+	switch a.Verb {
+	case lease.Start:
+		ctx, cancel := context.WithCancel(r.base)
+		r.contexts[a.Shard] = cancel
+		l := Lease{a.Shard, a.Epoch}
+		r.log.Debug("shard lease taken", "shard", l.Shard, "epoch", l.Epoch)
+		r.calling.Go(func() { r.calls <- call{shard: l.Shard, acquire: true, err: r.h.Acquire(ctx, l)} })
+	case lease.Stop:
+		r.calling.Go(func() { r.h.Release(a.Shard); r.calls <- call{shard: a.Shard} })
+	case lease.End:
+		r.log.Debug("shard lease lost", "shard", a.Shard)
+		r.contexts[a.Shard]()
+	case lease.Rewatch:
+		r.messages = nil
+		_, rewound := r.table.Floor()
+		select {
+		case r.again <- rewound:
+		default: // asked already
+		}
+	}
+}
+
+// opened begins or ends to listen to a watch.
+func (r *run) opened(e watchEvent) {
+	r.messages, r.pending, r.lastSeen, r.listed = e.messages, e.pending, 0, false
+	if e.messages == nil {
+		r.table.Blind()
+		return
+	}
+	r.table.Reset()
+	if e.pending == 0 {
+		r.listed = true
+		r.table.SyncDone(time.Now())
+	}
+}
+
+// showAll takes m and what else is there already.
+func (r *run) showAll(m *nats.Msg) {
+	messages := r.messages
+	r.shown(m)
+	for n := len(messages); n > 0 && r.messages != nil; n-- {
+		r.shown(<-messages)
+	}
+}
+
+// shown takes a message of the watch.
+func (r *run) shown(m *nats.Msg) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return // no delivery of a consumer
+	}
+	if meta.Sequence.Consumer != r.lastSeen+1 {
+		r.do(lease.Action{Verb: lease.Rewatch})
+		r.table.Blind()
+		return
+	}
+	r.lastSeen++
+	now, revision := time.Now(), meta.Sequence.Stream
+	name, shard, ok := r.keys.Parse(m.Subject, r.o.Shards)
+	switch end := bucket.Ended(m); {
+	case !ok:
+	case name != "" && end:
+		r.table.MemberGone(now, name, revision)
+	case name != "":
+		r.table.MemberSeen(now, name, revision)
+	case end:
+		r.table.LeaseGone(now, shard, revision)
+	default:
+		var rec bucket.Record
+		if err := json.Unmarshal(m.Data, &rec); err != nil {
+			r.log.Debug("unreadable lease", "subject", m.Subject, "err", err)
+		}
+		r.table.LeaseSeen(now, shard, revision, lease.Holder(rec))
+	}
+	if !r.listed && (r.lastSeen >= r.pending || meta.NumPending == 0) {
+		r.listed = true
+		r.table.SyncDone(time.Now())
+	}
+}
+
+// answered takes the answer to a publication.
+func (r *run) answered(m *nats.Msg) {
+	shard, op, ok := bucket.ParseAnswerSubject(r.inbox, m.Subject, r.o.Shards)
+	if !ok {
+		return
+	}
+	now := time.Now()
+	switch answer, revision := bucket.ParseAnswer(m); answer {
+	case bucket.Stored:
+		r.table.Acked(now, shard, op, revision)
+	case bucket.Refused:
+		r.table.Refused(now, shard, op)
+	case bucket.Unheard:
+		r.table.NoStream(now, shard, op)
+	case bucket.Failed:
+		r.table.Failed(now, shard, op)
+	}
+}
+
+// returned takes the end of a call of the Holder.
+func (r *run) returned(c call) {
+	if !c.acquire {
+		r.contexts[c.shard]()
+		r.table.Stopped(c.shard)
+		return
+	}
+	if c.err != nil {
+		r.contexts[c.shard]()
+		r.log.Warn("shard not acquired", "shard", c.shard, "err", c.err)
+	}
+	r.table.Started(time.Now(), c.shard, c.err)
+}
+
+// publication is the message of an action of the table; nil if it is none.
+func (r *run) publication(a lease.Action) *nats.Msg {
+	var m *nats.Msg
+	switch a.Verb {
+	case lease.Announce:
+		return bucket.Put(r.keys.Instance(r.o.Instance), r.self, r.o.TTL)
+	case lease.Withdraw:
+		return bucket.End(r.keys.Instance(r.o.Instance))
+	case lease.Claim, lease.Renew:
+		record := r.self
+		record.Epoch = a.Epoch
+		m = bucket.Put(r.keys.Lease(a.Shard), record, r.o.TTL)
+	case lease.Drop:
+		m = bucket.End(r.keys.Lease(a.Shard))
+	default:
+		return nil
+	}
+	bucket.Expect(m, a.Expect)
+	m.Reply = bucket.AnswerSubject(r.inbox, a.Shard, a.Op)
+	return m
+}
