@@ -28,7 +28,8 @@ type settings struct {
 	} `envPrefix:"DRAIN_"`
 	Streams int    `env:"LOG_STREAMS" envDefault:"8" min:"1" max:"64"`
 	Room    string `env:"DEFAULT_ROOM"`
-	hidden  int    //nolint:unused // unexported fields are left alone
+	//lint:ignore U1000 unexported fields are left alone
+	hidden int
 }
 
 func (s settings) Validate(e config.Env) []config.Problem {

@@ -26,8 +26,10 @@ func BenchmarkIdleHolder(b *testing.B) {
 	b.ResetTimer()
 	before, cpu := nc.Stats(), cpuTime(b)
 	sent := before.OutMsgs
+	tick := time.NewTicker(o.Renew)
+	defer tick.Stop()
 	for sent < before.OutMsgs+uint64(b.N)*(shards+1) {
-		time.Sleep(o.Renew)
+		<-tick.C
 		sent = nc.Stats().OutMsgs
 	}
 	b.StopTimer()

@@ -18,7 +18,6 @@ import (
 type options struct {
 	url      string
 	secret   string
-	dev      bool
 	clients  int
 	rooms    int
 	rate     float64

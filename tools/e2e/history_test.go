@@ -81,8 +81,8 @@ func since(sc *scene) {
 		{"", "", 0},
 		{`,"since":0`, `"recovered":true,`, 1},
 		{`,"since":3`, `"recovered":true,`, 4},
-		{`,"since":5`, `"recovered":true,`, 0},
-		{`,"since":99`, `"recovered":false,`, 0},
+		{`,"since":8`, `"recovered":true,`, 0}, // the head, which is one higher each time
+		{`,"since":10`, `"recovered":false,`, 0},
 		{`,"since":9007199254740991`, `"recovered":false,`, 0},
 		{`,"since":null`, "", 0},
 	} {

@@ -1,11 +1,11 @@
 package e2e_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/confab-chat/confab/proto/code"
 )
@@ -49,25 +49,16 @@ func (sc *scene) head(url, origin string) http.Header {
 
 // becomes asks until the answer matches: what is told each second or every five
 // seconds is not there at once.
-func (sc *scene) becomes(url string, wantStatus int, pattern string) string {
+func (sc *scene) becomes(url string, wantStatus int, pattern string) {
 	sc.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
 	want := decode(sc, sc.expand(pattern))
-	for {
+	sc.poll(func() error {
 		status, body := sc.fetch(http.MethodGet, url, "")
-		err := match("body", want, decode(sc, body))
-		if err == nil && status == wantStatus {
-			return body
+		if err := match("body", want, decode(sc, body)); err != nil || status != wantStatus {
+			return fmt.Errorf("%s: %d %w\n%s", url, status, err, body)
 		}
-		select {
-		case <-deadline.C:
-			sc.Fatalf("%s: %d %v\n%s", url, status, err, body)
-		case <-tick.C:
-		}
-	}
+		return nil
+	})
 }
 
 // httpDoors are the paths of the public ports.
@@ -116,21 +107,12 @@ func httpDoors(sc *scene) {
 // pages looks for n rooms of the scene in the pages of the statistics.
 func (sc *scene) pages(n int) {
 	sc.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		seen, pages := sc.rooms("http://" + sc.s.Edge)
-		if len(seen) >= n && pages >= n/100 {
-			return
+	sc.poll(func() error {
+		if seen, pages := sc.rooms("http://" + sc.s.Edge); len(seen) < n || pages < n/100 {
+			return fmt.Errorf("%d rooms of %d on %d pages", len(seen), n, pages)
 		}
-		select {
-		case <-deadline.C:
-			sc.Fatalf("%d rooms of %d on %d pages", len(seen), n, pages)
-		case <-tick.C:
-		}
-	}
+		return nil
+	})
 }
 
 // rooms goes through all pages once. Rooms of the scene may be told twice, when

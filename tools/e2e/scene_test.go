@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/shared/devtoken"
 	"github.com/confab-chat/confab/tools/internal/suitetest"
 )
@@ -31,6 +32,7 @@ func run(t *testing.T, tests map[string]func(*scene), env ...string) {
 	t.Helper()
 	t.Parallel()
 	s := suitetest.Start(t, env...)
+	settle(t, s)
 	secret, err := devtoken.Secret(s.DataDir)
 	if err != nil {
 		t.Fatal(err)
@@ -40,6 +42,50 @@ func run(t *testing.T, tests map[string]func(*scene), env ...string) {
 			t.Parallel()
 			test(newScene(t, s, secret))
 		})
+	}
+}
+
+// settle waits until every shard has its owner. Before that limits are the edge's
+// own, lower ones.
+func settle(t *testing.T, s *suitetest.Suite) {
+	t.Helper()
+	sc := newScene(t, s, nil)
+	sc.poll(func() error {
+		_, body := sc.fetch(http.MethodGet, "http://"+s.Monitor+"/websocket/stats", "")
+		var stats struct {
+			Instances []struct{ Room, Limit struct{ Shards []int } }
+		}
+		if err := json.Unmarshal([]byte(body), &stats); err != nil {
+			return err
+		}
+		rooms, limits := 0, 0
+		for _, in := range stats.Instances {
+			rooms, limits = rooms+len(in.Room.Shards), limits+len(in.Limit.Shards)
+		}
+		if rooms != subject.Shards || limits != subject.Shards {
+			return fmt.Errorf("%d shards of room and %d of ratelimit have owners", rooms, limits)
+		}
+		return nil
+	})
+}
+
+// poll asks until there is nothing wrong any more.
+func (sc *scene) poll(ask func() error) {
+	sc.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ask()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline.C:
+			sc.Fatal(err)
+		case <-tick.C:
+		}
 	}
 }
 

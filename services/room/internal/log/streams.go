@@ -112,14 +112,15 @@ func pin(ctx context.Context, kv jetstream.KeyValue, key, want string) error {
 }
 
 func provision(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
-	s, err := js.CreateStream(ctx, want)
+	_, err := js.CreateStream(ctx, want)
 	switch {
 	case err == nil:
 		return nil
 	case !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
 		return err
 	}
-	if s, err = js.Stream(ctx, want.Name); err != nil {
+	s, err := js.Stream(ctx, want.Name)
+	if err != nil {
 		return err
 	}
 	have := s.CachedInfo().Config
