@@ -7,6 +7,9 @@ import "strconv"
 type Error struct {
 	Offset  int    // of the byte that was refused, from 0
 	Message string // what is wrong there
+	// Text says that the syntax is right and a string is not: it has half of a
+	// surrogate pair, which no text has.
+	Text bool
 }
 
 // Error implements error.

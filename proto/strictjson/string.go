@@ -206,7 +206,10 @@ func (r *Reader) scanEscape() bool {
 			return true
 		}
 	}
-	return r.fail(at, "half of a surrogate pair")
+	if r.fail(at, "half of a surrogate pair"); r.err.Offset == at {
+		r.err.Text = true
+	}
+	return false
 }
 
 // hex4 reads four hexadecimal digits.

@@ -148,7 +148,7 @@ func (e *edge) instrument(m metric.Meter) error {
 		return g
 	}
 	active := gauge("chat.connections.active", "{connection}", "Connections open.")
-	rooms := gauge("chat.rooms.active", "{room}", "Rooms held on this edge.")
+	rooms := gauge("chat.rooms.active", "{room}", "Rooms that have members.")
 	memberships := gauge("chat.memberships.active", "{membership}", "Rooms joined by connections.")
 	queued := gauge("chat.outbound.queued", "By", "Bytes that wait for clients.")
 	phase := gauge("chat.drain.state", "{state}", "0 serving, 1 draining, 2 closing.")
@@ -157,7 +157,7 @@ func (e *edge) instrument(m metric.Meter) error {
 	traffic := counter("chat.network.io", "By", "Bytes of client connections.")
 	delivered := counter("chat.messages.delivered", "{event}", "Events given to connections.")
 	slow := counter("chat.slow_consumers", "{event}", "What slow clients lost: events, or the connection.")
-	repaired := counter("chat.sequence.gaps", "{gap}", "Holes in rooms that were found and repaired.")
+	repaired := counter("chat.sequence.gaps", "{gap}", "Holes that were found in the order of a room.")
 	gone := counter("chat.messages.gone", "{message}", "Messages announced as gone.")
 	refused := counter("chat.requests.refused", "{request}", "Requests refused, by code.")
 	local := counter("chat.permits.local", "{permit}", "Permits decided here because ratelimit did not answer.")

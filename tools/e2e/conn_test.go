@@ -71,6 +71,7 @@ type conn struct {
 	writeMu sync.Mutex // the reader answers pings
 
 	id   uint64   // of the last request
+	only string   // unless empty: of the lobby, which tests share, take what contains this
 	seen []string // frames taken, for messages
 }
 
@@ -191,17 +192,30 @@ func (c *conn) next() frame {
 	c.t.Helper()
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
-	select {
-	case f, more := <-c.in:
-		if !more {
-			f = frame{Event: "eof"}
+	for {
+		select {
+		case f, more := <-c.in:
+			if !more {
+				f = frame{Event: "eof"}
+			}
+			if c.foreign(f) {
+				continue
+			}
+			c.seen = append(c.seen, f.String())
+			return f
+		case <-timeout.C:
+			c.t.Fatalf("%s: no frame in %v\n%s", c.user, patience, c.story())
 		}
-		c.seen = append(c.seen, f.String())
-		return f
-	case <-timeout.C:
-		c.t.Fatalf("%s: no frame in %v\n%s", c.user, patience, c.story())
-		return frame{}
 	}
+}
+
+// foreign tells whether f comes from the lobby and is not for this test.
+func (c *conn) foreign(f frame) bool {
+	switch f.Event {
+	case "userJoined", "userLeft", "receiveMessage":
+		return c.only != "" && f.text("roomId") == "lobby" && !strings.Contains(string(f.Data), c.only)
+	}
+	return false
 }
 
 // story is what came last, for messages.

@@ -68,8 +68,8 @@ func brokenJSON(sc *scene) {
 		"quotes": `{'event':'heartbeat'}`, "comma": `{"event":"heartbeat",}`, "twice": `{"event":"heartbeat","event":"joinRoom"}`,
 		// Whoever reads the first and whoever reads the last would differ.
 		"twice inside": `{"event":"sendMessage","data":{"roomId":"r","content":"x","content":"y"}}`,
-		"deep":      `{"event":"heartbeat","data":` + strings.Repeat("[", 10000) + strings.Repeat("]", 10000) + `}`,
-		"surrogate": `{"event":"heartbeat","data":{"a":"\ud800"}}`, "comment": `{"event":"heartbeat"} // hi`, "NUL": "{\"event\":\"heartbeat\"\x00}",
+		"deep":         `{"event":"heartbeat","data":` + strings.Repeat("[", 10000) + strings.Repeat("]", 10000) + `}`,
+		"surrogate":    `{"event":"heartbeat","data":{"a":"\ud800"}}`, "comment": `{"event":"heartbeat"} // hi`, "NUL": "{\"event\":\"heartbeat\"\x00}",
 	} {
 		c := sc.conn("ann")
 		c.raw(text)

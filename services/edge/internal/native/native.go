@@ -50,7 +50,10 @@ func (Codec) Decode(r *strictjson.Reader, msg []byte) (door.Request, error) {
 		}
 	}
 	if err := r.End(); err != nil {
-		return door.Request{ID: door.NoID}, err
+		if bad, ok := errors.AsType[*strictjson.Error](err); !ok || !bad.Text {
+			req.ID = door.NoID // nobody knows what it was to be
+		}
+		return door.Request{ID: req.ID}, err
 	}
 	if wrong == nil && len(req.Event) == 0 {
 		wrong = ErrEvent

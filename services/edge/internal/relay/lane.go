@@ -113,6 +113,7 @@ func (l *lane) answered(c *call, reply []byte) {
 	if l.dark {
 		l.dark, l.tries = false, 0
 		l.in.brightened(l)
+		l.flush()
 	}
 }
 

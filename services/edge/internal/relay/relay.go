@@ -113,10 +113,9 @@ func (in *intake) subscribe() error {
 	}
 	errs := []error{add(subject.EdgesSync, in.sync)}
 	for shard := in.index; shard < subject.Shards; shard += len(in.relay.intakes) {
-		errs = append(errs, add(subject.Head(shard), in.digest))
-		if !in.relay.roomScope {
-			errs = append(errs, add(subject.UserBroadcast(shard), in.everyone))
-		}
+		// With presence by rooms only what concerns a user's own connections comes
+		// on the second.
+		errs = append(errs, add(subject.Head(shard), in.digest), add(subject.UserBroadcast(shard), in.everyone))
 	}
 	return errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/strictjson"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/conn"
@@ -152,6 +154,11 @@ func (s *Session) user() wire.User { return wire.User{ID: s.User, Name: s.name} 
 
 // malformed answers a message that is no request; who sends many is shown the door.
 func (s *Session) malformed(id int64, err error) {
+	refusal := code.New(code.BadRequest, "%s", err.Error())
+	if bad, ok := errors.AsType[*strictjson.Error](err); ok && bad.Text {
+		s.fail(id, "", refusal) // a wrong text is no broken frame
+		return
+	}
 	now := s.local.loop.Now()
 	recent := s.broken[:0]
 	for _, at := range s.broken {
@@ -160,7 +167,7 @@ func (s *Session) malformed(id int64, err error) {
 		}
 	}
 	s.broken = append(recent, now)
-	s.fail(id, "", code.New(code.BadRequest, "%s", err.Error()))
+	s.fail(id, "", refusal)
 	if len(s.broken) >= abuseCount {
 		s.conn.Close(code.CloseProtocolAbuse, "")
 	}

@@ -111,9 +111,25 @@ func (s *Shard) Restore(e membership.Edge, rooms []wire.RoomMembers, announce bo
 			}
 		}
 		s.census(r)
-		// The old owner may have stored a message that it could not broadcast any
-		// more: loading the room puts its head into the digest.
-		r.WhenLoaded(func(error) {})
+		if !r.Loaded() {
+			s.cold = append(s.cold, r)
+		}
+	}
+}
+
+// loadsEach is how many restored rooms each Tick loads: commands must not wait
+// behind thousands of them, and a cold one costs the server milliseconds.
+const loadsEach = 16
+
+// load loads some of the restored rooms. The old owner may have stored a message
+// that it could not broadcast any more: loading a room puts its head into the digest.
+func (s *Shard) load() {
+	for n := 0; n < loadsEach && len(s.cold) > 0; {
+		r := s.cold[0]
+		if s.cold = s.cold[1:]; !r.Loaded() {
+			n++
+			r.WhenLoaded(func(error) {})
+		}
 	}
 }
 

@@ -46,8 +46,9 @@ type Shard struct {
 	restless map[*room]struct{}         // something is due in them: see room.due
 	moved    map[*ledger.Room]time.Time // heads that moved lately: told by the digest
 	holders  edges.Holders
-	populous int // rooms with members
-	typing   int // users who type
+	cold     []*room // restored, and not loaded yet
+	populous int     // rooms with members
+	typing   int     // users who type
 
 	digestAt, sweepAt time.Time
 	users             []wire.User // scratch
@@ -126,6 +127,7 @@ func (s *Shard) Tick(now time.Time) (back bool) {
 			delete(s.restless, r)
 		}
 	}
+	s.load()
 	if now.Sub(s.digestAt) >= everySecond {
 		s.digestAt = now
 		s.digest(now)

@@ -52,13 +52,14 @@ var epochs atomic.Uint64
 // it is told to.
 type owner struct {
 	*endpoint.Server
+	nc    *nats.Conn
 	edges *edges.Table
 	count *stats.Counters
 }
 
 func newOwner(tb testing.TB, nc *nats.Conn, scope presence.Scope, shards ...int) *owner {
 	tb.Helper()
-	o := &owner{edges: edges.NewTable(), count: stats.New(slog.New(slog.DiscardHandler))}
+	o := &owner{nc: nc, edges: edges.NewTable(), count: stats.New(slog.New(slog.DiscardHandler))}
 	o.Server = endpoint.NewServer(endpoint.Config{
 		Conn: nc, Streams: streams, Scope: scope, Logger: slog.New(slog.DiscardHandler),
 		Count: o.count, Edges: o.edges, SweepEvery: time.Minute, IdleAfter: time.Minute,
@@ -75,6 +76,9 @@ func (o *owner) acquire(tb testing.TB, shards ...int) {
 		if err := o.Acquire(tb.Context(), partition.Lease{Shard: s, Epoch: epochs.Add(1)}); err != nil {
 			tb.Fatal(err)
 		}
+	}
+	if err := o.nc.Flush(); err != nil { // so that the next command finds it
+		tb.Fatal(err)
 	}
 }
 

@@ -75,13 +75,13 @@ func (c *Counters) Register(meter metric.Meter, load func() wire.RoomLoad) error
 	accepted, err1 := meter.Int64ObservableCounter("chat.messages.accepted",
 		metric.WithUnit("{message}"), metric.WithDescription("Messages sent to rooms, by outcome."))
 	rooms, err2 := meter.Int64ObservableUpDownCounter("chat.rooms.active",
-		metric.WithUnit("{room}"), metric.WithDescription("Rooms with members."))
+		metric.WithUnit("{room}"), metric.WithDescription("Rooms that have members."))
 	users, err3 := meter.Int64ObservableUpDownCounter("chat.users.online",
 		metric.WithUnit("{user}"), metric.WithDescription("Users online, of the shards owned."))
 	retries, err4 := meter.Int64ObservableCounter("chat.log.retries",
 		metric.WithUnit("{operation}"), metric.WithDescription("Appends and reads of the message log that had to be repeated."))
 	holes, err5 := meter.Int64ObservableCounter("chat.sequence.gaps",
-		metric.WithUnit("{gap}"), metric.WithDescription("Holes in a room's order. Must stay 0."))
+		metric.WithUnit("{gap}"), metric.WithDescription("Holes that were found in the order of a room."))
 	duration, err6 := meter.Float64Histogram("chat.log.append.duration",
 		metric.WithUnit("s"), metric.WithDescription("Time from an append to its acknowledgement."), telemetry.Seconds())
 	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
