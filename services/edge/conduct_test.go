@@ -16,18 +16,17 @@ func TestBrokenMessages(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	for name, broken := range map[string]string{
-		"no json":        `{"id":1,`,
-		"two values":     `{"event":"heartbeat"} {}`,
-		"key twice":      `{"event":"heartbeat","event":"heartbeat"}`,
-		"big number":     `{"event":"heartbeat","data":1e400}`,
-		"deep":           strings.Repeat("[", 10000) + strings.Repeat("]", 10000),
-		"no object":      `["heartbeat"]`,
-		"negative id":    `{"id":-1,"event":"heartbeat"}`,
-		"fraction":       `{"id":1.5,"event":"heartbeat"}`,
-		"huge id":        `{"id":9007199254740992,"event":"heartbeat"}`,
-		"no event":       `{"id":7}`,
-		"event number":   `{"event":5}`,
-		"half surrogate": `{"event":"\ud800"}`,
+		"no json":      `{"id":1,`,
+		"two values":   `{"event":"heartbeat"} {}`,
+		"key twice":    `{"event":"heartbeat","event":"heartbeat"}`,
+		"big number":   `{"event":"heartbeat","data":1e400}`,
+		"deep":         strings.Repeat("[", 10000) + strings.Repeat("]", 10000),
+		"no object":    `["heartbeat"]`,
+		"negative id":  `{"id":-1,"event":"heartbeat"}`,
+		"fraction":     `{"id":1.5,"event":"heartbeat"}`,
+		"huge id":      `{"id":9007199254740992,"event":"heartbeat"}`,
+		"no event":     `{"id":7}`,
+		"event number": `{"event":5}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -179,6 +179,7 @@ func TestEventsRefused(t *testing.T) {
 		"send elsewhere":        {"sendMessage", `{"roomId":"x","content":"x"}`, code.NotInRoom},
 		"send nothing":          {"sendMessage", `{"roomId":"r","content":"  "}`, code.BadRequest},
 		"send too much":         {"sendMessage", `{"roomId":"r","content":"` + strings.Repeat("x", 2001) + `"}`, code.BadRequest},
+		"half a surrogate":      {"sendMessage", `{"roomId":"r","content":"\ud800"}`, code.BadRequest},
 		"type elsewhere":        {"typing", `{"roomId":"x","isTyping":true}`, code.NotInRoom},
 		"type what":             {"typing", `{"roomId":"r"}`, code.BadRequest},
 		"stats elsewhere":       {"getRoomStats", `{"roomId":"x"}`, code.NotInRoom},
@@ -199,7 +200,7 @@ func TestEventsRefused(t *testing.T) {
 			if b.Ref == "" || len(b.Message) < 4 || b.Timestamp == "" || !strings.Contains(w.log.String(), b.Ref) {
 				t.Errorf("incomplete, or not in the log: %s", f.Data)
 			}
-			if known := name != "unknown event"; known && b.Event != c.event {
+			if named := name != "unknown event" && name != "half a surrogate"; named && b.Event != c.event {
 				t.Errorf("names the event %q", b.Event)
 			}
 		})
@@ -280,6 +281,35 @@ func TestPipelinedRequests(t *testing.T) {
 			t.Errorf("%d messages", len(r.Items))
 		}
 	})
+}
+
+// A permit that takes its time does not let later messages overtake.
+func TestSlowPermitKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	w := start(t, "LIMIT_MESSAGES=1000")
+	a := w.dial("ann")
+	a.join("r")
+	takes := 0
+	w.owner.Silence(func(c relaytest.Command) bool {
+		if c.Op == "take" {
+			takes++
+		}
+		return c.Op == "take" && takes == 1
+	}, false)
+	var ids []uint64
+	for i := range 10 {
+		ids = append(ids, a.say("sendMessage", fmt.Sprintf(`{"roomId":"r","content":"%d"}`, i)))
+	}
+	for _, id := range ids {
+		if f := a.reply(id); f.Event != "messageSent" {
+			t.Fatalf("%s %s", f.Event, f.Data)
+		}
+	}
+	for i, c := range w.owner.SeenOp("send") {
+		if c.Text != fmt.Sprint(i) {
+			t.Errorf("position %d: message %s", i, c.Text)
+		}
+	}
 }
 
 func TestRoomLimit(t *testing.T) {

@@ -123,6 +123,26 @@ func TestResumeWithoutHistory(t *testing.T) {
 	a.upTo(1)
 }
 
+// Whatever is told while the missed messages are fetched comes behind the reply.
+func TestNothingOvertakesTheReply(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.owner.Say("r", "x", "missed")
+	w.owner.SilenceOp("hist")
+	a, b := w.dial("ann"), w.dial("bob")
+	id := a.say("joinRoom", `{"roomId":"r","since":0}`)
+	eventually(t, "the history is asked for", func() bool { return len(w.owner.SeenOp("hist")) == 1 })
+	b.join("r")
+	w.owner.Say("r", "x", "live")
+	b.upTo(2)
+	w.owner.SilenceOp("")
+	a.reply(id)
+	a.upTo(2)
+	if got := names(a.heard()); got != "joinedRoom#1 roomUsers userJoined receiveMessage receiveMessage" {
+		t.Errorf("heard %s", got)
+	}
+}
+
 // Clients leave, come back with since, and drop dead, while others talk: each is told
 // every message exactly once, in order, over all its connections together.
 func TestSpliceUnderTraffic(t *testing.T) {

@@ -156,6 +156,8 @@ func presenceOffline(sc *scene) {
 func TestScopeAll(t *testing.T) {
 	run(t, map[string]func(*scene){"everybody": func(sc *scene) {
 		ann := sc.hearing("ann")
+		ann.do(`updatePresence {"status":"online"}`) // that she came is told before that
+		ann.wantAll(updated("online", ""), update("ann", "online", ""))
 		bob := sc.hearing("bob")
 		ann.want(person("userOnline", "bob"))
 		bob2 := sc.hearing("bob") // known already

@@ -1,158 +1,190 @@
 package native_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/confab-chat/confab/proto/strictjson"
+	"github.com/confab-chat/confab/services/edge/internal/conn/conntest"
 	"github.com/confab-chat/confab/services/edge/internal/door"
 	"github.com/confab-chat/confab/services/edge/internal/native"
+	"github.com/confab-chat/confab/services/edge/internal/ws"
 )
+
+const golden = "../../../../proto/testdata"
+
+// frames calls each with every golden frame whose key begins with one of prefixes.
+func frames(tb testing.TB, each func(name string, raw []byte), prefixes ...string) {
+	tb.Helper()
+	files, err := filepath.Glob(filepath.Join(golden, "*.json"))
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("no golden frames: %v", err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		var all map[string]json.RawMessage
+		if err := json.Unmarshal(b, &all); err != nil {
+			tb.Fatalf("%s: %v", file, err)
+		}
+		for key, raw := range all {
+			for _, p := range prefixes {
+				if key == p || strings.HasPrefix(key, p+" ") {
+					each(filepath.Base(file)+"/"+key, raw)
+				}
+			}
+		}
+	}
+}
+
+type golding struct {
+	ID    *int64          `json:"id"`
+	Event string          `json:"event"`
+	Data  json.RawMessage `json:"data"`
+}
+
+func TestGoldenRequests(t *testing.T) {
+	t.Parallel()
+	var r strictjson.Reader
+	frames(t, func(name string, raw []byte) {
+		var want golding
+		if err := json.Unmarshal(raw, &want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := native.Codec{}.Decode(&r, raw)
+		if err != nil || string(got.Event) != want.Event || string(got.Data) != string(want.Data) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+		if want.ID == nil && got.ID != door.NoID || want.ID != nil && got.ID != *want.ID {
+			t.Errorf("%s: id %d", name, got.ID)
+		}
+	}, "request", "refused")
+}
+
+// Replies and server events come out as they stand in the golden files.
+func TestGoldenAnswers(t *testing.T) {
+	t.Parallel()
+	check := func(name string, raw []byte) {
+		var g golding
+		if err := json.Unmarshal(raw, &g); err != nil {
+			t.Fatal(err)
+		}
+		var frame []byte
+		if g.ID != nil {
+			frame = native.Codec{}.AppendReply([]byte("x"), *g.ID, g.Event, g.Data)
+		} else {
+			frame = native.Codec{}.AppendEvent([]byte("x"), g.Event, g.Data)
+		}
+		got := conntest.ParseFrames(t, frame[1:])
+		if len(got) != 1 || got[0].Op != ws.OpText || got[0].Payload != string(raw) {
+			t.Errorf("%s:\ngot  %+v\nwant %s", name, got, raw)
+		}
+	}
+	frames(t, check, "reply", "refusal", "event")
+}
 
 func TestDecode(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		frame string
-		want  door.Request
+		msg   string
+		id    int64
+		event string
+		data  string
 		ok    bool
 	}{
-		"whole":               {`{"id":7,"event":"joinRoom","data":{"roomId":"a"}}`, door.Request{ID: 7, Event: []byte("joinRoom"), Data: []byte(`{"roomId":"a"}`)}, true},
-		"no id":               {`{"event":"heartbeat"}`, door.Request{ID: door.NoID, Event: []byte("heartbeat")}, true},
-		"id 0":                {`{"id":0,"event":"heartbeat"}`, door.Request{ID: 0, Event: []byte("heartbeat")}, true},
-		"largest id":          {`{"id":9007199254740991,"event":"x"}`, door.Request{ID: 1<<53 - 1, Event: []byte("x")}, true},
-		"another order":       {` {"data":[1],"event":"x","more":{"a":1},"id":3} `, door.Request{ID: 3, Event: []byte("x"), Data: []byte(`[1]`)}, true},
-		"escapes in the name": {`{"event":"join\u0052oom"}`, door.Request{ID: door.NoID, Event: []byte("joinRoom")}, true},
-		"negative id":         {`{"id":-1,"event":"x"}`, door.Request{ID: door.NoID, Event: []byte("x")}, false},
-		"id too large":        {`{"id":9007199254740992,"event":"x"}`, door.Request{ID: door.NoID}, false},
-		"id of another type":  {`{"id":"7","event":"x"}`, door.Request{ID: door.NoID}, false},
-		"no event":            {`{"id":7}`, door.Request{ID: 7}, false},
-		"empty event":         {`{"id":7,"event":""}`, door.Request{ID: 7}, false},
-		"event no string":     {`{"id":7,"event":1}`, door.Request{ID: door.NoID}, false},
-		"twice the same key":  {`{"id":7,"id":8,"event":"x"}`, door.Request{ID: door.NoID}, false},
-		"no object":           {`[1]`, door.Request{ID: door.NoID}, false},
-		"nothing":             {``, door.Request{ID: door.NoID}, false},
-		"cut off":             {`{"id":7,"event":"x","data":{`, door.Request{ID: door.NoID}, false},
-		"something behind":    {`{"event":"x"}{}`, door.Request{ID: door.NoID}, false},
-		"lone surrogate":      {`{"id":7,"event":"x","data":"\ud800"}`, door.Request{ID: 7}, false},
+		"no id":           {`{"event":"heartbeat"}`, -1, "heartbeat", "", true},
+		"id 0":            {`{"event":"heartbeat","id":0}`, 0, "heartbeat", "", true},
+		"largest id":      {`{"id":9007199254740991,"event":"x"}`, 9007199254740991, "x", "", true},
+		"unknown members": {`{"v":[1,{}],"event":"x","data":null,"z":""}`, -1, "x", "null", true},
+		"white space":     {" {\n\"event\" : \"x\" ,\t\"data\" : { } } ", -1, "x", "{ }", true},
+		"escaped name":    {`{"event":"joi\u006eRoom"}`, -1, "joinRoom", "", true},
+		"empty name":      {`{"id":3,"event":""}`, 3, "", "", false},
+		"no event":        {`{"id":3}`, 3, "", "", false},
+		"negative id":     {`{"id":-1,"event":"x"}`, -1, "x", "", false},
+		"id too large":    {`{"id":9007199254740992,"event":"x"}`, -1, "", "", false},
+		"id is text":      {`{"id":"7","event":"x"}`, -1, "", "", false},
+		"event is number": {`{"id":7,"event":7}`, -1, "", "", false},
+		"array":           {`["x"]`, -1, "", "", false},
+		"nothing":         {``, -1, "", "", false},
+		"trailing":        {`{"event":"x"}{}`, -1, "", "", false},
+		"byte order mark": {"\ufeff" + `{"event":"x"}`, -1, "", "", false},
+		"data twice":      {`{"event":"x","data":1,"data":2}`, -1, "", "", false},
+		"broken data":     {`{"event":"x","data":{"a":}}`, -1, "", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var r strictjson.Reader
-			got, err := native.Codec{}.Decode(&r, []byte(c.frame))
+			got, err := native.Codec{}.Decode(&r, []byte(c.msg))
 			if (err == nil) != c.ok {
-				t.Fatalf("err = %v", err)
+				t.Fatalf("error %v", err)
 			}
-			if got.ID != c.want.ID || c.ok && (!bytes.Equal(got.Event, c.want.Event) || !bytes.Equal(got.Data, c.want.Data)) {
-				t.Errorf("got %d %s %s", got.ID, got.Event, got.Data)
+			if got.ID != c.id || c.ok && (string(got.Event) != c.event || string(got.Data) != c.data) {
+				t.Errorf("got %d %q %q", got.ID, got.Event, got.Data)
 			}
 		})
 	}
 }
 
-// A reader is used for one frame after another: nothing of a bad one may stay.
-func TestDecodeAfterABadFrame(t *testing.T) {
+func TestNoReplyWithoutID(t *testing.T) {
 	t.Parallel()
-	var r strictjson.Reader
-	if _, err := (native.Codec{}).Decode(&r, []byte(`{"id":`)); err == nil {
-		t.Fatal("a cut frame was read")
-	}
-	if got, err := (native.Codec{}).Decode(&r, []byte(`{"id":1,"event":"x"}`)); err != nil || got.ID != 1 {
-		t.Errorf("got %+v, %v", got, err)
+	if b := (native.Codec{}).AppendReply(nil, door.NoID, "joinedRoom", []byte("{}")); len(b) != 0 {
+		t.Errorf("replied %q", b)
 	}
 }
 
-// payload is what is in a text frame of a server (RFC 6455, section 5.2).
-func payload(t testing.TB, frame []byte) []byte {
-	t.Helper()
-	if frame[0] != 0x81 || frame[1]&0x80 != 0 {
-		t.Fatalf("no unmasked text frame: %x", frame[:2])
-	}
-	size, n := int(frame[1]), 2
-	if size == 126 {
-		size, n = int(frame[2])<<8|int(frame[3]), 4
-	}
-	if size != len(frame)-n {
-		t.Fatalf("the header says %d bytes, %d follow", size, len(frame)-n)
-	}
-	return frame[n:]
-}
-
-func TestEncode(t *testing.T) {
-	t.Parallel()
-	var codec native.Codec
-	for name, c := range map[string]struct {
-		frame []byte
-		want  string
-	}{
-		"reply":      {codec.AppendReply(nil, 7, "joinedRoom", []byte(`{"a":1}`)), `{"id":7,"event":"joinedRoom","data":{"a":1}}`},
-		"event":      {codec.AppendEvent(nil, "ping", []byte(`{}`)), `{"event":"ping","data":{}}`},
-		"long event": {codec.AppendEvent(nil, "x", []byte(`"`+string(bytes.Repeat([]byte("a"), 300))+`"`)), `{"event":"x","data":"` + string(bytes.Repeat([]byte("a"), 300)) + `"}`},
-	} {
-		if got := payload(t, c.frame); string(got) != c.want || !json.Valid(got) {
-			t.Errorf("%s: %s", name, got)
-		}
-	}
-	if got := codec.AppendReply(nil, door.NoID, "x", nil); len(got) != 0 {
-		t.Errorf("a reply nobody asked for: %s", got)
-	}
-}
-
-// FuzzDecode: whatever is accepted is what encoding/json reads, and nothing panics.
+// FuzzDecode: whatever is accepted is JSON that encoding/json understands in the same way.
 func FuzzDecode(f *testing.F) {
-	for _, seed := range []string{
-		`{"id":7,"event":"joinRoom","data":{"roomId":"a","since":3}}`, `{"event":"heartbeat"}`, `{"id":-1,"event":"x"}`,
-		`{"event":"a\u0000b"}`, `{"id":1e3,"event":"x"}`, `{"data":"\ud800"}`, `[]`, `{"id":7,"event":"x","data":`,
-	} {
+	frames(f, func(_ string, raw []byte) { f.Add(raw) }, "request", "refused", "reply", "event")
+	for _, seed := range []string{`{"id":1,"event":"x","data":{"a":[1,2,{"b":null}]}}`, `{"id":-1}`, `{"event":"\u006a"}`, `[]`, `{"id":1e3}`} {
 		f.Add([]byte(seed))
 	}
-	f.Fuzz(func(t *testing.T, frame []byte) {
-		var r strictjson.Reader
-		got, err := native.Codec{}.Decode(&r, frame)
+	var r strictjson.Reader
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		got, err := native.Codec{}.Decode(&r, msg)
 		if err != nil {
 			return
 		}
-		var want struct {
-			ID    *int64          `json:"id"`
-			Event string          `json:"event"`
-			Data  json.RawMessage `json:"data"`
-		}
-		var all map[string]json.RawMessage // encoding/json folds the case of keys, we do not
-		if err := json.Unmarshal(frame, &all); err != nil {
+		var members map[string]json.RawMessage // a struct would take "ID" for id
+		if err := json.Unmarshal(msg, &members); err != nil {
 			t.Fatalf("accepted what encoding/json refuses: %v", err)
 		}
-		for name, into := range map[string]any{"id": &want.ID, "event": &want.Event, "data": &want.Data} {
-			if raw, ok := all[name]; ok {
-				if err := json.Unmarshal(raw, into); err != nil {
-					var wrong *json.UnmarshalTypeError
-					if errors.As(err, &wrong) {
-						return // 1e3 is a whole number to us
-					}
-					t.Fatal(err)
-				}
+		var name string
+		if err := json.Unmarshal(members["event"], &name); err != nil || string(got.Event) != name {
+			t.Errorf("event %q, want %q: %v", got.Event, name, err)
+		}
+		id := door.NoID
+		if raw, given := members["id"]; given {
+			if err := json.Unmarshal(raw, &id); err != nil {
+				t.Errorf("id %s: %v", raw, err)
 			}
 		}
-		if want.Event != string(got.Event) || want.ID != nil && *want.ID != got.ID || !bytes.Equal(want.Data, got.Data) {
-			t.Errorf("%s\ngot  %d %q %s\nwant %v %q %s", frame, got.ID, got.Event, got.Data, want.ID, want.Event, want.Data)
+		if got.ID != id {
+			t.Errorf("id %d, want %d", got.ID, id)
+		}
+		if got.Data != nil && !json.Valid(got.Data) {
+			t.Errorf("data %q", got.Data)
 		}
 	})
 }
 
 func BenchmarkDecode(b *testing.B) {
-	frame := []byte(`{"id":7,"event":"sendMessage","data":{"roomId":"general","content":"hello there","clientMessageId":"c1"}}`)
+	msg := []byte(`{"id":7,"event":"sendMessage","data":{"content":"Good morning, everybody! How is the release going?","roomId":"general"}}`)
 	var r strictjson.Reader
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := (native.Codec{}).Decode(&r, frame); err != nil {
+		if _, err := (native.Codec{}).Decode(&r, msg); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 func BenchmarkAppendEvent(b *testing.B) {
-	data := bytes.Repeat([]byte("a"), 300)
-	dst := make([]byte, 0, 512)
+	data, dst := make([]byte, 350), make([]byte, 0, 512)
 	b.ReportAllocs()
 	for b.Loop() {
 		dst = native.Codec{}.AppendEvent(dst[:0], "receiveMessage", data)

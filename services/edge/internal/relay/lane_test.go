@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -41,13 +42,21 @@ func (e *edge) texts(room string) (all []string) {
 func TestCommandsKeepTheirOrderWhileThereIsNoOwner(t *testing.T) {
 	t.Parallel()
 	e := start(t)
-	const n = 200
+	tap := e.srv.Tap(t)
+	sends := subject.RoomCommand(subject.Shard("r"), subject.OpSend)
 	var outcomes []chan error
-	for i := range n {
+	for i := range 200 {
 		switch i {
 		case 50:
+			for _, got := range outcomes { // the connections of the test are several
+				if err := <-got; err != nil {
+					t.Fatal(err)
+				}
+				got <- nil
+			}
 			e.owner.Vanish()
 		case 150:
+			tap.Wait(t, sends, 53) // some were refused, and tried again
 			e.owner.Serve()
 		}
 		outcomes = append(outcomes, e.send("r", fmt.Sprint(i), 10*time.Second))
@@ -62,8 +71,12 @@ func TestCommandsKeepTheirOrderWhileThereIsNoOwner(t *testing.T) {
 			t.Fatalf("position %d holds message %s", i, text)
 		}
 	}
-	if stored := len(e.texts("r")); stored != n {
-		t.Errorf("%d stored, want %d", stored, n)
+	if stored := len(e.texts("r")); stored != 200 {
+		t.Errorf("%d stored, want 200", stored)
+	}
+	// In the dark one is tried at a time: most went out twice at the most.
+	if n := tap.Count(sends); n > 400 {
+		t.Errorf("%d requests for 200 commands", n)
 	}
 }
 
@@ -167,5 +180,40 @@ func TestRefusalTellsNothingOfOurInsides(t *testing.T) {
 		if got := relay.Refusal(c.err); got.Code != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// A leave that was not answered is not repeated once the user is back.
+func TestLateLeaveDoesNotRemoveWhoIsBack(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	ann := e.member("ann", 0)
+	ann.join("r")
+	e.owner.SilenceOp("leave")
+	ann.leave("r", 0)
+	eventually(t, "the leave goes out", func() bool { return len(e.owner.SeenOp("leave")) == 1 })
+	ann.join("r")
+	e.owner.SilenceOp("")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	e.Flush(ctx)
+	if n := len(e.owner.SeenOp("leave")); n != 1 || len(e.owner.Members("r")) != 1 {
+		t.Errorf("%d leaves, members %v", n, e.owner.Members("r"))
+	}
+}
+
+func TestLateDownIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	ann := e.member("ann", 0)
+	e.UserOpened(ann.user, 0, nil)
+	eventually(t, "the owner knows", func() bool { return len(e.owner.SeenOp("up")) == 1 })
+	e.owner.SilenceOp("down")
+	e.UserClosed("ann", 0)
+	eventually(t, "the goodbye goes out", func() bool { return len(e.owner.SeenOp("down")) == 1 })
+	e.UserOpened(ann.user, 0, nil)
+	eventually(t, "the owner knows again", func() bool { return len(e.owner.SeenOp("up")) == 2 })
+	if n := len(e.owner.SeenOp("down")); n != 1 {
+		t.Errorf("%d goodbyes", n)
 	}
 }

@@ -1,0 +1,211 @@
+package proctest_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const (
+	nowhere = "CONFAB_NATS_URL=nats://127.0.0.1:1" // nobody answers: services start all the same
+	secret  = "CONFAB_AUTH_HMAC_SECRET=a-secret-of-the-tests-with-more-than-32-bytes"
+)
+
+func services() []string { return []string{"edge", "room", "ratelimit", "monitor"} }
+
+// programs are the services and the all-in-one.
+func programs() []string { return append(services(), "confab") }
+
+// own is an environment in which a program can start beside others.
+func own(tb testing.TB, env ...string) (all []string, admin string) {
+	tb.Helper()
+	admin = free(tb)
+	return append([]string{
+		"CONFAB_ADMIN_ADDR=" + admin, "CONFAB_EDGE_ADDR=" + free(tb), "CONFAB_MONITOR_ADDR=" + free(tb),
+		"CONFAB_DATA_DIR=" + tb.TempDir(), nowhere, secret,
+	}, env...), admin
+}
+
+// embedded is own for the all-in-one with its own NATS server.
+func embedded(tb testing.TB, env ...string) (all []string, admin string) {
+	tb.Helper()
+	all, admin = own(tb, env...)
+	return append(all, "CONFAB_NATS_URL="), admin
+}
+
+// TestSettings: every mistake is told at once, and nothing else happens.
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	for _, name := range programs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wrong := []string{"CONFAB_ENV=prod", "CONFAB_LOG_LEVEL=loud", "CONFAB_NATS_URL=nats://", "CONFAB_LOG_LEVLE=info", "CONFAB_SHUTDOWN_TIMEOUT=70"}
+			switch name {
+			case "edge", "confab":
+				wrong = append(wrong, "CONFAB_EDGE_ADDR=3001", "CONFAB_LIMIT_JOINS=-1", "CONFAB_AUTH_HMAC_SECRET=short", "CONFAB_PRESENCE_SCOPE=me", "CONFAB_DEFAULT_ROOM=no name")
+			case "room":
+				wrong = append(wrong, "CONFAB_LOG_REPLICAS=2", "CONFAB_HISTORY_MAX_AGE=7d", "CONFAB_DURABILITY=none")
+			}
+			p := run(t, binary(t, name), wrong)
+			if code := p.exit(); code != 78 {
+				t.Errorf("exit code %d", code)
+			}
+			lines := strings.Split(strings.TrimSpace(p.stderr()), "\n")
+			if len(lines) != len(wrong) {
+				t.Errorf("%d mistakes, %d lines:\n%s", len(wrong), len(lines), p.stderr())
+			}
+			for _, w := range wrong {
+				variable, value, _ := strings.Cut(w, "=")
+				if !strings.Contains(p.stderr(), variable) {
+					t.Errorf("nothing about %s", variable)
+				}
+				if strings.HasSuffix(variable, "SECRET") && strings.Contains(p.stderr(), value) {
+					t.Error("a secret is shown")
+				}
+			}
+			if out := p.read(p.out); out != "" {
+				t.Errorf("printed: %s", out)
+			}
+		})
+	}
+}
+
+// TestInputOutput: a port or a folder that cannot be had.
+func TestInputOutput(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	busy := taken(t)
+	type row struct{ program, variable, value string }
+	rows := []row{
+		{"edge", "CONFAB_EDGE_ADDR", busy}, {"monitor", "CONFAB_MONITOR_ADDR", busy},
+		{"confab", "CONFAB_EDGE_ADDR", busy}, {"confab", "CONFAB_MONITOR_ADDR", busy}, {"confab", "CONFAB_DATA_DIR", file},
+		{"confab", "CONFAB_DATA_DIR", filepath.Join(file, "below")},
+	}
+	for _, name := range programs() {
+		rows = append(rows, row{name, "CONFAB_ADMIN_ADDR", busy}, row{name, "CONFAB_ADMIN_ADDR", "192.0.2.1:9100"})
+	}
+	for _, c := range rows {
+		t.Run(c.program+" "+c.variable, func(t *testing.T) {
+			t.Parallel()
+			env, _ := embedded(t, c.variable+"="+c.value)
+			if c.program != "confab" {
+				env = append(env, nowhere)
+			}
+			told(t, run(t, binary(t, c.program), env), c.variable)
+		})
+	}
+	t.Run("edge without a folder for its secret", func(t *testing.T) {
+		t.Parallel()
+		env, _ := own(t, "CONFAB_DATA_DIR="+file, "CONFAB_AUTH_HMAC_SECRET=")
+		told(t, run(t, binary(t, "edge"), env), "CONFAB_DATA_DIR")
+	})
+	t.Run("folder in use", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		env, admin := embedded(t, "CONFAB_DATA_DIR="+dir)
+		first := run(t, binary(t, "confab"), env)
+		first.answers("http://"+admin+"/readyz", 200)
+		env, _ = embedded(t, "CONFAB_DATA_DIR="+dir)
+		told(t, run(t, binary(t, "confab"), env), "CONFAB_DATA_DIR")
+	})
+}
+
+// told checks the exit code and that the variable to change is named.
+func told(t *testing.T, p *process, variable string) {
+	t.Helper()
+	if code := p.exit(); code != 74 {
+		t.Errorf("exit code %d", code)
+	}
+	if text := p.stderr(); !strings.Contains(text, variable) || strings.Count(strings.TrimSpace(text), "\n") > 0 {
+		t.Errorf("want one line about %s:\n%s", variable, text)
+	}
+}
+
+func TestArguments(t *testing.T) {
+	t.Parallel()
+	for _, name := range programs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for args, want := range map[string]int{"--version": 0, "version": 0, "--help": 0, "-h": 0, "nonsense": 2, "serve twice": 2} {
+				env, _ := own(t)
+				p := run(t, binary(t, name), env, strings.Fields(args)...)
+				if code := p.exit(); code != want {
+					t.Errorf("%s: exit code %d", args, code)
+				}
+				switch text := p.read(p.out); {
+				case want == 0 && text == "":
+					t.Errorf("%s: nothing on stdout", args)
+				case strings.Contains(args, "version") && !strings.Contains(text, "proctest"):
+					t.Errorf("%s: %s", args, text)
+				case want == 2 && p.stderr() == "":
+					t.Errorf("%s: no explanation", args)
+				}
+			}
+		})
+	}
+	for _, name := range services() {
+		env, _ := own(t)
+		if code := run(t, binary(t, name), env, "config", "check").exit(); code != 0 {
+			t.Errorf("%s config check: %d", name, code)
+		}
+	}
+}
+
+// TestSignals: the first one ends in good order, also without NATS; the second at once.
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	type row struct {
+		program string
+		signals []syscall.Signal
+		want    int
+	}
+	var rows []row
+	for _, name := range programs() {
+		rows = append(rows, row{name, []syscall.Signal{syscall.SIGTERM}, 0}, row{name, []syscall.Signal{syscall.SIGINT}, 0})
+	}
+	for _, name := range []string{"edge", "confab"} { // those that take their time
+		rows = append(rows, row{name, []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 143}, row{name, []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130})
+	}
+	for _, c := range rows {
+		t.Run(c.program+" "+c.signals[0].String(), func(t *testing.T) {
+			t.Parallel()
+			env, admin := embedded(t)
+			if c.program != "confab" {
+				env = append(env, nowhere)
+			}
+			if len(c.signals) > 1 {
+				env = append(env, "CONFAB_DRAIN_DELAY=50s")
+			}
+			p := run(t, binary(t, c.program), env)
+			ready := 200
+			if c.program != "confab" {
+				ready = 503 // without NATS
+			}
+			p.answers("http://"+admin+"/livez", 200)
+			p.answers("http://"+admin+"/readyz", ready)
+			p.signal(c.signals[0])
+			for _, s := range c.signals[1:] {
+				// Two of the same that wait are one to the system.
+				eventually(t, func() error {
+					if !strings.Contains(p.read(p.out), "draining") {
+						return errors.New("the first signal is not taken")
+					}
+					return nil
+				})
+				p.signal(s)
+			}
+			if code := p.exit(); code != c.want {
+				t.Errorf("exit code %d, want %d:\n%s", code, c.want, p.stderr())
+			}
+			if out := p.read(p.out); strings.Contains(out, "panic") || strings.Contains(p.stderr(), "panic") {
+				t.Error("panic")
+			}
+		})
+	}
+}
