@@ -50,6 +50,9 @@ func open(t *testing.T, browser context.Context, edge, name string) *tab {
 	ctx, cancel := chromedp.NewContext(browser)
 	t.Cleanup(cancel)
 	p := &tab{t, ctx}
+	if err := chromedp.Do(ctx); err != nil { // opens the tab, which lives as long as this context
+		t.Fatalf("open a tab: %v", err)
+	}
 	p.do("sign in",
 		chromedp.Navigate("http://"+edge+"/"),
 		chromedp.WaitVisible("#login"),
