@@ -52,6 +52,9 @@ type Join struct {
 	Origin
 	Room string
 	User User
+	// Again: an owner has counted this before, and the edge says it once more after
+	// an outage. To an owner that has just begun it is no news.
+	Again bool
 }
 
 func (m *Join) fields(c *codec) {
@@ -59,6 +62,7 @@ func (m *Join) fields(c *codec) {
 	c.string(3, &m.Room)
 	c.string(4, &m.User.ID)
 	c.string(5, &m.User.Name)
+	c.bool(6, &m.Again)
 }
 
 // Joined answers Join.

@@ -8,6 +8,7 @@ type UserUp struct {
 	Origin
 	User  User
 	Rooms []string
+	Again bool // as in Join
 }
 
 func (m *UserUp) fields(c *codec) {
@@ -15,6 +16,7 @@ func (m *UserUp) fields(c *codec) {
 	c.string(3, &m.User.ID)
 	c.string(4, &m.User.Name)
 	c.strings(5, &m.Rooms)
+	c.bool(6, &m.Again)
 }
 
 // UserDown tells that the last connection of the user on an edge has closed.

@@ -282,27 +282,25 @@ func TestReadingStopsWhileTooMuchIsOpen(t *testing.T) {
 	w := start(t)
 	a := w.dial("ann")
 	a.join("r")
-	w.owner.SilenceOp("send")
+	w.owner.SilenceOp("hist")
 	for i := range 100 {
-		a.say("sendMessage", fmt.Sprintf(`{"roomId":"r","content":"%d"}`, i))
+		a.say("getHistory", fmt.Sprintf(`{"roomId":"r","after":%d}`, i))
 	}
 	distinct := func() int {
 		seen := map[string]bool{}
-		for _, c := range w.owner.SeenOp("send") {
+		for _, c := range w.owner.SeenOp("hist") {
 			seen[c.Text] = true
 		}
 		return len(seen)
 	}
 	eventually(t, "64 are under way", func() bool { return distinct() == 64 })
-	for range 20 { // repeats come meanwhile, but nothing new
-		w.owner.Digest("r")
-	}
+	eventually(t, "they are asked again", func() bool { return len(w.owner.SeenOp("hist")) >= 100 })
 	if n := distinct(); n != 64 {
 		t.Errorf("%d under way", n)
 	}
 	w.owner.SilenceOp("")
 	for id := uint64(2); id <= 101; id++ {
-		if f := a.reply(id); f.Event != "messageSent" {
+		if f := a.reply(id); f.Event != "history" {
 			t.Fatalf("request %d: %s %s", id, f.Event, f.Data)
 		}
 	}
@@ -320,12 +318,13 @@ func TestPresenceOfARoomsUsers(t *testing.T) {
 	if len(got.PresenceData) != 2 {
 		t.Errorf("ann sees %+v", got.PresenceData)
 	}
-	w.owner.Broadcast(wire.Broadcast{Event: "userOnline", Data: []byte(`{}`)}) // scope all: not heard here
 	w.owner.Broadcast(wire.Broadcast{Room: "r", Event: "userOnline", Data: []byte(`{}`), Class: wire.ClassPresence, Rooms: []string{"r"}, Except: "ann"})
 	b.event("userOnline", 1)
 	if n := strings.Count(names(b.heard()), "userOnline"); n != 1 {
 		t.Errorf("bob heard %d", n)
 	}
+	w.owner.Broadcast(wire.Broadcast{Event: "presenceUpdate", Data: []byte(`{}`), Class: wire.ClassPresence, Only: "ann"})
+	a.event("presenceUpdate", 1) // one's own goes around the rooms
 }
 
 func TestOutageOfNATS(t *testing.T) {

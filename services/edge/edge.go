@@ -74,7 +74,7 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	if err := e.build(); err != nil {
 		return err
 	}
-	d.Admin.Ready(d.Service+" nats", e.ready)
+	d.Admin.Ready(d.Service, e.ready)
 	d.Admin.Live(d.Service+" loops", e.pulse.check)
 	defer context.AfterFunc(ctx, d.Admin.Drain)()
 	if err := e.server.Serve(e.ln); err != nil {

@@ -210,17 +210,33 @@ func (w *world) dialToken(jwt string) *client {
 	return c
 }
 
-func (w *world) tryDial(jwt string) (*client, error) {
+// dialDeaf connects a client that never reads.
+func (w *world) dialDeaf(user string) *client {
+	w.tb.Helper()
+	nc, _, err := w.upgrade(token(user, time.Hour))
+	if err != nil {
+		w.tb.Fatalf("dial: %v", err)
+	}
+	w.tb.Cleanup(func() { _ = nc.Close() })
+	return &client{w: w, nc: nc}
+}
+
+func (w *world) upgrade(jwt string) (net.Conn, *bufio.Reader, error) {
 	d := ws.Dialer{
 		Timeout: patience, Protocols: []string{"confab.v1"},
 		Header: ws.HandshakeHeaderHTTP(http.Header{"Authorization": {"Bearer " + jwt}}),
 	}
 	nc, buf, hs, err := d.Dial(context.Background(), "ws://"+w.addr+"/ws")
+	if err == nil && hs.Protocol != "confab.v1" {
+		w.tb.Errorf("subprotocol %q", hs.Protocol)
+	}
+	return nc, buf, err
+}
+
+func (w *world) tryDial(jwt string) (*client, error) {
+	nc, buf, err := w.upgrade(jwt)
 	if err != nil {
 		return nil, err
-	}
-	if hs.Protocol != "confab.v1" {
-		w.tb.Errorf("subprotocol %q", hs.Protocol)
 	}
 	c := &client{w: w, nc: nc, came: make(chan struct{}, 1)}
 	var r io.Reader = nc

@@ -211,3 +211,28 @@ func pause(d time.Duration) {
 		<-time.After(d)
 	}
 }
+
+// A client that does not read is let go, and gets what it missed when it comes back.
+func TestSlowConsumerComesBack(t *testing.T) {
+	t.Parallel()
+	w := start(t, "OUTBOUND_QUEUE_BYTES=65536")
+	slow, healthy := w.dialDeaf("ann"), w.dial("bob")
+	slow.write(`{"event":"joinRoom","data":{"roomId":"r"}}`)
+	eventually(t, "ann has joined", func() bool { return len(w.owner.Members("r")) == 1 })
+	healthy.join("r")
+	text := strings.Repeat("x", 2000)
+	said := uint64(0)
+	eventually(t, "ann is let go", func() bool {
+		for range 10 {
+			said = w.owner.Say("r", "x", text)
+		}
+		healthy.upTo(said)
+		return len(w.owner.SeenOp("leave")) == 1
+	})
+	back := w.dial("ann")
+	back.resume("r", 0)
+	back.upTo(said)
+	if got := seqs(t, back.heard()); got != numbers(1, int(said)) {
+		t.Errorf("heard %.200s", got)
+	}
+}

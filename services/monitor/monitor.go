@@ -25,7 +25,7 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	log, status := d.Telemetry.Logger, &natsconn.Status{}
 	// First of all: connecting may take seconds, and nobody is ready meanwhile.
 	check := func() admin.Result { return ready(status.State(), cfg.ReadyNATSGrace) }
-	d.Admin.Ready(d.Service+" nats", check)
+	d.Admin.Ready(d.Service, check)
 	defer context.AfterFunc(ctx, d.Admin.Drain)()
 	listener, err := lifecycle.Listen("CONFAB_MONITOR_ADDR", cfg.Addr)
 	if err != nil {

@@ -48,7 +48,8 @@ func Service() lifecycle.Service[Config] {
 func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	status := &natsconn.Status{}
 	// First of all: connecting may take seconds, and nobody is ready meanwhile.
-	d.Admin.Ready(d.Service+" nats", func() admin.Result { return ready(status.State(), cfg.ReadyNATSGrace) })
+	d.Admin.Starting(d.Service + " shards")
+	d.Admin.Ready(d.Service, func() admin.Result { return ready(status.State(), cfg.ReadyNATSGrace) })
 	defer context.AfterFunc(ctx, d.Admin.Drain)()
 	nc, err := natsconn.Connect(natsconn.Options{
 		Service: d.Service, Instance: d.Instance, URL: cfg.NATSURL, CredsFile: cfg.NATSCredsFile,
@@ -69,6 +70,7 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	if err != nil {
 		return err
 	}
+	d.Admin.Ready(d.Service+" shards", admin.Once("owners of all shards", leases.Covered))
 	if err := instrument(d.Telemetry.Meter, status, permits); err != nil {
 		return err
 	}

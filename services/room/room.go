@@ -17,6 +17,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/edges"
 	"github.com/confab-chat/confab/services/room/internal/endpoint"
 	"github.com/confab-chat/confab/services/room/internal/stats"
+	"github.com/confab-chat/confab/shared/admin"
 	"github.com/confab-chat/confab/shared/heartbeat"
 	"github.com/confab-chat/confab/shared/lifecycle"
 	"github.com/confab-chat/confab/shared/natsconn"
@@ -115,8 +116,9 @@ func (s *service) observe() error {
 	if err := s.count.Register(s.deps.Telemetry.Meter, s.server.Load); err != nil {
 		return err
 	}
-	s.deps.Admin.Ready(s.deps.Service+" nats", s.natsReady)
 	s.deps.Admin.Ready(s.deps.Service+" log", s.log.ready)
+	s.deps.Admin.Ready(s.deps.Service+" shards", admin.Once("owners of all shards", s.member.Covered))
+	s.deps.Admin.Ready(s.deps.Service, s.natsReady) // the last: it ends "starting"
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,6 +61,25 @@ func (s *Server) Ready(name string, check func() Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ready[name] = check
+}
+
+// Starting registers a readiness check that fails until Ready replaces it: of a
+// service that has not registered its own yet.
+func (s *Server) Starting(name string) {
+	s.Ready(name, func() Result { return Result{Status: Fail, Output: "starting"} })
+}
+
+// Once is a check that fails, saying what it waits for, until done has been true
+// once: for what a service needs to begin and may lose for a while later.
+func Once(waitsFor string, done func() bool) func() Result {
+	var passed atomic.Bool
+	return func() Result {
+		if passed.Load() || done() {
+			passed.Store(true)
+			return Result{}
+		}
+		return Result{Status: Fail, Output: waitsFor}
+	}
 }
 
 // Metrics adds instruments to /metrics.

@@ -58,7 +58,9 @@ type Deps struct {
 	Identity
 	NATS      nats.InProcessConnProvider // an embedded server; nil: connect to the URL of the settings
 	Telemetry *telemetry.Telemetry
-	Admin     *admin.Server // the service registers its checks; it is served by whoever made it
+	// Admin is served by whoever made it. It is not ready until the service has
+	// registered a readiness check under its own name.
+	Admin *admin.Server
 }
 
 // IOError is a port or a folder that cannot be had: exit code 74.

@@ -95,6 +95,7 @@ func serve[C any](ctx context.Context, s Service[C], cfg C, version string) erro
 	}
 	probes := admin.New()
 	probes.Metrics(tel.Gatherer)
+	probes.Starting(s.Name)
 	// The probes outlive the service: a load balancer watches the drain.
 	return RunParts(ctx,
 		Part{"admin", func(ctx context.Context) error { return probes.Serve(ctx, ln) }},

@@ -152,5 +152,12 @@ func (m *Member) Owner(shard int) Owner {
 	return owners[shard]
 }
 
+// Covered tells whether every shard has an owner, as far as this instance knows.
+// Safe for concurrent use.
+func (m *Member) Covered() bool {
+	owners := m.view.Load().owners
+	return len(owners) > 0 && !slices.Contains(owners, Owner{})
+}
+
 // Live returns the announced instances of the group, sorted. Safe for concurrent use.
 func (m *Member) Live() []string { return slices.Clone(m.view.Load().live) }

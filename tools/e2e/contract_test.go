@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -8,11 +9,30 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestContract is everything that needs no particular settings. Limits are high,
-// so that tests can share the suite, and not off, so that permits are asked for.
-// Presence is told in shared rooms only, so that tests do not hear each other.
-func TestContract(t *testing.T) {
-	run(t, map[string]func(*scene){
+// TestContract is everything that needs no particular settings.
+func TestContract(t *testing.T) { run(t, contract(), shared()...) }
+
+// TestContractPortable is the same over goroutines instead of epoll, as on systems
+// that have none.
+func TestContractPortable(t *testing.T) {
+	if os.Getenv("CONFAB_TEST_LONG") == "" {
+		t.Skip("slow: set CONFAB_TEST_LONG=1 (bash .ci/run does)")
+	}
+	run(t, contract(), append(shared(), "CONFAB_EDGE_IO=goroutine")...)
+}
+
+// shared are settings under which tests can be in one suite. Limits are high, and
+// not off, so that permits are asked for. Presence is told in shared rooms only, so
+// that tests do not hear each other.
+func shared() []string {
+	return []string{
+		"CONFAB_LIMIT_MESSAGES=100000", "CONFAB_LIMIT_JOINS=100000", "CONFAB_LIMIT_TYPING=100000",
+		"CONFAB_PRESENCE_SCOPE=rooms", "CONFAB_HISTORY_MAX_PER_ROOM=1000",
+	}
+}
+
+func contract() map[string]func(*scene) {
+	return map[string]func(*scene){
 		"join and leave":          joinAndLeave,
 		"join: room names":        roomNames,
 		"join: hundred rooms":     hundredRooms,
@@ -57,6 +77,5 @@ func TestContract(t *testing.T) {
 		"auth: expiry":            expiry,
 		"auth: dev token":         devToken,
 		"http":                    httpDoors,
-	}, "CONFAB_LIMIT_MESSAGES=100000", "CONFAB_LIMIT_JOINS=100000", "CONFAB_LIMIT_TYPING=100000",
-		"CONFAB_PRESENCE_SCOPE=rooms", "CONFAB_HISTORY_MAX_PER_ROOM=1000")
+	}
 }

@@ -51,6 +51,7 @@ func TestLife(t *testing.T) {
 	// Everything that was acknowledged is there, and seq goes on. The address may be
 	// another one: nobody waits for the old port.
 	second := suitetest.StartIn(t, dir, "CONFAB_LIMIT_MESSAGES=3")
+	settle(t, second)
 	sc = &scene{T: t, s: second, tag: sc.tag, secret: secret}
 	ann = sc.conn("ann")
 	ann.do(`joinRoom {"roomId":"#r","since":2}`)

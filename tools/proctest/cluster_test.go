@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/subject"
+	"github.com/confab-chat/confab/tools/internal/freeport"
 )
 
 // cluster is the four services around a nats-server, each a process. It belongs to
@@ -33,7 +34,7 @@ type part struct {
 
 func newCluster(tb testing.TB, env ...string) *cluster {
 	tb.Helper()
-	c := &cluster{tb: tb, nats: free(tb), store: tb.TempDir(), monitor: free(tb), parts: make(map[string]*part)}
+	c := &cluster{tb: tb, nats: freeport.Addr(tb), store: tb.TempDir(), monitor: freeport.Addr(tb), parts: make(map[string]*part)}
 	c.env = append([]string{
 		"CONFAB_NATS_URL=nats://" + c.nats, "CONFAB_MONITOR_ADDR=" + c.monitor, secret,
 		"CONFAB_LIMIT_MESSAGES=1000000", "CONFAB_LIMIT_JOINS=1000000", "CONFAB_LIMIT_TYPING=1000000",
@@ -46,7 +47,7 @@ func (c *cluster) start(name string, env ...string) *part {
 	c.tb.Helper()
 	p := c.parts[name]
 	if p == nil {
-		p = &part{service: strings.TrimRight(name, "0123456789"), admin: free(c.tb), public: free(c.tb)}
+		p = &part{service: strings.TrimRight(name, "0123456789"), admin: freeport.Addr(c.tb), public: freeport.Addr(c.tb)}
 		c.parts[name] = p
 	}
 	if p.service == "nats" {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/confab-chat/confab/tools/internal/freeport"
 )
 
 const (
@@ -22,9 +24,9 @@ func programs() []string { return append(services(), "confab") }
 // own is an environment in which a program can start beside others.
 func own(tb testing.TB, env ...string) (all []string, admin string) {
 	tb.Helper()
-	admin = free(tb)
+	admin = freeport.Addr(tb)
 	return append([]string{
-		"CONFAB_ADMIN_ADDR=" + admin, "CONFAB_EDGE_ADDR=" + free(tb), "CONFAB_MONITOR_ADDR=" + free(tb),
+		"CONFAB_ADMIN_ADDR=" + admin, "CONFAB_EDGE_ADDR=" + freeport.Addr(tb), "CONFAB_MONITOR_ADDR=" + freeport.Addr(tb),
 		"CONFAB_DATA_DIR=" + tb.TempDir(), nowhere, secret,
 	}, env...), admin
 }

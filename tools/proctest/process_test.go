@@ -157,17 +157,6 @@ func eventually(tb testing.TB, ask func() error) time.Duration {
 	}
 }
 
-// free is a loopback address that nobody listens on now.
-func free(tb testing.TB) string {
-	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // taken is a loopback address that somebody listens on.
 func taken(tb testing.TB) string {
 	tb.Helper()

@@ -110,6 +110,7 @@ func (s *process) parts(ctx context.Context) (parts []lifecycle.Part, err error)
 		{wire.ServiceRoom, func(ctx context.Context, d lifecycle.Deps) error { return room.Run(ctx, s.settings.room, d) }},
 		{wire.ServiceEdge, func(ctx context.Context, d lifecycle.Deps) error { return edge.Run(ctx, s.settings.edge, d) }},
 	} {
+		s.probes.Starting(service.name)
 		tel, err := s.telemetry(ctx, service.name)
 		if err != nil {
 			return nil, err

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/confab-chat/confab/shared/client"
 	"github.com/confab-chat/confab/shared/devtoken"
+	"github.com/confab-chat/confab/tools/internal/freeport"
 	"github.com/confab-chat/confab/tools/internal/suite"
 )
 
@@ -37,7 +37,7 @@ func Start(tb testing.TB, env ...string) *Suite {
 // StartIn is Start over a data folder that may have been used before.
 func StartIn(tb testing.TB, dir string, env ...string) *Suite {
 	tb.Helper()
-	s := &Suite{Edge: freeAddr(tb), Monitor: freeAddr(tb), Admin: freeAddr(tb), DataDir: dir}
+	s := &Suite{Edge: freeport.Addr(tb), Monitor: freeport.Addr(tb), Admin: freeport.Addr(tb), DataDir: dir}
 	settings, err := suite.Load(append([]string{
 		"CONFAB_EDGE_ADDR=" + s.Edge, "CONFAB_MONITOR_ADDR=" + s.Monitor, "CONFAB_ADMIN_ADDR=" + s.Admin,
 		"CONFAB_DATA_DIR=" + dir, "CONFAB_DURABILITY=fast", "CONFAB_LOG_LEVEL=error",
@@ -118,15 +118,4 @@ func (s *Suite) Client(tb testing.TB, user string, onEvent func(client.Event)) *
 	})
 	tb.Cleanup(func() { cancel(); running.Wait() })
 	return c
-}
-
-// freeAddr is a loopback address that nobody listens on now.
-func freeAddr(tb testing.TB) string {
-	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }

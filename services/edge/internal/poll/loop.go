@@ -39,8 +39,9 @@ type Loop struct {
 	ticks    uint32
 	wheel    wheel
 	deferred []Flusher
-	buf      []byte // shared by all reads of this loop
-	scratch  []byte // shared by all coalesced writes of this loop
+	spare    []Flusher // empty
+	buf      []byte    // shared by all reads of this loop
+	scratch  []byte    // shared by all coalesced writes of this loop
 	pumps    map[*pump]struct{}
 	ids      uint64 // given out
 	stopping bool
@@ -207,13 +208,11 @@ func (l *Loop) expireOne() bool {
 
 func (l *Loop) flushDeferred() {
 	list := l.deferred
-	l.deferred = nil
+	l.deferred, l.spare = l.spare, nil // what is flushed may defer again
 	for i := 0; i < len(list); {
 		i = l.flushFrom(list, i)
 	}
-	if l.deferred == nil { // keep the room for the next turn
-		l.deferred = list[:0]
-	}
+	l.spare = list[:0] // its room serves the next turn
 }
 
 func (l *Loop) flushFrom(list []Flusher, i int) (next int) {

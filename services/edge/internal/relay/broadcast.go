@@ -122,6 +122,9 @@ func (in *intake) everyone(m *nats.Msg) {
 		in.log.Error("broadcast not understood", "event", "relay.broadcast", "subject", m.Subject, "err", err)
 		return
 	}
+	if b.Only != "" && in.users[b.Only] == nil { // whose shard this is: not connected here
+		return
+	}
 	in.hub.Everyone(eventOf(&b))
 }
 

@@ -36,6 +36,7 @@ type edge struct {
 	owner *relaytest.Owner
 	loops *poll.Group
 	hub   *hub.Hub
+	conns []*nats.Conn
 	*relay.Relay
 }
 
@@ -53,6 +54,7 @@ func start(tb testing.TB, change ...func(*relay.Options)) *edge {
 	for range 2 {
 		o.Conns = append(o.Conns, e.gate.Conn(tb, nats.ReconnectBufSize(-1)))
 	}
+	e.conns = o.Conns
 	for _, f := range change {
 		f(&o)
 	}

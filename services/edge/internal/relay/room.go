@@ -120,9 +120,11 @@ func (r *room) joined(j JoinRequest, reply []byte, err error, done func(Seat, er
 	r.setTotal(m.Total)
 	r.stream.Start(in.now, m.Head, &in.out)
 	r.emit()
-	if i := r.roster.find(j.User.ID); i >= 0 && !r.roster.list[i].known && in.relay.roomScope {
+	if i := r.roster.find(j.User.ID); i >= 0 && !r.roster.list[i].known {
 		r.roster.list[i].known = true
-		in.relay.userRoom(j.User.ID, r.id, true)
+		if in.relay.roomScope {
+			in.relay.userRoom(j.User.ID, r.id, true)
+		}
 	}
 	live := r.stream.Delivered()
 	in.counts.memberships.Add(1)
@@ -137,7 +139,7 @@ func (r *room) leave(user string, grace time.Duration) {
 	if !last {
 		return
 	}
-	if was.known {
+	if was.known && r.in.relay.roomScope {
 		r.in.relay.userRoom(user, r.id, false)
 	}
 	if len(r.roster.list) == 0 {

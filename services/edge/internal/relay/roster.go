@@ -15,7 +15,7 @@ type roster struct {
 type rosterEntry struct {
 	user  wire.User
 	conns int32
-	known bool // the room is among those of the user that the user's intake knows
+	known bool // an owner has counted the user
 }
 
 func (r *roster) find(id string) int {

@@ -26,7 +26,8 @@ const (
 	registering = 256
 )
 
-// sync answers a new owner of a shard: who of it is here.
+// sync answers a new owner of a shard: who of it is here. Those of whom no owner
+// has heard are left out: their own Join or UserUp waits in the lane, and is news.
 func (in *intake) sync(m *nats.Msg) {
 	var q wire.Sync
 	if wire.Unmarshal(m.Data, &q) != nil || m.Reply == "" || q.Shard >= subject.Shards {
@@ -50,6 +51,9 @@ func (in *intake) sync(m *nats.Msg) {
 			members := wire.RoomMembers{Room: r.id}
 			bytes := len(r.id)
 			for i := range part {
+				if !part[i].known {
+					continue
+				}
 				members.Users = append(members.Users, part[i].user)
 				bytes += userBytes(part[i].user)
 			}
@@ -58,7 +62,7 @@ func (in *intake) sync(m *nats.Msg) {
 		}
 	}
 	for _, u := range in.users {
-		if u.shard == shard && u.conns > 0 {
+		if u.shard == shard && u.conns > 0 && u.told > 0 {
 			up := u.up()
 			s.Users = append(s.Users, up)
 			bytes := userBytes(u.user)
@@ -150,7 +154,7 @@ func (in *intake) register() {
 		in.joins.queue = append(in.joins.queue, r)
 	}
 	for _, u := range in.users {
-		u.changed()
+		u.renewed()
 	}
 	in.joins.start(in)
 }
@@ -165,15 +169,15 @@ func (q *registrations) start(in *intake) {
 			continue
 		}
 		for i := range r.roster.list {
-			in.announce(r, r.roster.list[i].user)
+			in.announce(r, r.roster.list[i].user, r.roster.list[i].known)
 		}
 	}
 }
 
 // announce asks the owner to count a member who has joined before.
-func (in *intake) announce(r *room, u wire.User) {
+func (in *intake) announce(r *room, u wire.User, again bool) {
 	in.joins.flying++
-	m := wire.Join{Origin: in.relay.Origin(), Room: r.id, User: u}
+	m := wire.Join{Origin: in.relay.Origin(), Room: r.id, User: u, Again: again}
 	in.lane(roomShard, r.shard).do(&call{
 		subject: subject.RoomCommand(r.shard, subject.OpJoin), data: wire.Marshal(&m),
 		deadline: in.now.Add(goodbye),

@@ -20,7 +20,8 @@ type user struct {
 	rooms   []string // joined here; only with presence scope "rooms"
 	grace   time.Duration
 	version uint64 // counts changes
-	told    uint64 // the version that the owner knows
+	told    uint64 // the version that the owner knows; 0: it knows of none
+	again   bool   // this version was known to an owner before
 	flying  bool   // a telling is under way
 }
 
@@ -87,6 +88,14 @@ func (r *Relay) userRoom(id, room string, joined bool) {
 
 // changed tells the owner, unless a telling is under way.
 func (u *user) changed() {
+	u.again = false
+	u.version++
+	u.tell()
+}
+
+// renewed tells the owner once more, after an outage.
+func (u *user) renewed() {
+	u.again = u.told == u.version
 	u.version++
 	u.tell()
 }
@@ -106,6 +115,7 @@ func (u *user) tell() {
 		m := u.up()
 		c.subject, c.data = subject.UserCommand(u.shard, subject.OpUserUp), wire.Marshal(&m)
 	} else {
+		u.told = 0
 		m := wire.UserDown{Origin: u.in.relay.Origin(), User: u.user.ID, GraceMs: uint64(u.grace.Milliseconds())}
 		c.subject, c.data = subject.UserCommand(u.shard, subject.OpUserDown), wire.Marshal(&m)
 	}
@@ -113,7 +123,7 @@ func (u *user) tell() {
 }
 
 func (u *user) up() wire.UserUp {
-	return wire.UserUp{Origin: u.in.relay.Origin(), User: u.user, Rooms: u.rooms}
+	return wire.UserUp{Origin: u.in.relay.Origin(), User: u.user, Rooms: u.rooms, Again: u.again}
 }
 
 // toldOf takes the outcome of a telling.
@@ -125,7 +135,9 @@ func (u *user) toldOf(version uint64, reply []byte, err error) {
 	case u.version != version:
 		u.tell()
 	case failed == nil:
-		u.told = version
+		if u.conns > 0 {
+			u.told = version
+		}
 		u.settle()
 	case u.conns > 0: // it must be told some time
 		u.in.log.Debug("presence not told", "event", "relay.user", "user", u.user.ID, "err", failed)

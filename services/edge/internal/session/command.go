@@ -52,6 +52,7 @@ type work struct {
 	open    int        // requests without answer
 	line    []*command // those that have not run, in the order they came
 	joining []string   // rooms with a join under way; one twice is there twice
+	sending []string   // rooms with a message under way
 	replays []*replay
 }
 
@@ -147,6 +148,9 @@ func (w *work) mustWait(c *command, i int) bool {
 		return false
 	}
 	return slices.Contains(w.joining, c.room) ||
+		// One message of a room at a time: were several under way while the room
+		// changes owners, the later could be accepted and the earlier come again.
+		c.action == wire.ActionMessage && slices.Contains(w.sending, c.room) ||
 		slices.ContainsFunc(w.line[:i], func(earlier *command) bool { return earlier.room == c.room })
 }
 
@@ -205,7 +209,7 @@ func (c *command) finish() {
 
 // tidy lets an idle session have no work.
 func (w *work) tidy() {
-	if w.open == 0 && len(w.line) == 0 && len(w.joining) == 0 && len(w.replays) == 0 && w.s.work == w {
+	if w.open == 0 && len(w.line) == 0 && len(w.joining) == 0 && len(w.sending) == 0 && len(w.replays) == 0 && w.s.work == w {
 		w.s.work = nil
 	}
 }
@@ -215,7 +219,7 @@ func (w *work) end() {
 	for _, r := range w.replays {
 		r.end()
 	}
-	w.line, w.replays, w.joining = nil, nil, nil
+	w.line, w.replays, w.joining, w.sending = nil, nil, nil, nil
 }
 
 // deadline is until when the owner may answer.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"crypto/rand"
+	"slices"
 	"time"
 
 	"github.com/confab-chat/confab/proto/code"
@@ -25,7 +26,11 @@ func sendMessage(c *command, data []byte) error {
 		if m.ClientID == "" { // sending it twice must not store it twice
 			m.ClientID = "edge-" + rand.Text()
 		}
+		c.s.work.sending = append(c.s.work.sending, c.room)
 		c.ask(subject.OpSend, &m, func(reply []byte, err error) {
+			defer c.s.advance() // the next one may go
+			w := c.s.work
+			w.sending = slices.DeleteFunc(w.sending, func(room string) bool { return room == c.room })
 			var m wire.Sent
 			if err := relay.Unpack(reply, err, &m); err != nil {
 				c.fail(err)

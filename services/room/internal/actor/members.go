@@ -5,6 +5,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/edges"
 	"github.com/confab-chat/confab/services/room/internal/membership"
 )
 
@@ -23,7 +24,7 @@ func (s *Shard) Join(cmd *wire.Join, reply string) {
 		}
 		now := s.cfg.Now()
 		s.holders.Add(now, edge)
-		first := s.join(now, r, edge, user)
+		first := s.join(now, r, edge, user, cmd.Again)
 		s.users = r.members.AppendUsers(s.users[:0], event.MaxListed)
 		s.cfg.Bus.Publish(reply, &wire.Joined{
 			Epoch: s.cfg.Epoch, Head: r.Head(), Total: uint64(r.members.Len()), Users: s.users,
@@ -34,13 +35,14 @@ func (s *Shard) Join(cmd *wire.Join, reply string) {
 	})
 }
 
-// join adds a member; first tells that others must hear of it.
-func (s *Shard) join(now time.Time, r *room, e membership.Edge, u wire.User) (first bool) {
+// join adds a member; first tells that others must hear of it. A member who is
+// announced again is news only to an owner that may have told of the departure.
+func (s *Shard) join(now time.Time, r *room, e membership.Edge, u wire.User, again bool) (first bool) {
 	if r.CreatedMs() == 0 {
 		r.SetCreated(uint64(now.UnixMilli()))
 		s.cfg.Count.Rooms.Add(1)
 	}
-	first = r.members.Join(now, e, u)
+	first = r.members.Join(now, e, u) && !(again && now.Sub(s.begun) < edges.Youth)
 	if first {
 		r.activeMs = uint64(now.UnixMilli())
 	}

@@ -50,6 +50,7 @@ type Shard struct {
 	populous int     // rooms with members
 	typing   int     // users who type
 
+	begun             time.Time
 	digestAt, sweepAt time.Time
 	users             []wire.User // scratch
 }
@@ -74,7 +75,7 @@ func NewShard(cfg Config) *Shard {
 	s := &Shard{
 		cfg: cfg, rooms: make(map[string]*room),
 		restless: make(map[*room]struct{}), moved: make(map[*ledger.Room]time.Time),
-		holders: edges.NewHolders(cfg.Edges),
+		holders: edges.NewHolders(cfg.Edges), begun: cfg.Now(),
 	}
 	s.env = ledger.Env{
 		Log: cfg.Log, Bus: cfg.Bus, Epoch: cfg.Epoch, Now: cfg.Now, After: s.after, Logger: cfg.Logger,

@@ -20,6 +20,9 @@ const (
 	DeadGrace  = 10 * time.Second
 	DrainGrace = 30 * time.Second
 
+	// Youth is how long an owner cannot have told of anybody that an edge is dead.
+	Youth = Silence + DeadGrace
+
 	// forget is when a silent edge leaves the table.
 	forget = 10 * time.Minute
 

@@ -35,11 +35,12 @@ type Shard struct {
 	cfg     Config
 	users   *presence.Shard
 	holders edges.Holders
+	begun   time.Time
 }
 
 // NewShard returns a shard of which nothing is known.
 func NewShard(cfg Config) *Shard {
-	return &Shard{cfg: cfg, users: presence.New(cfg.Scope), holders: edges.NewHolders(cfg.Edges)}
+	return &Shard{cfg: cfg, users: presence.New(cfg.Scope), holders: edges.NewHolders(cfg.Edges), begun: cfg.Now()}
 }
 
 // Up says that an edge holds connections of a user. Reply: wire.Done.
@@ -48,6 +49,9 @@ func (s *Shard) Up(cmd *wire.UserUp, reply string) {
 	s.holders.Add(now, e)
 	events := s.users.Up(now, e, cmd.User, cmd.Rooms)
 	s.cfg.Bus.Publish(reply, &wire.Done{})
+	if cmd.Again && now.Sub(s.begun) < edges.Youth {
+		return // nobody has been told that the user is gone
+	}
 	s.tell(now, events)
 }
 

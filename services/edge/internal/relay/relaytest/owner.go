@@ -4,6 +4,7 @@
 package relaytest
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -205,7 +206,7 @@ func (o *Owner) Broadcast(b wire.Broadcast) {
 		b.Epoch = 1
 	}
 	if b.Room == "" {
-		o.publish(subject.UserBroadcast(0), &b)
+		o.publish(subject.UserBroadcast(subject.Shard(cmp.Or(b.Only, b.Except))), &b)
 		return
 	}
 	o.publish(subject.RoomBroadcast(subject.Shard(b.Room), subject.Token(b.Room)), &b)
