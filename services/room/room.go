@@ -92,7 +92,7 @@ func newService(cfg Config, deps lifecycle.Deps) (*service, error) {
 	s.server = endpoint.NewServer(endpoint.Config{
 		Conn: s.conn, Streams: cfg.Streams, Scope: cfg.scope(), Logger: s.logger,
 		Tracer: deps.Telemetry.Tracer, Count: s.count, Edges: s.edges,
-		SweepEvery: every, IdleAfter: idle, MaxAge: cfg.HistoryMaxAge,
+		SweepEvery: every, IdleAfter: idle, Keep: cfg.keep(),
 	})
 	s.member, err = partition.New(partition.Options{
 		Conn: s.conn, Group: subject.QueueRoom, Instance: deps.Instance, Shards: subject.Shards,

@@ -55,7 +55,8 @@ type intake struct {
 	lanes   [kinds][subject.Shards]*lane // nil until needed
 	dark    map[*lane]struct{}
 	epochs  [subject.Shards]uint64
-	touched []*room // brought something since the last flush
+	digests [subject.Shards]time.Time // when the last one came
+	touched []*room                   // brought something since the last flush
 	timed   map[*room]struct{}
 	out     stream.Out
 	repairs repairs

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/services/edge/internal/relay"
 )
 
@@ -115,6 +116,20 @@ func TestLostTailIsFoundByTheDigest(t *testing.T) {
 	e.owner.Mute(true)
 	e.owner.Say("a.room:1", "x", "lost")
 	e.owner.Digest("a.room:1")
+	ann.wait("the lost message", atLeast(1))
+}
+
+// No digest was heard for a while, so one that told of a lost message may be among
+// those that were missed: the next one, whatever it says, has all heads asked for.
+func TestSilenceOfDigestsIsASuspicion(t *testing.T) {
+	t.Parallel()
+	e := start(t, func(o *relay.Options) { o.Silence = time.Nanosecond })
+	ann := e.member("ann", 0)
+	e.owner.Still(subject.Shard("r"))
+	ann.join("r")
+	e.owner.Mute(true)
+	e.owner.Say("r", "x", "lost")
+	e.owner.Still(subject.Shard("r"))
 	ann.wait("the lost message", atLeast(1))
 }
 

@@ -30,9 +30,9 @@ type Config struct {
 	Count   *stats.Counters
 	Edges   *edges.Table
 
-	SweepEvery time.Duration // rooms without members are looked at so often,
-	IdleAfter  time.Duration // and dropped after being idle for so long
-	MaxAge     time.Duration // of messages; 0 = kept for ever
+	SweepEvery time.Duration    // rooms without members are looked at so often,
+	IdleAfter  time.Duration    // and dropped after being idle for so long
+	Keep       ledger.Retention // of messages
 }
 
 // Shard is the state of one shard. All methods belong to its goroutine.
@@ -52,6 +52,7 @@ type Shard struct {
 
 	begun             time.Time
 	digestAt, sweepAt time.Time
+	toldAt            time.Time   // of the last digest
 	users             []wire.User // scratch
 }
 
@@ -159,7 +160,7 @@ func (s *Shard) Busy() bool {
 func (s *Shard) sweep(now time.Time) {
 	for id, r := range s.rooms {
 		r.Shrink(now)
-		r.Retain(now, s.cfg.MaxAge)
+		r.Retain(now, s.cfg.Keep)
 		switch {
 		case !r.members.Empty() || !r.Quiet() || r.chatter != nil:
 			r.idleFrom = now
@@ -171,8 +172,14 @@ func (s *Shard) sweep(now time.Time) {
 }
 
 const (
-	digestWindow = 3 * time.Second // a moved head is told three times
-	maxDigest    = 1000            // heads a message: 70 KB at most
+	// digestWindow is how long a head that has moved is told, each second. An edge
+	// that has heard no digest for almost as long knows that it may have missed one.
+	digestWindow = 10 * time.Second
+
+	// digestRest is how often a digest goes out in which nothing has moved.
+	digestRest = 4 * time.Second
+
+	maxDigest = 1000 // heads a message: 70 KB at most
 )
 
 // digest tells the edges which heads have moved, so that a lost broadcast that
@@ -184,11 +191,13 @@ func (s *Shard) digest(now time.Time) {
 			delete(s.moved, r)
 		}
 		if d.Heads = append(d.Heads, wire.Head{Room: r.ID(), Seq: r.Head()}); len(d.Heads) == maxDigest {
+			s.toldAt = now
 			s.cfg.Bus.Publish(subject.Head(s.cfg.Shard), &d)
 			d.Heads = d.Heads[:0]
 		}
 	}
-	if len(d.Heads) > 0 {
+	if len(d.Heads) > 0 || now.Sub(s.toldAt) >= digestRest {
+		s.toldAt = now
 		s.cfg.Bus.Publish(subject.Head(s.cfg.Shard), &d)
 	}
 }

@@ -2,18 +2,22 @@ package endpoint_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/log"
 	"github.com/confab-chat/confab/services/room/internal/log/logcheck"
 	"github.com/confab-chat/confab/services/room/internal/presence"
 	"github.com/confab-chat/confab/shared/natstest"
+	"github.com/confab-chat/confab/shared/partition"
 )
 
 // traffic is senders that are busy until stopped, and what they were told.
@@ -200,8 +204,8 @@ func TestOwnershipMoves(t *testing.T) {
 	verify(t, nc, fightRooms, tr.end(t))
 }
 
-// A room that has outgrown its retention: both ends of what is left are right, and
-// its numbers go on.
+// A room of which retention has taken the beginning: both ends of what is left are
+// right, its numbers go on, and no consumer is made to read it.
 func TestHistoryUnderRetention(t *testing.T) {
 	t.Parallel()
 	srv := natstest.Start(t)
@@ -214,6 +218,19 @@ func TestHistoryUnderRetention(t *testing.T) {
 		if s := e.send("general", "ann", fmt.Sprint(n), "x"); s == nil || s.Seq != uint64(n+1) {
 			t.Fatalf("message %d: %+v", n, s)
 		}
+	}
+	tap := srv.Tap(t)
+	place := log.RoomOf("general", streams)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), place.Stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject(place.Subject), jetstream.WithPurgeKeep(kept)); err != nil {
+		t.Fatal(err)
 	}
 	const oldest = sent - kept + 1
 	page := func(q wire.History) *wire.Messages {
@@ -253,11 +270,42 @@ func TestHistoryUnderRetention(t *testing.T) {
 	o.release([]int{subject.Shard("general")})
 	newOwner(t, srv.Conn(t), presence.ScopeAll, subject.Shard("general"))
 	check("cold")
+	for _, subj := range tap.Subjects() {
+		if strings.Contains(subj, "CONSUMER") && strings.Contains(subj, "LOG_") {
+			t.Errorf("a consumer was made: %s", subj)
+		}
+	}
 	// The client ids of the last 1 000 are still known, those of lost ones are not.
 	if s := e.send("general", "ann", fmt.Sprint(oldest), "x"); !s.Duplicate || s.Seq != oldest+1 {
 		t.Errorf("a repeat within the window: %+v", s)
 	}
 	if s := e.send("general", "ann", "0", "x"); s.Duplicate || s.Seq != sent+1 {
 		t.Errorf("a repeat from before the window: %+v", s)
+	}
+}
+
+// An owner that has slept past the end of its lease answers nothing, whatever it
+// remembers: another may have gone on meanwhile.
+func TestOwnerWithoutLeaseIsSilent(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	nc := srv.Conn(t)
+	provision(t, nc, 1)
+	o := newOwner(t, srv.Conn(t), presence.ScopeAll)
+	shard := subject.Shard("general")
+	if err := o.Acquire(t.Context(), partition.LeaseUntil(shard, epochs.Add(1), time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { o.release([]int{shard}) })
+	if err := o.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := wire.Marshal(&wire.History{Room: "general", Limit: 1})
+	if m, err := nc.Request(subject.RoomCommand(shard, subject.OpHist), cmd, 300*time.Millisecond); err == nil {
+		t.Fatalf("it answers %q", m.Data)
+	}
+	newOwner(t, srv.Conn(t), presence.ScopeAll, shard) // and is no hindrance
+	if s := newEdge(srv.Conn(t), "e1").send("general", "ann", "c", "x"); s == nil || s.Seq != 1 {
+		t.Errorf("sent: %+v", s)
 	}
 }

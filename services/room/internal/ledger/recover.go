@@ -93,6 +93,26 @@ func (r *Room) tail() {
 	})
 }
 
+// coldAfter is how long a room may have been idle and still be appended to at once.
+// The server forgets a block that was not used for 10 s; an append would then read
+// 8 MB of the disk while all other rooms of the stream wait for it.
+const coldAfter = 8 * time.Second
+
+// touch has the server read the room's last record, outside the way of appends.
+func (r *Room) touch() {
+	r.busy = true
+	r.env.Log.Tail(r.place, func(s log.Stored, err error) {
+		r.busy = false
+		if err != nil && !errors.Is(err, log.ErrNotFound) {
+			r.pause(err)
+			return
+		}
+		r.warmAt = r.env.Now()
+		r.stale = s.Pos != r.head.pos // somebody else has appended; or the log has lost its end
+		r.step()
+	})
+}
+
 // reload reads what the log has behind the head, one record after another, from
 // the leader. The head then is the log's end, and messages of ours that were found
 // on the way are answered.

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var config = log.Config{Streams: 4, Replicas: 1, MaxPerRoom: 1000}
+var config = log.Config{Streams: 4, Replicas: 1}
 
 func provision(tb testing.TB, nc *nats.Conn, c log.Config) error {
 	tb.Helper()
@@ -259,21 +259,48 @@ func TestProvision(t *testing.T) {
 			t.Errorf("at the same time: %v", err)
 		}
 	}
-	more := config
-	more.MaxPerRoom = 5000
-	if err := provision(t, nc, more); err != nil {
-		t.Errorf("other retention: %v", err)
-	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := js.Stream(t.Context(), "LOG_3")
-	if err != nil {
-		t.Fatal(err)
+	stream := func() jetstream.StreamConfig {
+		s, err := js.Stream(t.Context(), "LOG_3")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.CachedInfo().Config
 	}
-	if c := s.CachedInfo().Config; c.MaxMsgsPerSubject != 5000 || len(c.Subjects) != 16 {
-		t.Errorf("stream: %d records a room, %d subjects", c.MaxMsgsPerSubject, len(c.Subjects))
+	made := stream()
+	if len(made.Subjects) != 16 || made.MaxAge != 0 || made.MaxMsgsPerSubject > 0 || made.MaxBytes > 0 || made.MaxMsgs > 0 {
+		t.Errorf("stream: %+v", made)
+	}
+	// What somebody else may do to a stream.
+	for name, c := range map[string]struct {
+		change func(*jetstream.StreamConfig)
+		wrong  bool
+	}{
+		"an older release's limit": {func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 5000 }, false},
+		"no direct get":            {func(c *jetstream.StreamConfig) { c.AllowDirect = false }, false},
+		"refuses when it is full":  {func(c *jetstream.StreamConfig) { c.MaxBytes, c.Discard = 1<<20, jetstream.DiscardNew }, false},
+		"discards when it is full": {func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 20 }, true},
+		"counts":                   {func(c *jetstream.StreamConfig) { c.MaxMsgs = 1000 }, true},
+		"max age":                  {func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, true},
+		"other subjects":           {func(c *jetstream.StreamConfig) { c.Subjects = c.Subjects[1:] }, true},
+	} {
+		changed := made
+		c.change(&changed)
+		if _, err := js.UpdateStream(t.Context(), changed); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := provision(t, nc, config); errors.Is(err, log.ErrMismatch) != c.wrong || !c.wrong && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if now := stream(); !c.wrong && (now.MaxMsgsPerSubject > 0 || !now.AllowDirect) {
+			t.Errorf("%s: left as %+v", name, now)
+		}
+		if _, err := js.UpdateStream(t.Context(), made); err != nil {
+			t.Fatalf("%s, back: %v", name, err)
+		}
 	}
 	other := config
 	other.Streams = 8

@@ -222,6 +222,13 @@ func (o *Owner) Digest(rooms ...string) {
 	}
 }
 
+// Still says that nothing has moved in a shard.
+func (o *Owner) Still(shard int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.publish(subject.Head(shard), &wire.Digest{Epoch: o.epoch})
+}
+
 // Sync asks the edges who is in a shard and returns what they say, until n have finished.
 func (o *Owner) Sync(shard, n int) []wire.Snapshot {
 	o.tb.Helper()
