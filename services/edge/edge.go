@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
+	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/wire"
@@ -119,7 +121,7 @@ func (e *edge) build() error {
 	e.hub = hub.New(e.loops.Loops(), e.codec())
 	roomScope := e.cfg.PresenceScope == "rooms"
 	e.relay, err = relay.New(relay.Options{
-		Edge: e.deps.Instance, Gen: e.deps.Gen, Conns: e.conns, Hub: e.hub, RoomScope: roomScope, Logger: e.log,
+		Edge: e.deps.Instance, Gen: e.deps.Gen, Conns: e.conns, Hub: e.hub, RoomScope: roomScope, Logger: e.log, Tracer: e.tracer(),
 	})
 	if err != nil {
 		return err
@@ -132,7 +134,7 @@ func (e *edge) build() error {
 	e.core = session.New(session.Options{
 		Loops: e.loops.Loops(), Hub: e.hub, Relay: e.relay, Quota: e.quota, Verifier: verifier,
 		QueueBytes: e.cfg.QueueBytes, Ping: e.cfg.EnableHeartbeat, DefaultRoom: e.cfg.DefaultRoom,
-		PerUser: e.cfg.PerUser, RoomScope: roomScope, Logger: e.log, Tracer: e.deps.Telemetry.Tracer, AcceptSeconds: accepts,
+		PerUser: e.cfg.PerUser, RoomScope: roomScope, Logger: e.log, Tracer: e.tracer(), AcceptSeconds: accepts,
 	})
 	if err := e.listen(verifier, secret); err != nil {
 		return err
@@ -140,6 +142,14 @@ func (e *edge) build() error {
 	e.drain = newDrainer(e)
 	e.pulse = newPulse(e.loops.Loops())
 	return e.instrument(e.deps.Telemetry.Meter)
+}
+
+// tracer is nil when nothing is exported: then it is not even called.
+func (e *edge) tracer() trace.Tracer {
+	if _, off := e.deps.Telemetry.Tracer.(nooptrace.Tracer); off {
+		return nil
+	}
+	return e.deps.Telemetry.Tracer
 }
 
 // codec is the native door's.
