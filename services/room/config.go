@@ -1,12 +1,20 @@
 package room
 
 import (
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/confab-chat/confab/services/room/internal/ledger"
 	"github.com/confab-chat/confab/services/room/internal/log"
 	"github.com/confab-chat/confab/services/room/internal/presence"
 	"github.com/confab-chat/confab/shared/config"
+)
+
+// Values of CONFAB_DURABILITY.
+const (
+	durable = "durable"
+	fast    = "fast"
 )
 
 // Config is the settings of the room service.
@@ -16,6 +24,8 @@ type Config struct {
 	Durability string `env:"DURABILITY" envDefault:"durable" oneof:"durable fast" doc:"what an acknowledgement survives: durable also a power failure (the NATS servers must then say sync_interval: always), fast the end of a process"`
 	Streams    int    `env:"LOG_STREAMS" envDefault:"8" min:"1" max:"64" doc:"streams of the message log; fixed once they are made"`
 	Replicas   int    `env:"LOG_REPLICAS" envDefault:"1" min:"1" max:"5" doc:"copies of the message log and of the leases: 1, or 3 on a cluster"`
+
+	NATSMonitorURL string `env:"NATS_MONITOR_URL" example:"http://127.0.0.1:8222" doc:"monitoring ports of the NATS servers, comma separated: durable is checked there at start"`
 
 	HistoryMaxAge     time.Duration `env:"HISTORY_MAX_AGE" envDefault:"168h" min:"0s" doc:"messages older than this are removed; 0: never. The last 1 000 of a room stay in any case"`
 	HistoryMaxPerRoom int           `env:"HISTORY_MAX_PER_ROOM" envDefault:"10000" min:"1000" doc:"messages kept of a room at least, as long as they are not too old; the last 1 000 and those of 10 minutes stay in any case"`
@@ -28,6 +38,13 @@ func (c Config) Validate(config.Env) []config.Problem {
 	var found []config.Problem
 	if c.Replicas%2 == 0 {
 		found = append(found, config.Bad("LOG_REPLICAS", "must be odd, so that a majority is left when one fails", "3"))
+	}
+	for server := range strings.SplitSeq(c.NATSMonitorURL, ",") {
+		u, err := url.Parse(strings.TrimSpace(server))
+		if c.NATSMonitorURL != "" && (err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https") {
+			found = append(found, config.Bad("NATS_MONITOR_URL", "must be http addresses of NATS servers", "http://127.0.0.1:8222"))
+			break
+		}
 	}
 	return found
 }

@@ -127,6 +127,9 @@ func (s *service) own(ctx context.Context) error {
 	if err := s.log.provision(ctx, s.conn, s.cfg.log(), s.logger); err != nil || ctx.Err() != nil {
 		return err
 	}
+	if err := s.keepsPromise(ctx); err != nil {
+		return err
+	}
 	return s.member.Run(ctx)
 }
 

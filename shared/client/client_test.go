@@ -164,6 +164,23 @@ func TestTrySendTellsUnknownFromRefused(t *testing.T) {
 	}
 }
 
+// A refusal says nothing of the attempt before it that nobody answered.
+func TestSendIsUncertainAfterALostAck(t *testing.T) {
+	t.Parallel()
+	f := startFake(t)
+	c := start(t, f)
+	if _, err := c.Join(t.Context(), "r"); err != nil {
+		t.Fatal(err)
+	}
+	f.set(func() { f.loseAcks, f.closed = 1, true })
+	if _, err := c.Send(t.Context(), "r", "x"); !errors.Is(err, client.ErrUncertain) || code.Of(err) != code.NotInRoom {
+		t.Errorf("refused after a lost acknowledgement: %v", err)
+	}
+	if _, err := c.Send(t.Context(), "r", "y"); errors.Is(err, client.ErrUncertain) || code.Of(err) != code.NotInRoom {
+		t.Errorf("refused at once: %v", err)
+	}
+}
+
 func TestSendWaitsForTheLimit(t *testing.T) {
 	t.Parallel()
 	f := startFake(t)
