@@ -10,12 +10,13 @@ import (
 
 // The anomalies.
 const (
-	Lost             = "lost"               // acknowledged, and not in the final history
+	Lost             = "lost"               // acknowledged or shown, and not in the final history
 	Duplicate        = "duplicate"          // stored twice, or shown twice in one view
 	Reordered        = "reordered"          // shown or stored out of order, or against the order in which it was sent
 	Phantom          = "phantom"            // nobody sent it
 	SilentGap        = "silent-gap"         // not shown, and nobody said so
 	RefusedButStored = "refused-but-stored" // every attempt was refused for good
+	FalseGap         = "false-gap"          // told to be gone, and stored
 	SplitOrder       = "split-order"        // two views disagree on what a seq is
 	Incomplete       = "incomplete"         // the history cannot be judged: no Final, or an event that makes no sense
 )
@@ -80,6 +81,7 @@ type send struct {
 type view struct {
 	next  uint64 // the seq that must come next; 0: not subscribed
 	ended bool
+	gaps  []Event
 }
 
 // room is the state of the check for one room.
@@ -166,6 +168,7 @@ func (r *room) shown(v *view, e *Event) {
 			r.report(SilentGap, e.Client, "", e.Seq, "%d to %d were left out; the gap begins later", v.next, e.Seq-1)
 		}
 		v.next = max(v.next, e.To+1)
+		v.gaps = append(v.gaps, *e)
 	case End:
 		v.ended = true
 	}
@@ -197,8 +200,19 @@ func (r *room) judge() {
 		last = r.final[n-1].Seq
 	}
 	for _, client := range slices.Sorted(maps.Keys(r.views)) {
+		r.judgeGaps(client, r.views[client])
 		if v := r.views[client]; v.ended && v.next <= last {
 			r.report(SilentGap, client, "", v.next, "%d to %d, the newest, were never shown", v.next, last)
+		}
+	}
+}
+
+// judgeGaps looks for what a client was told to be gone and is there at the end.
+func (r *room) judgeGaps(client string, v *view) {
+	for _, g := range v.gaps {
+		i, _ := slices.BinarySearchFunc(r.final, g.Seq, func(e Entry, seq uint64) int { return cmp.Compare(e.Seq, seq) })
+		if i < len(r.final) && r.final[i].Seq <= g.To {
+			r.report(FalseGap, client, r.final[i].ID, r.final[i].Seq, "told to be gone, in a gap from %d to %d", g.Seq, g.To)
 		}
 	}
 }
@@ -233,9 +247,13 @@ func (r *room) judgeSends() {
 		stored[e.ID] = true
 	}
 	var acked []string
-	for id, s := range r.sends {
-		if s.seq != 0 {
+	for _, id := range slices.Sorted(maps.Keys(r.sends)) {
+		s := r.sends[id]
+		switch seq := r.seqOf[id]; {
+		case s.seq != 0:
 			acked = append(acked, id)
+		case seq != 0 && seq >= oldest && !stored[id]:
+			r.report(Lost, "", id, seq, "shown and not stored")
 		}
 	}
 	slices.SortFunc(acked, func(a, b string) int {

@@ -63,6 +63,7 @@ type talker struct {
 	c      *client.Client
 	count  []atomic.Uint64 // by room: acknowledged
 	latest sync.Map        // room: highest seq shown
+	lost   atomic.Uint64   // connections
 	shown  func()
 }
 
@@ -162,6 +163,8 @@ func (k *Talk) event(t *talker, e client.Event) {
 		k.rec.Add(history.Event{Kind: history.Recv, Client: t.name, Room: e.Room, ID: nameOf(m.Content), Seq: m.Seq})
 		t.latest.Store(e.Room, m.Seq)
 		t.shown()
+	case client.Disconnected:
+		t.lost.Add(1)
 	case "gap":
 		var g struct{ From, To uint64 }
 		if err := json.Unmarshal(e.Data, &g); err != nil {
@@ -271,6 +274,9 @@ func (k *Talk) Acknowledged() (n uint64) {
 	}
 	return n
 }
+
+// Lost is how often a talker has lost its connection.
+func (k *Talk) Lost(talker int) uint64 { return k.talkers[talker].lost.Load() }
 
 // Events is what was recorded so far.
 func (k *Talk) Events() []history.Event { return k.rec.Events() }
