@@ -93,7 +93,7 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-var reported = regexp.MustCompile(`verdict\.go:\d+: ([a-z-]+): room `)
+var reported = regexp.MustCompile(`_test\.go:\d+: ([a-z-]+): room `)
 
 // anomalies counts what the judge reports in the output of a test.
 func anomalies(out string) map[string]int {

@@ -121,6 +121,7 @@ func storm(s *scene) {
 	s.k.View(s.seed, time.Second, one, two)
 	for s.begin(); ; {
 		for _, name := range s.deck("room1", "room2", "edge1", "nats1") {
+			s.wait(s.between(100*time.Millisecond, 700*time.Millisecond))
 			s.crash(name, s.between(0, 200*time.Millisecond))
 			s.healed("%s killed", name)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -101,11 +102,11 @@ func (v *viewer) watch(url string) {
 		return
 	}
 	rw := struct {
-		reader
-		writer
+		io.Reader
+		io.Writer
 	}{conn, conn}
 	if early != nil {
-		rw.reader = early
+		rw.Reader = early
 	}
 	for {
 		frame, err := wsutil.ReadServerText(rw)
@@ -114,11 +115,6 @@ func (v *viewer) watch(url string) {
 		}
 	}
 }
-
-type (
-	reader interface{ Read([]byte) (int, error) }
-	writer interface{ Write([]byte) (int, error) }
-)
 
 var errRefused = errors.New("refused")
 

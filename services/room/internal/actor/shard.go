@@ -158,6 +158,7 @@ func (s *Shard) Busy() bool {
 // sweep drops rooms that are empty and idle, and shrinks the others. Their log,
 // seq and creation time stay.
 func (s *Shard) sweep(now time.Time) {
+	s.env.Shrink(now)
 	for id, r := range s.rooms {
 		r.Shrink(now)
 		r.Retain(now, s.cfg.Keep)

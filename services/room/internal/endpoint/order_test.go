@@ -296,7 +296,6 @@ func TestOwnerWithoutLeaseIsSilent(t *testing.T) {
 	if err := o.Acquire(t.Context(), partition.LeaseUntil(shard, epochs.Add(1), time.Now())); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { o.release([]int{shard}) })
 	if err := o.nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +303,8 @@ func TestOwnerWithoutLeaseIsSilent(t *testing.T) {
 	if m, err := nc.Request(subject.RoomCommand(shard, subject.OpHist), cmd, 300*time.Millisecond); err == nil {
 		t.Fatalf("it answers %q", m.Data)
 	}
-	newOwner(t, srv.Conn(t), presence.ScopeAll, shard) // and is no hindrance
+	o.release([]int{shard})
+	newOwner(t, srv.Conn(t), presence.ScopeAll, shard)
 	if s := newEdge(srv.Conn(t), "e1").send("general", "ann", "c", "x"); s == nil || s.Seq != 1 {
 		t.Errorf("sent: %+v", s)
 	}
