@@ -107,7 +107,7 @@ func (t *times) report(b *testing.B, name string, percents ...int) {
 
 // sendLoop sends one message after another on a connection until stop is closed.
 func (l *line) sendLoop(b *testing.B, took *times, stop <-chan struct{}) {
-	data := `{"roomId":"busy","content":"` + strings.Repeat("x", 128) + `"}`
+	data := `{"roomId":"room-0","content":"` + strings.Repeat("x", 128) + `"}`
 	for n := 1000; ; n++ {
 		select {
 		case <-stop:
@@ -158,28 +158,37 @@ func BenchmarkSendToAck(b *testing.B) {
 }
 
 // A client comes back to another edge than the one it was on, with 1 000 messages to
-// catch up on: from joinRoom {since} to the last of them. Alone; and 50 at once, while
-// somebody talks in the room, whose acknowledgements are measured too.
+// catch up on: from joinRoom {since} to the last of them. Cold: to a room that nobody has
+// read from yet (of which there are 40: -benchtime 40x). Warm: to one that somebody has.
+// And 50 at once, while somebody talks in the room, whose acknowledgements are measured.
 func BenchmarkResume(b *testing.B) {
-	const missed = 1000
+	const missed, rooms = 1000, 40
 	nats := natstest.Start(b, natstest.Listen)
 	env := []string{"CONFAB_NATS_URL=" + nats.URL(), "CONFAB_DURABILITY=fast", benchSecret, unlimited, "CONFAB_LIMIT_JOINS=100000000"}
 	home, other := suitetest.Start(b, env...), suitetest.Start(b, env...)
-	talker := dial(b, home, "talker")
-	talker.do(b, 1, "joinRoom", `{"roomId":"busy"}`, "joinedRoom")
-	data := `{"roomId":"busy","content":"` + strings.Repeat("x", 128) + `"}`
-	for n := range missed + 500 {
-		talker.do(b, n+2, "sendMessage", data, "messageSent")
+	var all sync.WaitGroup
+	for i := range 8 {
+		talker := dial(b, home, fmt.Sprint("talker-", i))
+		all.Go(func() {
+			for r := i; r < rooms; r += 8 {
+				talker.do(b, 1, "joinRoom", fmt.Sprintf(`{"roomId":"room-%d"}`, r), "joinedRoom")
+				data := fmt.Sprintf(`{"roomId":"room-%d","content":%q}`, r, strings.Repeat("x", 128))
+				for n := range missed + 500 {
+					talker.do(b, n+2, "sendMessage", data, "messageSent")
+				}
+			}
+		})
 	}
+	all.Wait()
 	// resume returns how long it took; users are many because joins with since are limited.
 	var users atomic.Int64
-	resume := func(b *testing.B, head uint64) time.Duration {
+	resume := func(b *testing.B, room string, head uint64) time.Duration {
 		l := dial(b, other, fmt.Sprint("user-", users.Add(1)))
 		defer l.Close()
 		since := head - missed
 		last := fmt.Sprintf(`"seq":%d,`, head)
 		began := time.Now()
-		if err := wsutil.WriteClientText(l.Conn, fmt.Appendf(nil, `{"id":1,"event":"joinRoom","data":{"roomId":"busy","since":%d}}`, since)); err != nil {
+		if err := wsutil.WriteClientText(l.Conn, fmt.Appendf(nil, `{"id":1,"event":"joinRoom","data":{"roomId":%q,"since":%d}}`, room, since)); err != nil {
 			b.Error(err)
 			return 0
 		}
@@ -198,10 +207,17 @@ func BenchmarkResume(b *testing.B) {
 		}
 	}
 	head := uint64(missed + 500)
-	b.Run("alone", func(b *testing.B) {
+	b.Run("cold", func(b *testing.B) {
+		var took times
+		for n := 0; b.Loop(); n++ {
+			took.add(resume(b, fmt.Sprint("room-", n%rooms), head))
+		}
+		took.report(b, "resume", 50, 95)
+	})
+	b.Run("warm", func(b *testing.B) {
 		var took times
 		for b.Loop() {
-			took.add(resume(b, head))
+			took.add(resume(b, "room-0", head))
 		}
 		took.report(b, "resume", 50, 95)
 	})
@@ -212,13 +228,13 @@ func BenchmarkResume(b *testing.B) {
 			var talk sync.WaitGroup
 			if talking {
 				l := dial(b, home, "talker")
-				l.do(b, 1, "joinRoom", `{"roomId":"busy"}`, "joinedRoom")
+				l.do(b, 1, "joinRoom", `{"roomId":"room-0"}`, "joinedRoom")
 				talk.Go(func() { l.sendLoop(b, &acks, ctx.Done()) })
 			}
 			for b.Loop() {
 				var herd sync.WaitGroup
 				for range 50 {
-					herd.Go(func() { took.add(resume(b, head)) })
+					herd.Go(func() { took.add(resume(b, "room-0", head)) })
 				}
 				herd.Wait()
 			}
