@@ -84,10 +84,11 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	}
 	e.log.Info("edge listens", "event", "edge.listen", "addr", e.ln.Addr().String(), "io", cfg.IO, "loops", len(e.loops.Loops()))
 	// In reverse: lets the clients go, ends the loops and with them whoever is left,
-	// says that it stops, has the last commands answered.
+	// says that it stops, gives leases of permits back, has the last commands answered.
 	return lifecycle.RunParts(ctx,
 		lifecycle.Part{Name: "nats", Run: e.drainNATS},
 		lifecycle.Part{Name: "relay", Run: e.runRelay},
+		lifecycle.Part{Name: "permits", Run: e.runPermits},
 		lifecycle.Part{Name: "heartbeat", Run: func(ctx context.Context) error {
 			return heartbeat.Run(ctx, e.conns[0], e.source())
 		}},
@@ -126,7 +127,9 @@ func (e *edge) build() error {
 	if err != nil {
 		return err
 	}
-	e.quota = quota.New(e.relay, e.limits(), e.log, time.Now)
+	e.quota = quota.New(quota.Options{
+		Edge: e.deps.Instance, Requester: e.relay, Limits: e.limits(), Logger: e.log, Now: time.Now,
+	})
 	accepts, err := acceptDuration(e.deps.Telemetry.Meter)
 	if err != nil {
 		return err
@@ -261,6 +264,17 @@ func (e *edge) runRelay(ctx context.Context) error {
 		e.relay.Flush(last)
 	}() // ends with running at the latest, which Run's end is
 	return e.relay.Run(running)
+}
+
+// runPermits answers the owners of permits until the edge stops.
+func (e *edge) runPermits(ctx context.Context) error {
+	stop, err := e.quota.Listen(e.conns[0])
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	stop()
+	return nil
 }
 
 func (e *edge) drainNATS(ctx context.Context) error {
