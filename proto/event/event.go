@@ -44,7 +44,7 @@ type User = wire.User
 
 // Author is the author of a message: {id, username}. A User converts to it.
 type Author struct {
-	ID   string `json:"id"`
+	ID   UserID `json:"id"`
 	Name string `json:"username"`
 }
 

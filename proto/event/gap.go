@@ -5,7 +5,7 @@ const NameGap = "gap"
 
 // Gap is the payload of gap: the missing seqs, both inclusive.
 type Gap struct {
-	RoomID string `json:"roomId"`
+	RoomID RoomID `json:"roomId"`
 	From   uint64 `json:"from"`
 	To     uint64 `json:"to"`
 }

@@ -8,7 +8,7 @@ const (
 
 // GetRoomStats asks for a room's statistics.
 type GetRoomStats struct {
-	RoomID string `json:"roomId"`
+	RoomID RoomID `json:"roomId"`
 }
 
 // Decode implements Request.

@@ -15,7 +15,7 @@ func (p *Heartbeat) Decode([]byte) error { return nil }
 // HeartbeatResponse answers Heartbeat.
 type HeartbeatResponse struct {
 	Timestamp Time   `json:"timestamp"`
-	UserID    string `json:"userId"`
+	UserID    UserID `json:"userId"`
 	Success   bool   `json:"success"`
 }
 

@@ -5,8 +5,8 @@ const NameMessageReadUpdate = "messageReadUpdate"
 
 // MessageReadUpdate is the payload of messageReadUpdate.
 type MessageReadUpdate struct {
-	RoomID    string `json:"roomId"`
-	UserID    string `json:"userId"`
+	RoomID    RoomID `json:"roomId"`
+	UserID    UserID `json:"userId"`
 	Username  string `json:"username"`
 	MessageID string `json:"messageId"`
 	Seq       uint64 `json:"seq"`

@@ -5,9 +5,9 @@ const NamePresenceUpdate = "presenceUpdate"
 
 // PresenceUpdate is the payload of presenceUpdate.
 type PresenceUpdate struct {
-	UserID       string `json:"userId"`
+	UserID       UserID `json:"userId"`
 	Username     string `json:"username"`
-	Status       string `json:"status"`
+	Status       Status `json:"status"`
 	CustomStatus string `json:"customStatus,omitempty"`
 	Timestamp    Time   `json:"timestamp"`
 }

@@ -8,7 +8,7 @@ const MaxListed = 200
 
 // RoomUsers is the payload of roomUsers.
 type RoomUsers struct {
-	RoomID string `json:"roomId"`
+	RoomID RoomID `json:"roomId"`
 	Users  []User `json:"users"` // at most MaxListed
 	Total  uint64 `json:"total"` // all of them
 }

@@ -7,7 +7,14 @@ import (
 
 // Time is a point in time in unix milliseconds, as on the wire between services.
 // Clients see ISO 8601 in UTC with milliseconds, or null for 0, which means unknown.
+//
+//typescript:type string
 type Time int64
+
+// TimeOrNull is a Time that may be unknown to us.
+//
+//typescript:inline Time | null
+type TimeOrNull = Time
 
 // At is t in milliseconds.
 func At(t time.Time) Time { return Time(t.UnixMilli()) }

@@ -8,9 +8,9 @@ const (
 
 // MemberChange is the payload of userJoined and userLeft.
 type MemberChange struct {
-	UserID    string `json:"userId"`
+	UserID    UserID `json:"userId"`
 	Username  string `json:"username"`
-	RoomID    string `json:"roomId"`
+	RoomID    RoomID `json:"roomId"`
 	Timestamp Time   `json:"timestamp"`
 }
 

@@ -8,7 +8,7 @@ const (
 
 // OnlineChange is the payload of userOnline and userOffline.
 type OnlineChange struct {
-	UserID    string `json:"userId"`
+	UserID    UserID `json:"userId"`
 	Username  string `json:"username"`
 	Timestamp Time   `json:"timestamp"`
 }

@@ -5,9 +5,9 @@ const NameUserTyping = "userTyping"
 
 // UserTyping is the payload of userTyping.
 type UserTyping struct {
-	UserID    string `json:"userId"`
+	UserID    UserID `json:"userId"`
 	Username  string `json:"username"`
-	RoomID    string `json:"roomId"`
+	RoomID    RoomID `json:"roomId"`
 	IsTyping  bool   `json:"isTyping"`
 	Timestamp Time   `json:"timestamp"`
 }
