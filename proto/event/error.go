@@ -6,7 +6,7 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 )
 
-// NameError is the server event, and the native reply, that says that something failed.
+// NameError is sent when a request failed that asked for no reply; as the reply of one that did.
 const NameError = "error"
 
 // Failure is the error object as a client gets it.

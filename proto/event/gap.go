@@ -1,6 +1,6 @@
 package event
 
-// NameGap is the server event that announces messages that cannot be delivered any more.
+// NameGap is sent when messages cannot be delivered any more: they are older than what is retained.
 const NameGap = "gap"
 
 // Gap is the payload of gap: the missing seqs, both inclusive.

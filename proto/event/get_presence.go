@@ -71,11 +71,10 @@ func (r *PresenceRetrieved) AppendJSON(dst []byte, f Form) []byte {
 	return append(dst, '}')
 }
 
-// SeenStatus is what others see of a user: what the user says, or that they are away.
+// SeenStatus is what others see of a user: what the user says, or StatusOffline.
 type SeenStatus = Status
 
-// StatusOffline is the status of a user without connections.
-const StatusOffline SeenStatus = "offline"
+const StatusOffline SeenStatus = "offline" // has no connection
 
 // Presence is what is known of a user. Of somebody who was never seen the name is empty.
 type Presence struct {

@@ -38,7 +38,7 @@ type JoinedRoom struct {
 	Success     bool    `json:"success"`
 	ActiveUsers UserIDs `json:"activeUsers"`         // at most MaxListed
 	Seq         uint64  `json:"seq"`                 // of the room's last message, 0 when it has none
-	Recovered   *bool   `json:"recovered,omitempty"` // with Since only: nothing is missing
+	Recovered   *bool   `json:"recovered,omitempty"` // with since only: nothing is missing
 	Timestamp   Time    `json:"timestamp"`
 }
 

@@ -1,6 +1,6 @@
 package event
 
-// NameMessageReadUpdate is the server event that says who has read up to where.
+// NameMessageReadUpdate is sent when somebody has read a message; rooms of up to 200 members, coalesced.
 const NameMessageReadUpdate = "messageReadUpdate"
 
 // MessageReadUpdate is the payload of messageReadUpdate.

@@ -1,6 +1,6 @@
 package event
 
-// NamePresenceUpdate is the server event that says what a user says of themselves.
+// NamePresenceUpdate is sent when somebody set their status; your other connections get it too.
 const NamePresenceUpdate = "presenceUpdate"
 
 // PresenceUpdate is the payload of presenceUpdate.

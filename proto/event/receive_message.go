@@ -1,10 +1,11 @@
 package event
 
-// NameReceiveMessage is the server event that brings a message.
+// NameReceiveMessage is sent when a message was accepted in a room that this connection has joined; you get your own too.
 const NameReceiveMessage = "receiveMessage"
 
-// Message is a stored message as clients see it. Room encodes it once; the JSON
-// is kept in the log and goes to every client as it is.
+// Message is a stored message as clients see it.
+//
+// Room encodes it once; the JSON is kept in the log and goes to every client as it is.
 type Message struct {
 	ID          string      `json:"id"` // opaque
 	Content     string      `json:"content"`

@@ -1,6 +1,6 @@
 package event
 
-// NameRoomStats is the server event that follows the reply to getRoomStats.
+// NameRoomStats is sent after the reply to getRoomStats, to the connection that asked.
 const NameRoomStats = "roomStats"
 
 // RoomStats is the payload of roomStats.

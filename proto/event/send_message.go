@@ -13,7 +13,7 @@ const (
 	NameMessageSent = "messageSent"
 )
 
-// MessageType says what Content is.
+// MessageType says what the content of a message is.
 type MessageType = string
 
 // Message types.

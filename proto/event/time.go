@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
-// Time is a point in time in unix milliseconds, as on the wire between services.
-// Clients see ISO 8601 in UTC with milliseconds, or null for 0, which means unknown.
+// Time is a point in time. Clients see ISO 8601 in UTC with milliseconds:
+// 2026-01-02T03:04:05.678Z.
+//
+// In Go and between services it is unix milliseconds; 0 means unknown, and is null
+// for clients.
 //
 //typescript:type string
 type Time int64

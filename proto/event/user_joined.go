@@ -2,8 +2,10 @@ package event
 
 // Server events with the payload MemberChange.
 const (
-	NameUserJoined = "userJoined" // a user's first connection has joined the room
-	NameUserLeft   = "userLeft"   // a user's last connection has left it
+	// NameUserJoined is sent when another user's first connection has joined the room.
+	NameUserJoined = "userJoined"
+	// NameUserLeft is sent when another user's last connection has left the room.
+	NameUserLeft = "userLeft"
 )
 
 // MemberChange is the payload of userJoined and userLeft.

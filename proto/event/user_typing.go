@@ -1,6 +1,6 @@
 package event
 
-// NameUserTyping is the server event that says that somebody types or has stopped.
+// NameUserTyping is sent when another user types or has stopped; it ends by itself 5 s after the last typing, on send, on leave.
 const NameUserTyping = "userTyping"
 
 // UserTyping is the payload of userTyping.
