@@ -6,7 +6,7 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 )
 
-// NameError is sent when a request failed that asked for no reply; as the reply of one that did.
+// NameError is sent when a request that asked for no reply has failed, or the connection is about to be closed for good.
 const NameError = "error"
 
 // Failure is the error object as a client gets it.

@@ -6,7 +6,9 @@ const (
 	NameHeartbeatResponse = "heartbeatResponse"
 )
 
-// Heartbeat says that the client lives. It has no payload.
+// Heartbeat says that the client lives.
+//
+// It has no payload.
 type Heartbeat struct{}
 
 // Decode implements Request. Whatever the client sends along is ignored.

@@ -1,6 +1,6 @@
 package event
 
-// NamePresenceUpdate is sent when somebody set their status; your other connections get it too.
+// NamePresenceUpdate is sent when somebody set their status; your own connections get it too.
 const NamePresenceUpdate = "presenceUpdate"
 
 // PresenceUpdate is the payload of presenceUpdate.

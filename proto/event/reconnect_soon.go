@@ -1,6 +1,6 @@
 package event
 
-// NameReconnectSoon is sent when this server goes away.
+// NameReconnectSoon is sent when this server goes away: connect again after afterMs, then let go of this connection.
 const NameReconnectSoon = "reconnectSoon"
 
 // ReconnectSoon is the payload of reconnectSoon: connect again after AfterMs, then

@@ -434,7 +434,7 @@ export interface Requests {
   typing: [payload: Typing];
   /** Asks for a room's statistics. */
   getRoomStats: [payload: GetRoomStats];
-  /** Says that the client lives. It has no payload. */
+  /** Says that the client lives. */
   heartbeat: [];
   /** Asks for messages of a room: the ones before or after a seq, both exclusive, or the newest. */
   getHistory: [payload: GetHistory];
@@ -518,7 +518,7 @@ export interface ServerEvents {
   roomUsers: RoomUsers;
   /** After the reply to getRoomStats, to the connection that asked. */
   roomStats: RoomStats;
-  /** When somebody set their status; your other connections get it too. */
+  /** When somebody set their status; your own connections get it too. */
   presenceUpdate: PresenceUpdate;
   /** When somebody has read a message; rooms of up to 200 members, coalesced. */
   messageReadUpdate: MessageReadUpdate;
@@ -526,9 +526,12 @@ export interface ServerEvents {
   ping: Ping;
   /** When messages cannot be delivered any more: they are older than what is retained. */
   gap: Gap;
-  /** When this server goes away. */
+  /** When this server goes away: connect again after afterMs, then let go of this connection. */
   reconnectSoon: ReconnectSoon;
-  /** When a request failed that asked for no reply; as the reply of one that did. */
+  /**
+   * When a request that asked for no reply has failed, or the connection is about to be closed for
+   * good.
+   */
   error: Failure;
 }
 
