@@ -64,6 +64,9 @@ func TestCompile(t *testing.T) {
 	t.Parallel()
 	dir := project(t)
 	write(t, dir, "golden.ts", golden(t))
+	for i, example := range examples(t) {
+		write(t, dir, fmt.Sprintf("readme%d.ts", i), example)
+	}
 	for _, compiler := range compilers {
 		if problems, ok := compile(t, dir, compiler); !ok {
 			t.Errorf("%s:\n%s", compiler, problems)
@@ -85,6 +88,23 @@ func write(t *testing.T, dir, name, text string) {
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// examples are those of the package's README.
+func examples(t *testing.T) (all []string) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(root, filepath.Dir(file), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range strings.Split(string(raw), "```ts\n")[1:] {
+		code, _, _ := strings.Cut(block, "```")
+		all = append(all, code+"declare const token: string;\n")
+	}
+	if len(all) == 0 {
+		t.Fatal("the README has no examples")
+	}
+	return all
 }
 
 // golden is TypeScript that declares every golden frame with its type, and, marked
