@@ -1,6 +1,8 @@
 package contract
 
 import (
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,6 +59,48 @@ func TestRead(t *testing.T) {
 	}
 	if c.Type("RoomStatsRetrieved").Extends != "RoomStats" || c.Type("Presence").Extends != "User" || c.Type("SeenStatus").Extends != "Status" || c.Type("Nothing") != nil {
 		t.Error("what extends what")
+	}
+}
+
+// What the types call optional may be left out of a golden request, and nothing else.
+func TestOptionalMembers(t *testing.T) {
+	t.Parallel()
+	c, err := Read("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, def := range event.Catalog() {
+		raw, err := os.ReadFile(filepath.Join("../../../proto/testdata", def.Name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var frames map[string]struct{ Data map[string]json.RawMessage }
+		if err := json.Unmarshal(raw, &frames); err != nil {
+			t.Fatal(err)
+		}
+		request := c.Client[i]
+		for key, frame := range frames {
+			if !strings.HasPrefix(key, "request") || request.Payload == nil {
+				continue
+			}
+			for _, f := range request.Payload.Fields {
+				if _, given := frame.Data[f.Name]; !given {
+					if !f.Optional {
+						t.Errorf("%s, %s: no %s, which is not optional", def.Name, key, f.Name)
+					}
+					continue
+				}
+				rest := maps.Clone(frame.Data)
+				delete(rest, f.Name)
+				data, err := json.Marshal(rest)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := def.Payload.Decode(data); (err == nil) != f.Optional {
+					t.Errorf("%s, %s without %s: %v, but optional is %v", def.Name, key, f.Name, err, f.Optional)
+				}
+			}
+		}
 	}
 }
 
