@@ -29,7 +29,10 @@ import (
 // patience bounds every wait; it only matters when something is broken.
 const patience = 20 * time.Second
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	childMain()
+	goleak.VerifyTestMain(m)
+}
 
 // server is a group that speaks TLS.
 type server struct {
