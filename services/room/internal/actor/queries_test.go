@@ -9,6 +9,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/log"
 )
 
 func TestTyping(t *testing.T) {
@@ -238,5 +239,44 @@ func TestLogAway(t *testing.T) {
 	}
 	if sent := s.send("r", "ann", "c"); sent.Code != "" || sent.Seq != 1 {
 		t.Errorf("when it is back: %+v", sent)
+	}
+}
+
+// Rooms that nobody opens lose what is too old too, one after another, and never their
+// last message; small ones are left alone.
+func TestPatrol(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	old := uint64(s.world.Now.UnixMilli())
+	fill := func(room string, messages int) log.Room {
+		place := log.RoomOf(room, 1)
+		for seq := 1; seq <= messages; seq++ {
+			s.world.Store(place, wire.Marshal(&wire.Record{First: uint64(seq), Room: room, CreatedMs: old, Entries: []wire.Entry{
+				{User: "u", ClientID: fmt.Sprint(seq), AtMs: old, JSON: []byte("{}")},
+			}}))
+		}
+		return place
+	}
+	large, small := []log.Room{fill("one", 1500), fill("two", 3000)}, fill("small", 10)
+	s.world.Now = s.world.Now.Add(2 * maxAge)
+	for range int((8 * time.Hour) / time.Minute) { // in steps, for speed
+		s.world.Now = s.world.Now.Add(time.Minute)
+		s.Timers(s.world.Now)
+		s.Tick(s.world.Now)
+		s.world.Answer()
+	}
+	for _, place := range large {
+		if n := len(s.world.Records[place]); n != 1000 {
+			t.Errorf("%s: %d records are left", place.Subject, n)
+		}
+	}
+	if n := len(s.world.Records[small]); n != 10 {
+		t.Errorf("small: %d records are left", n)
+	}
+	if s.Has("one") || s.Has("two") {
+		t.Error("they are in memory now")
+	}
+	if sent := s.send("two", "ann", "next"); sent.Seq != 3001 {
+		t.Errorf("the next message is %d", sent.Seq)
 	}
 }

@@ -47,8 +47,9 @@ type Shard struct {
 	moved    map[*ledger.Room]time.Time // heads that moved lately: told by the digest
 	holders  edges.Holders
 	cold     []*room // restored, and not loaded yet
-	populous int     // rooms with members
-	typing   int     // users who type
+	patrol   patrol
+	populous int // rooms with members
+	typing   int // users who type
 
 	begun             time.Time
 	digestAt, sweepAt time.Time
@@ -133,6 +134,7 @@ func (s *Shard) Tick(now time.Time) (back bool) {
 	if now.Sub(s.digestAt) >= everySecond {
 		s.digestAt = now
 		s.digest(now)
+		s.patrols(now)
 		back = s.holders.Watch(now, func(e membership.Edge, grace time.Duration) { s.loseEdge(now, e, grace) })
 	}
 	if now.Sub(s.sweepAt) >= s.cfg.SweepEvery {

@@ -29,6 +29,7 @@ type Log interface {
 	First(room log.Room, done func(log.Stored, error))
 	Range(room log.Room, from uint64, batch, maxBytes int, each func(log.Stored, error) bool)
 	Purge(room log.Room, before uint64, done func(n uint64, err error))
+	Large(shard, streams int, min uint64, done func([]log.Room, error))
 }
 
 // Env is what the ledgers of one shard share; like them it belongs to one goroutine.

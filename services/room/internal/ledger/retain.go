@@ -155,3 +155,25 @@ func (r *Room) retained() {
 	r.retaining = false
 	r.env.reads.leave()
 }
+
+// LargeRecords is the least number of records that Retain can take something of: the
+// last 1 000 messages stay, of which a record holds 64 at most.
+const LargeRecords = dedup.MinMessages / maxBatch
+
+// Expire is Retain for a room that may not be in memory, at once; held tells which are.
+func Expire(env *Env, place log.Room, keep Retention, held func(id string) bool) {
+	env.Log.Tail(place, func(s log.Stored, err error) {
+		var rec wire.Record
+		if err == nil {
+			err = wire.Unmarshal(s.Data, &rec)
+		}
+		if err != nil || held(rec.Room) {
+			return // there will be another round; or the room sees to it itself
+		}
+		r := new(Room)
+		r.Init(env, rec.Room, place)
+		r.loaded, r.head.seq, r.head.pos = true, rec.Last(), s.Pos
+		r.retainAt = env.Now()
+		r.Retain(r.retainAt, keep)
+	})
+}

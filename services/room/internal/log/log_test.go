@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/services/room/internal/log"
 	"github.com/confab-chat/confab/shared/natsconn"
 	"github.com/confab-chat/confab/shared/natstest"
@@ -196,6 +197,14 @@ func TestReads(t *testing.T) {
 	}
 	if got, err := l.scan(a, pos[19]+1, 10, 1<<20); len(got) > 0 || !errors.Is(err, log.ErrNotFound) && !errors.Is(err, log.ErrEnd) {
 		t.Errorf("behind the end: %d records, %v", len(got), err)
+	}
+	large, err := wait(func(done func([]log.Room, error)) { l.Large(subject.Shard("a"), config.Streams, 19, done) })
+	if err != nil || len(large) != 1 || large[0] != a {
+		t.Errorf("rooms with more than 19 records: %v, %v", large, err)
+	}
+	large, err = wait(func(done func([]log.Room, error)) { l.Large(subject.Shard("a"), config.Streams, 20, done) })
+	if err != nil || len(large) != 0 {
+		t.Errorf("rooms with more than 20 records: %v, %v", large, err)
 	}
 	n, err := wait(func(done func(uint64, error)) { l.Purge(a, pos[10], done) })
 	if err != nil || n != 10 {
