@@ -199,6 +199,30 @@ func TestSendWaitsForTheLimit(t *testing.T) {
 	})
 }
 
+// An outcome that is unknown is asked about with the same id until it is known.
+func TestSendIsRepeatedWhileUnknown(t *testing.T) {
+	t.Parallel()
+	for _, refusal := range []string{"UNAVAILABLE", "INTERNAL"} {
+		t.Run(refusal, func(t *testing.T) {
+			t.Parallel()
+			f := startFake(t)
+			c := start(t, f)
+			if _, err := c.Join(t.Context(), "r"); err != nil {
+				t.Fatal(err)
+			}
+			f.set(func() { f.limit, f.limitAs = 2, refusal })
+			if sent, err := c.SendID(t.Context(), "r", "x", "my-id"); err != nil || sent.Message.Seq != 1 {
+				t.Fatal(sent, err)
+			}
+			f.set(func() {
+				if f.sends != 3 || len(f.log) != 1 || f.log[0].cid != "my-id" {
+					t.Errorf("%d attempts, stored %+v", f.sends, f.log)
+				}
+			})
+		})
+	}
+}
+
 func TestMakeBeforeBreak(t *testing.T) {
 	t.Parallel()
 	f := startFake(t)

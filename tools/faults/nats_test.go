@@ -18,7 +18,7 @@ import (
 // servers are killed, one or all of them.
 func replicas(s *scene) {
 	servers := []string{"nats1", "nats2", "nats3"}
-	s.up(proc.NewReplicated(s), append(servers, "room1", "room2", "ratelimit1", "monitor1", "edge1", "edge2")...)
+	s.up(s.either(proc.NewReplicated(s)), append(servers, "room1", "room2", "ratelimit1", "monitor1", "edge1", "edge2")...)
 	one, two := s.c.URL("edge1"), s.c.URL("edge2")
 	s.k = talk.Start(s, 4, one, one, two)
 	s.k.View(s.seed, 2*time.Second, one, two)

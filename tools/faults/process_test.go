@@ -15,7 +15,7 @@ import (
 
 // crash kills every kind of process, now and then two at once.
 func crash(s *scene) {
-	s.up(proc.NewCluster(s), "nats1", "room1", "room2", "ratelimit1", "monitor1", "edge1", "edge2")
+	s.up(s.either(proc.NewCluster(s)), "nats1", "room1", "room2", "ratelimit1", "monitor1", "edge1", "edge2")
 	one, two := s.c.URL("edge1"), s.c.URL("edge2")
 	s.k = talk.Start(s, 4, one, one, two)
 	s.k.View(s.seed, 2*time.Second, one, two)

@@ -87,6 +87,15 @@ func (s *scene) begin() {
 // more tells whether there is time for another fault.
 func (s *scene) more() bool { return time.Now().Before(s.end) && !s.Failed() }
 
+// either makes a cluster fast or durable, as the seed will have it.
+func (s *scene) either(c *proc.Cluster) *proc.Cluster {
+	if s.seed%2 == 0 {
+		c.Fast()
+		s.Log("CONFAB_DURABILITY=fast")
+	}
+	return c
+}
+
 // up starts parts and waits until clients can come in at each edge.
 func (s *scene) up(c *proc.Cluster, names ...string) {
 	s.Helper()

@@ -69,6 +69,15 @@ func (c *Cluster) settings(env []string) {
 	}, env...)
 }
 
+// Fast has the nats-servers acknowledge before the disk has what they acknowledge; it is
+// called before any is started.
+func (c *Cluster) Fast() {
+	for i := range c.nats {
+		c.nats[i].Fast = true
+	}
+	c.env = append(c.env, "CONFAB_DURABILITY=fast")
+}
+
 // NATS is the URL of all nats-servers.
 func (c *Cluster) NATS() string {
 	var all []string

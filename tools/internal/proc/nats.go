@@ -19,6 +19,7 @@ type natsOptions struct {
 	Name   string
 	Addr   string // of clients
 	Store  string
+	Fast   bool     // acknowledgements do not wait for the disk
 	Route  string   // own address in the cluster; empty: there is none
 	Routes []string // of all
 }
@@ -54,15 +55,14 @@ func serveNATS() {
 	select {}
 }
 
-// server are the options of the library. Every acknowledgement waits for the disk,
-// as CONFAB_DURABILITY=durable promises.
+// server are the options of the library.
 func (o natsOptions) server() (*server.Options, error) {
 	host, port, err := split(o.Addr)
 	if err != nil {
 		return nil, err
 	}
 	opts := &server.Options{
-		ServerName: o.Name, Host: host, Port: port, JetStream: true, StoreDir: o.Store, SyncAlways: true, NoSigs: true,
+		ServerName: o.Name, Host: host, Port: port, JetStream: true, StoreDir: o.Store, SyncAlways: !o.Fast, NoSigs: true,
 	}
 	if o.Route == "" {
 		return opts, nil

@@ -108,6 +108,48 @@ func TestHoleIsRepaired(t *testing.T) {
 	}
 }
 
+// Holes in many rooms at once are not asked for at once: each connection to NATS asks
+// for eight, and for the next when one is answered or given up.
+func TestRepairsAreFew(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	const rooms, most = 100, 8 * 2
+	ann := e.member("ann", 0)
+	name := func(i int) string { return fmt.Sprint("r", i) }
+	for i := range rooms {
+		ann.join(name(i))
+	}
+	e.owner.SilenceOp("hist")
+	e.owner.Mute(true)
+	for i := range rooms {
+		e.owner.Say(name(i), "x", "lost")
+	}
+	e.owner.Mute(false)
+	began := time.Now()
+	for i := range rooms {
+		e.owner.Say(name(i), "x", "shows it")
+	}
+	asked := func() int {
+		seen := make(map[string]bool)
+		for _, c := range e.owner.SeenOp("hist") {
+			seen[c.Room] = true
+		}
+		return len(seen)
+	}
+	eventually(t, "holes are asked for", func() bool { return asked() >= most })
+	for i := range 4 { // behind everything that was said, on both connections
+		ann.join(fmt.Sprint("other", i))
+	}
+	if n := asked(); n > most*(1+int(time.Since(began)/(2*time.Second))) { // after 2 s they are given up
+		t.Errorf("%d of %d holes are asked for at once", n, rooms)
+	}
+	e.owner.SilenceOp("")
+	all := ann.wait("everything", atLeast(2*rooms))
+	if len(all) != 2*rooms {
+		t.Errorf("%d messages", len(all))
+	}
+}
+
 func TestLostTailIsFoundByTheDigest(t *testing.T) {
 	t.Parallel()
 	e := start(t)
