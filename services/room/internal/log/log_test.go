@@ -317,3 +317,55 @@ func TestProvision(t *testing.T) {
 		t.Errorf("other stream count: %v", err)
 	}
 }
+
+// An installation that has outgrown one server: what exists is replicated, and messages
+// stay.
+func TestProvisionReplicatesWhatExists(t *testing.T) {
+	t.Parallel()
+	srv := natstest.StartCluster(t, 3)
+	nc := srv.Conn(t)
+	if err := provision(t, nc, config); err != nil {
+		t.Fatal(err)
+	}
+	l, room := syncLog{open(t, nc)}, log.RoomOf("general", config.Streams)
+	pos, err := l.append(room, 0, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := config
+	more.Replicas = 3
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A stream whose leader is being found does not answer: room tries again, too.
+	for n := 0; ; n++ {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		err := log.Provision(ctx, js, more)
+		cancel()
+		if err == nil {
+			break
+		}
+		if n == 10 {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"LOG_0", "LOG_3", "KV_chat_cfg"} {
+		s, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := s.CachedInfo().Config.Replicas; n != 3 {
+			t.Errorf("%s has %d replicas", name, n)
+		}
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; { // the new leader takes its time
+		s, err := l.tail(room)
+		if err == nil && s.Pos == pos {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("tail: %+v, %v", s, err)
+		}
+	}
+}

@@ -77,6 +77,9 @@ func remember(ctx context.Context, js jetstream.JetStream, c Config) error {
 
 func bucket(ctx context.Context, js jetstream.JetStream, replicas int) (jetstream.KeyValue, error) {
 	kv, err := js.KeyValue(ctx, subject.BucketConfig)
+	if err == nil {
+		err = replicate(ctx, js, "KV_"+subject.BucketConfig, replicas)
+	}
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return kv, err
 	}
@@ -89,6 +92,18 @@ func bucket(ctx context.Context, js jetstream.JetStream, replicas int) (jetstrea
 		return js.KeyValue(ctx, subject.BucketConfig)
 	}
 	return kv, err
+}
+
+// replicate gives a stream as many replicas as that.
+func replicate(ctx context.Context, js jetstream.JetStream, name string, replicas int) error {
+	s, err := js.Stream(ctx, name)
+	if err != nil || s.CachedInfo().Config.Replicas == replicas {
+		return err
+	}
+	c := s.CachedInfo().Config
+	c.Replicas = replicas
+	_, err = js.UpdateStream(ctx, c)
+	return err
 }
 
 func pin(ctx context.Context, kv jetstream.KeyValue, key, want string) error {
