@@ -24,8 +24,7 @@ func (k *Talk) say(ctx context.Context, t *talker, i int) {
 	for n := 0; ; n++ {
 		id := fmt.Sprintf("%s-%s-%d-%s", Text, t.name, n, room)
 		for {
-			outcome, _ := k.attempt(ctx, t.c, t.name, room, id, id, id+filling)
-			if outcome == history.OK {
+			if k.attempt(ctx, t.c, t.name, room, id, id, id+filling).kind == history.OK {
 				t.count[i].Add(1)
 				break
 			}
@@ -42,9 +41,16 @@ func (k *Talk) say(ctx context.Context, t *talker, i int) {
 	}
 }
 
+// outcome is what came of an attempt.
+type outcome struct {
+	kind    history.Kind
+	refusal code.Code // if there was one
+	first   bool      // accepted, and not as a duplicate
+}
+
 // attempt is one try to send the message that the history calls name. It returns
-// what came of it, which is recorded, and the refusal if there was one.
-func (k *Talk) attempt(ctx context.Context, c *client.Client, who, room, name, id, content string) (history.Kind, code.Code) {
+// what came of it, which is recorded.
+func (k *Talk) attempt(ctx context.Context, c *client.Client, who, room, name, id, content string) outcome {
 	k.rec.Add(history.Event{Kind: history.Invoke, Client: who, Room: room, ID: name})
 	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), Attempt)
 	defer cancel()
@@ -54,7 +60,7 @@ func (k *Talk) attempt(ctx context.Context, c *client.Client, who, room, name, i
 			k.tb.Errorf("%s in %s: %s is answered with message %s", who, room, name, got)
 		}
 		k.rec.Add(history.Event{Kind: history.OK, Client: who, Room: room, ID: name, Seq: sent.Message.Seq})
-		return history.OK, ""
+		return outcome{kind: history.OK, first: !sent.Duplicate}
 	}
 	kind := history.Info
 	refused, ok := errors.AsType[*code.Error](err)
@@ -67,7 +73,7 @@ func (k *Talk) attempt(ctx context.Context, c *client.Client, who, room, name, i
 	}
 	k.rec.Add(history.Event{Kind: kind, Client: who, Room: room, ID: name})
 	if !ok {
-		return kind, ""
+		return outcome{kind: kind}
 	}
-	return kind, refused.Code
+	return outcome{kind: kind, refusal: refused.Code}
 }

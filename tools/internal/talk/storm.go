@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/confab-chat/confab/proto/code"
@@ -36,20 +37,28 @@ func (k *Talk) Storm(conns int, urls ...string) {
 func (k *Talk) gust(crowd []*client.Client, other *client.Client, room string, n int) {
 	id := fmt.Sprint("storm-", n)
 	var all sync.WaitGroup
+	var firsts atomic.Int64
 	for i, c := range crowd {
 		who := fmt.Sprint("stormer.", i)
-		all.Go(func() { k.until(c, who, room, id, id) })
+		all.Go(func() {
+			if k.until(c, who, room, id, id).first {
+				firsts.Add(1)
+			}
+		})
 	}
 	all.Wait()
+	if n := firsts.Load(); n > 1 {
+		k.tb.Errorf("%s was accepted %d times as if for the first time", id, n)
+	}
 	if k.talk.Err() != nil {
 		return // it may not be stored
 	}
 	for {
-		kind, refusal := k.attempt(k.talk, crowd[n%len(crowd)], "stormer", room, id+"-changed", id, id+"-changed")
-		if kind == history.OK {
+		o := k.attempt(k.talk, crowd[n%len(crowd)], "stormer", room, id+"-changed", id, id+"-changed")
+		if o.kind == history.OK {
 			k.tb.Errorf("%s: another content was accepted", id)
 		}
-		if refusal == code.Conflict || kind == history.OK || k.talk.Err() != nil {
+		if o.refusal == code.Conflict || o.kind == history.OK || k.talk.Err() != nil {
 			break
 		}
 	}
@@ -57,16 +66,17 @@ func (k *Talk) gust(crowd []*client.Client, other *client.Client, room string, n
 }
 
 // until repeats one message until it is acknowledged, or the talking ends.
-func (k *Talk) until(c *client.Client, who, room, name, id string) {
+func (k *Talk) until(c *client.Client, who, room, name, id string) (o outcome) {
 	for k.talk.Err() == nil {
-		if kind, _ := k.attempt(k.talk, c, who, room, name, id, name); kind == history.OK {
-			return
+		if o = k.attempt(k.talk, c, who, room, name, id, name); o.kind == history.OK {
+			return o
 		}
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-k.talk.Done():
 		}
 	}
+	return o
 }
 
 // Sleepy is an OnShown that holds up the last of n talkers: it reads nothing for d

@@ -23,6 +23,7 @@ type Ref struct {
 	Seq  uint64
 	Sum  uint64 // hash of type and content: tells a repeat from a conflict
 	AtMs uint64
+	By   uint64 // epoch of the owner that stored it
 }
 
 // name stands for a Key in an eighth of its memory. Two keys with the same 128 bits

@@ -173,7 +173,7 @@ func (r *Room) follow(rec *wire.Record, pos uint64) {
 		r.ring.Add(wire.Item{Seq: seq, JSON: e.JSON})
 		if r.indexed {
 			r.index.Add(dedup.Key{User: e.User, ClientID: e.ClientID},
-				dedup.Ref{Seq: seq, Sum: e.Sum, AtMs: e.AtMs})
+				dedup.Ref{Seq: seq, Sum: e.Sum, AtMs: e.AtMs, By: rec.Epoch})
 		}
 	}
 	r.env.Moved(r)

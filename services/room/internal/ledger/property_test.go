@@ -100,7 +100,13 @@ func verify(t *rapid.T, w *world, all []attempt, dead map[string]bool) {
 	if w.count.Holes.Load() > 0 {
 		t.Fatal("a ledger saw a hole")
 	}
+	firsts := map[dedup.Key]int{}
 	for _, a := range all {
+		if s := w.sent(a.reply); s != nil && s.Code == "" && !s.Duplicate {
+			if firsts[a.key]++; firsts[a.key] > 1 {
+				t.Fatalf("%v was accepted %d times as if for the first time", a.key, firsts[a.key])
+			}
+		}
 		answers := w.replies[a.reply]
 		if len(answers) > 1 || len(answers) == 0 && !dead[a.reply] {
 			t.Fatalf("%s got %d answers", a.reply, len(answers))

@@ -173,7 +173,8 @@ func (r *Room) recognise() {
 			continue
 		}
 		delete(r.waiting, p.key)
-		r.repeat(ref, p.sum, !p.tried, p.replies()...)
+		ours := p.tried && ref.By == r.env.Epoch // its own attempt was stored, and nobody else's
+		r.repeat(ref, p.sum, !ours, p.replies()...)
 	}
 	clear(r.queue[len(keep):])
 	r.queue = keep
@@ -218,7 +219,7 @@ func (r *Room) window(n uint64) {
 			if index.Len() == 0 {
 				atMs = e.AtMs
 			}
-			index.Add(dedup.Key{User: e.User, ClientID: e.ClientID}, dedup.Ref{Seq: seq, Sum: e.Sum, AtMs: e.AtMs})
+			index.Add(dedup.Key{User: e.User, ClientID: e.ClientID}, dedup.Ref{Seq: seq, Sum: e.Sum, AtMs: e.AtMs, By: rec.Epoch})
 		}
 	}
 	done := func(err error) {
