@@ -108,6 +108,11 @@ func owners(s *scene) {
 		s.crash(name, 0)
 		s.healed("%s killed", name)
 	}
+	// What is stored says who owns it alone, and knows nothing but the log.
+	s.k.Stop()
+	c.Parts["room2"].Kill()
+	s.crash("room1", 0)
+	c.Owned(1)
 	s.k.Verdict()
 }
 

@@ -17,12 +17,17 @@ import (
 // kept without it.
 const HistoryEnv = "CONFAB_TEST_HISTORY"
 
+// Stop ends the talking; everybody stays.
+func (k *Talk) Stop() {
+	k.stop()
+	k.talking.Wait()
+}
+
 // Verdict ends the talking, reads what is stored, waits until everybody was shown all
 // of it, and fails the test for every anomaly.
 func (k *Talk) Verdict() {
 	k.tb.Helper()
-	k.stop()
-	k.talking.Wait()
+	k.Stop()
 	total, first := 0, time.Now()
 	for _, room := range k.rooms {
 		log := k.read(room)
