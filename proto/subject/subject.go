@@ -107,6 +107,18 @@ const (
 	EdgesSync = root + "ctl.edges.sync"
 )
 
+// PeerOp is what one edge asks another.
+type PeerOp string
+
+const (
+	OpPoll    PeerOp = "poll"    // a request of long-polling for one of its sessions
+	OpRecover PeerOp = "recover" // a Socket.IO session that it had
+)
+
+// EdgePeer is where the edge with that token is asked by other edges. The token is
+// letters and digits, new at each start of an edge, and part of what clients are given.
+func EdgePeer(token string, op PeerOp) string { return root + "ctl.edge." + token + "." + string(op) }
+
 // Heartbeat and Telemetry of one instance of a service.
 func Heartbeat(service, instance string) string { return root + "hb." + service + "." + instance }
 func Telemetry(service, instance string) string { return root + "tel." + service + "." + instance }
