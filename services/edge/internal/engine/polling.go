@@ -1,0 +1,286 @@
+package engine
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/services/edge/internal/conn"
+	"github.com/confab-chat/confab/services/edge/internal/engineio"
+	"github.com/confab-chat/confab/services/edge/internal/poll"
+	"github.com/confab-chat/confab/services/edge/internal/ws"
+)
+
+// exchange is a request of long-polling that has not been answered yet.
+type exchange interface {
+	// answer is called once, on the session's loop. It does not block.
+	answer(status int, body []byte)
+}
+
+// polling is the transport of a session over long-polling. What is written leaves
+// with the GET that waits; while none does the transport is full, and what waits,
+// waits in the connection's queue, with its bounds. Owned by its loop.
+type polling struct {
+	socket  *Socket // static
+	sid     string
+	peer    netip.AddrPort
+	leave   func()
+	handler poll.Handler
+
+	get      exchange // waits for something to say
+	out      []byte   // said to it at the end of the turn
+	post     exchange // waits for its packets to be taken
+	rest     []byte   // of them
+	full     bool     // Write took nothing: tell when there is a GET
+	closing  bool     // out ends with a close packet
+	paused   bool
+	closed   bool
+	deferred bool
+	taking   bool
+	probed   bool // a WebSocket is being tried: GETs do not wait
+}
+
+// ask takes a GET.
+func (s *Socket) ask(x exchange) {
+	t := s.polling
+	switch {
+	case t == nil || t.closed || s.overdueNow():
+		x.answer(refusal(engineio.UnknownSession))
+	case t.get != nil:
+		x.answer(refusal(engineio.BadRequest))
+		s.conn.Close(code.ClosePolicy, "two polls at once")
+	default:
+		t.get = x
+		if t.full {
+			t.full = false
+			t.handler.Writable()
+		}
+		t.mark()
+	}
+}
+
+// hungUp says that the client has let go of a GET: whatever it was to be told may be
+// lost, and so the session is.
+func (s *Socket) hungUp(x exchange) {
+	if t := s.polling; t != nil && t.get == x {
+		t.get = nil
+		t.fail(errHungUp)
+	}
+}
+
+var errHungUp = errors.New("the poll was closed by the client")
+
+// tell takes the body of a POST.
+func (s *Socket) tell(x exchange, body []byte) {
+	t := s.polling
+	switch {
+	case t == nil || t.closed || s.overdueNow():
+		x.answer(refusal(engineio.UnknownSession))
+	case t.post != nil:
+		x.answer(refusal(engineio.BadRequest))
+		s.conn.Close(code.ClosePolicy, "two posts at once")
+	case engineio.CheckPayload(body) != nil:
+		x.answer(refusal(engineio.BadRequest))
+		s.conn.Abort(code.CloseProtocolError)
+	default:
+		t.post, t.rest = x, body
+		t.take()
+	}
+}
+
+// twice says that a POST came while another one was under way.
+func (s *Socket) twice() {
+	if s.polling != nil {
+		s.conn.Close(code.ClosePolicy, "two posts at once")
+	}
+}
+
+// overdueNow ends a session whose time was up before this turn.
+func (s *Socket) overdueNow() bool {
+	if !s.overdue(s.local.loop.MomentOf(timeNow())) {
+		return false
+	}
+	s.timeout()
+	return true
+}
+
+// take gives the packets of the POST to the connection as far as it wants them.
+func (t *polling) take() {
+	if t.taking {
+		return
+	}
+	t.taking = true
+	for t.post != nil && !t.closed && !t.paused {
+		packet, rest, last := engineio.Next(t.rest)
+		t.rest = rest
+		if last {
+			t.rest = nil
+		}
+		t.deliver(packet)
+		if last {
+			t.posted()
+		}
+	}
+	t.taking = false
+	if t.closed && t.post != nil {
+		t.posted()
+	}
+}
+
+// posted answers the POST: everything in it has been taken, or nobody is there any more.
+func (t *polling) posted() {
+	x := t.post
+	t.post, t.rest = nil, nil
+	x.answer(http.StatusOK, []byte("ok"))
+}
+
+func (t *polling) deliver(packet []byte) {
+	c := t.socket.conn
+	if limit := t.socket.local.server.Conn.Limits.Message; limit > 0 && len(packet) > limit {
+		c.Close(code.CloseTooBig, "")
+		return
+	}
+	p, err := engineio.ParseInPayload(packet)
+	switch {
+	case err != nil: // checked before
+	case p.Binary:
+		c.Deliver(ws.OpBinary, p.Data)
+	default:
+		c.Deliver(ws.OpText, packet)
+	}
+}
+
+// Write implements poll.Transport. b is whole frames.
+func (t *polling) Write(b []byte) (int, error) {
+	if t.closed {
+		return 0, net.ErrClosed
+	}
+	if t.get == nil {
+		t.full = true
+		return 0, nil
+	}
+	for rest := b; len(rest) > 0; {
+		var op ws.OpCode
+		var payload []byte
+		op, payload, rest = ws.Split(rest)
+		switch op {
+		case ws.OpText:
+			t.out = engineio.AppendText(t.out, payload)
+		case ws.OpBinary:
+			t.out = engineio.AppendBinary(t.out, payload)
+		case ws.OpClose:
+			t.out = engineio.AppendText(t.out, []byte{byte(engineio.Close)})
+			t.closing = true
+		}
+	}
+	t.mark()
+	return len(b), nil
+}
+
+// mark makes the loop call Flush at the end of this turn.
+func (t *polling) mark() {
+	if !t.deferred {
+		t.deferred = true
+		t.socket.local.loop.Defer(t)
+	}
+}
+
+// Flush implements poll.Flusher: it answers the GET if there is something to say.
+func (t *polling) Flush() {
+	t.deferred = false
+	if t.get == nil {
+		return
+	}
+	if len(t.out) == 0 && t.probed {
+		t.out = append(t.out, byte(engineio.Noop))
+	}
+	if len(t.out) == 0 {
+		return
+	}
+	t.respond()
+	if t.closing {
+		t.fail(io.EOF) // which is how a peer answers
+	}
+}
+
+func (t *polling) respond() {
+	x := t.get
+	body := t.out
+	t.get, t.out = nil, nil
+	x.answer(http.StatusOK, body)
+}
+
+// fail ends the transport from outside.
+func (t *polling) fail(reason error) {
+	if t.closed {
+		return
+	}
+	h := t.handler
+	t.Close()
+	h.Closed(reason)
+}
+
+// Close implements poll.Transport.
+func (t *polling) Close() {
+	if t.closed {
+		return
+	}
+	t.closed = true
+	if t.get != nil {
+		if len(t.out) == 0 {
+			t.out = append(t.out, byte(t.lastWord()))
+		}
+		t.respond()
+	}
+	if t.post != nil && !t.taking {
+		t.posted()
+	}
+}
+
+// lastWord is what ends a poll that has nothing to say: noop unless the session ends
+// by our will.
+func (t *polling) lastWord() engineio.Type {
+	if t.socket.gone || t.socket.polling != t || t.probed {
+		return engineio.Noop
+	}
+	return engineio.Close
+}
+
+// Abort implements poll.Transport.
+func (t *polling) Abort() { t.Close() }
+
+// CloseWrite implements poll.Transport; there is no half of it.
+func (t *polling) CloseWrite() {}
+
+// PauseReads implements poll.Transport.
+func (t *polling) PauseReads() { t.paused = true }
+
+// ResumeReads implements poll.Transport.
+func (t *polling) ResumeReads() {
+	t.paused = false
+	t.take()
+}
+
+// SetHandler implements poll.Transport.
+func (t *polling) SetHandler(h poll.Handler) { t.handler = h }
+
+// Detach implements poll.Transport.
+func (t *polling) Detach() (net.Conn, error) { return nil, poll.ErrDetach }
+
+// Loop implements poll.Transport.
+func (t *polling) Loop() *poll.Loop { return t.socket.local.loop }
+
+// RemoteAddr implements poll.Transport: the peer of the first request.
+func (t *polling) RemoteAddr() netip.AddrPort { return t.peer }
+
+// refusal is an answer.
+func refusal(f engineio.Fault) (status int, body []byte) { return f.Status(), f.Body() }
+
+var (
+	_ poll.Transport = (*polling)(nil)
+	_ poll.Flusher   = (*polling)(nil)
+	_ conn.Handler   = (*probe)(nil)
+)
