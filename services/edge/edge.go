@@ -6,6 +6,7 @@ package edge
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -23,6 +24,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/engine"
 	"github.com/confab-chat/confab/services/edge/internal/hub"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
+	"github.com/confab-chat/confab/services/edge/internal/listen/cert"
 	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
 	"github.com/confab-chat/confab/services/edge/internal/native"
 	"github.com/confab-chat/confab/services/edge/internal/peers"
@@ -88,10 +90,11 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	}
 	e.log.Info("edge listens", "event", "edge.listen", "addr", e.ln.Addr().String(), "io", cfg.IO, "loops", len(e.loops.Loops()))
 	// In reverse: lets the clients go, ends the loops and with them whoever is left,
-	// says that it stops, has the last commands answered.
+	// says that it stops, gives leases of permits back, has the last commands answered.
 	return lifecycle.RunParts(ctx,
 		lifecycle.Part{Name: "nats", Run: e.drainNATS},
 		lifecycle.Part{Name: "relay", Run: e.runRelay},
+		lifecycle.Part{Name: "permits", Run: e.runPermits},
 		lifecycle.Part{Name: "heartbeat", Run: func(ctx context.Context) error {
 			return heartbeat.Run(ctx, e.conns[0], e.source())
 		}},
@@ -130,7 +133,9 @@ func (e *edge) build() error {
 	if err != nil {
 		return err
 	}
-	e.quota = quota.New(e.relay, e.limits(), e.log, time.Now)
+	e.quota = quota.New(quota.Options{
+		Edge: e.deps.Instance, Requester: e.relay, Limits: e.limits(), Logger: e.log, Now: time.Now,
+	})
 	accepts, err := acceptDuration(e.deps.Telemetry.Meter)
 	if err != nil {
 		return err
@@ -248,15 +253,31 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 			Gate: func(*listen.Handshake) (conn.Handler, error) { return conn.Echo{}, nil },
 		})
 	}
+	tlsConfig, err := e.tls()
+	if err != nil {
+		return err
+	}
 	e.server, err = listen.New(listen.Options{
 		Group: e.loops, Routes: routes, HTTP: e.withEngines(site.Handler(pages)), Origins: origins, Rate: e.cfg.HandshakeRate,
-		PerIP: listen.PerIP{Connections: e.cfg.PerIP}, AllowQueryToken: e.cfg.AllowQueryToken, Logger: e.log,
+		PerIP: listen.PerIP{Connections: e.cfg.PerIP}, AllowQueryToken: e.cfg.AllowQueryToken, TLS: tlsConfig, Logger: e.log,
 	})
 	if err != nil {
 		return err
 	}
 	e.ln, err = lifecycle.Listen("CONFAB_EDGE_ADDR", e.cfg.Addr)
 	return err
+}
+
+// tls is what the public listener speaks; nil is plain.
+func (e *edge) tls() (*tls.Config, error) {
+	if e.cfg.TLSCertFile == "" {
+		return nil, nil
+	}
+	pair, err := cert.Load(e.cfg.TLSCertFile, e.cfg.TLSKeyFile, e.log, time.Now)
+	if err != nil {
+		return nil, &config.Error{Problems: []config.Problem{config.Bad("EDGE_TLS_CERT_FILE", err.Error(), "")}}
+	}
+	return pair.Config(), nil
 }
 
 // runRelay ends the relay when the last commands have been answered.
@@ -271,6 +292,17 @@ func (e *edge) runRelay(ctx context.Context) error {
 		e.relay.Flush(last)
 	}() // ends with running at the latest, which Run's end is
 	return e.relay.Run(running)
+}
+
+// runPermits answers the owners of permits until the edge stops.
+func (e *edge) runPermits(ctx context.Context) error {
+	stop, err := e.quota.Listen(e.conns[0])
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	stop()
+	return nil
 }
 
 func (e *edge) drainNATS(ctx context.Context) error {

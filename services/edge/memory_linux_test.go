@@ -30,7 +30,7 @@ func TestIdleMemory(t *testing.T) {
 	for _, door := range []string{"native", "socketio"} {
 		t.Run(door, func(t *testing.T) {
 			w := start(t, "ENABLE_HEARTBEAT=false", "LOG_LEVEL=error", "PRESENCE_SCOPE=rooms", "EDGE_LOOPS=2")
-						var fds []int
+			var fds []int
 			for range 200 { // what is made once
 				fds = append(fds, w.openIdle(door, "ann"))
 			}
