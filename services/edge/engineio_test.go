@@ -121,7 +121,7 @@ func TestPacketLimitOverPolling(t *testing.T) {
 
 func TestEngineHeartbeat(t *testing.T) {
 	t.Parallel()
-	w := conformance(t)
+	w := start(t, "EDGE_CONFORMANCE=true", "SOCKETIO_PING_INTERVAL=100ms")
 	for _, path := range []string{"/engine.io/", "/socket.io/"} {
 		s := w.pollSession(path)
 		for range 3 {
@@ -129,21 +129,19 @@ func TestEngineHeartbeat(t *testing.T) {
 			expect(t, "ping", []any{status, text}, []any{200, "2"})
 			status, _ = s.post("3")
 			expect(t, "pong", status, 200)
-			if path == "/socket.io/" {
-				break // nobody joins a namespace here
-			}
 		}
 	}
-	p := w.engine("/engine.io/", "&mute")
+	w = conformance(t)
+	p := w.engine("/engine.io/", "")
 	p.mu.Lock()
 	p.mute = true
 	p.mu.Unlock()
 	p.find("2", 1)
 	expect(t, "without pong", p.ended().code, 4002)
-	s := w.pollSession("/engine.io/")
-	_, text := s.get()
-	expect(t, "ping", text, "2")
-	eventually(t, "the session is over", func() bool { status, _ := s.at(w).get(); return status == 400 })
+	for _, path := range []string{"/engine.io/", "/socket.io/"} {
+		s := w.pollSession(path)
+		eventually(t, "a session whose client answers no ping is over", func() bool { status, _ := s.get(); return status == 400 })
+	}
 }
 
 // Two requests at once, a poll that is let go, a goodbye: the session is over.
