@@ -3,6 +3,7 @@ package edge_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -87,4 +88,41 @@ func TestPollingElsewhereOwnerDies(t *testing.T) {
 	}
 	status, text := s.at(other).get()
 	expect(t, "poll", []any{status, text}, []any{400, `{"code":1,"message":"Session ID unknown"}`})
+}
+
+// BenchmarkPolling is a request and its answer, a POST and a GET: at the edge that has
+// the session, and at another one.
+func BenchmarkPolling(b *testing.B) {
+	w := start(b, "LOG_LEVEL=error")
+	other := w.another("LOG_LEVEL=error")
+	for name, at := range map[string]*world{"here": w, "elsewhere": other} {
+		b.Run(name, func(b *testing.B) {
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			client := &http.Client{Transport: transport, Timeout: patience}
+			s := w.pollSession("/socket.io/")
+			s.post(fmt.Sprintf(`40/chat,{"token":%q}`, token("ann", time.Hour)))
+			s.gets(`40/chat,{"sid"`)
+			url := "http://" + at.addr + s.url()
+			do := func(method, body string) {
+				req, err := http.NewRequest(method, url, strings.NewReader(body))
+				if err != nil {
+					b.Fatal(err)
+				}
+				resp, err := client.Do(req)
+				if err != nil {
+					b.Fatal(err)
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				if resp.StatusCode != http.StatusOK {
+					b.Fatal(resp.Status)
+				}
+			}
+			for b.Loop() {
+				do(http.MethodPost, `42/chat,1["heartbeat"]`)
+				do(http.MethodGet, "")
+			}
+		})
+	}
 }
