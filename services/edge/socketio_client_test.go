@@ -80,7 +80,7 @@ func (w *world) tryEngine(path, query string, header ...string) (*packets, int) 
 
 func (p *packets) read(r io.Reader) {
 	for {
-		f, err := ws.ReadFrame(r)
+		f, err := readFrame(r)
 		p.mu.Lock()
 		switch {
 		case err != nil:

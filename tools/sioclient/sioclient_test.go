@@ -1,6 +1,10 @@
 package sioclient_test
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/confab-chat/confab/tools/internal/suitetest"
@@ -129,6 +133,25 @@ func TestExample(t *testing.T) {
 		args := append([]string{"http://" + s.Edge, s.Token(t, "alice")}, only...)
 		if complaint := sioclient.Example(t, args...); complaint != "" {
 			t.Errorf("%s: %s", name, complaint)
+		}
+	}
+}
+
+// A client in another language. (Over long-polling alone it does not send while it
+// polls, so that is not tried.)
+func TestGoClient(t *testing.T) {
+	sioclient.Need(t)
+	s := suitetest.Start(t)
+	bin := filepath.Join(t.TempDir(), "goclient")
+	build := exec.Command("go", "build", "-o", bin, ".")
+	build.Dir, build.Env = "goclient", append(os.Environ(), "GOWORK=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	for _, only := range [][]string{nil, {"websocket"}} {
+		args := append([]string{"http://" + s.Edge, s.Token(t, "gopher"), "go-" + strings.Join(only, "")}, only...)
+		if out, err := exec.Command(bin, args...).CombinedOutput(); err != nil {
+			t.Errorf("transports %v: %v\n%s", only, err, out)
 		}
 	}
 }

@@ -84,7 +84,7 @@ type local struct {
 	set    *conn.Set // of long-polling
 	stats  conn.Stats
 
-	ping, pong, noop []byte // frames
+	ping, pong []byte // frames
 }
 
 // New returns a server without sessions. It is made before the loops run.
