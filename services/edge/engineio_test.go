@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"slices"
@@ -178,9 +179,27 @@ func TestEngineEnds(t *testing.T) {
 	expect(t, "goodbye", p.ended().code, 1000)
 }
 
+// A session changes to a WebSocket, whichever loop that came to, also over TLS and
+// without epoll.
 func TestEngineUpgrade(t *testing.T) {
 	t.Parallel()
-	w := start(t, "EDGE_CONFORMANCE=true", "EDGE_LOOPS=3")
+	certFile, keyFile, pool := pair(t)
+	for name, settings := range map[string][]string{
+		"epoll": {"EDGE_IO=auto"}, "goroutines": {"EDGE_IO=goroutine"},
+		"TLS": {"EDGE_TLS_CERT_FILE=" + certFile, "EDGE_TLS_KEY_FILE=" + keyFile},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, append(settings, "EDGE_CONFORMANCE=true", "EDGE_LOOPS=3")...)
+			if name == "TLS" {
+				w.tls = &tls.Config{RootCAs: pool}
+			}
+			upgrades(t, w)
+		})
+	}
+}
+
+func upgrades(t *testing.T, w *world) {
 	for range 6 { // on all pairs of loops
 		s := w.pollSession("/engine.io/")
 		p := w.engine("/engine.io/", "&sid="+s.sid)

@@ -58,8 +58,8 @@ func (w *world) tryEngine(path, query string, header ...string) (*packets, int) 
 	for i := 0; i+1 < len(header); i += 2 {
 		h.Set(header[i], header[i+1])
 	}
-	d := ws.Dialer{Timeout: patience, Header: ws.HandshakeHeaderHTTP(h)}
-	nc, buf, _, err := d.Dial(context.Background(), "ws://"+w.addr+path+"?"+query)
+	d := ws.Dialer{Timeout: patience, Header: ws.HandshakeHeaderHTTP(h), TLSConfig: w.tls}
+	nc, buf, _, err := d.Dial(context.Background(), w.scheme("ws")+w.addr+path+"?"+query)
 	if err != nil {
 		status, ok := err.(ws.StatusError)
 		if !ok {
@@ -272,14 +272,18 @@ func (c *chat) hears(want string) {
 // http asks for something over HTTP.
 func (w *world) http(method, pathQuery, body string, header ...string) (status int, answer string, h http.Header) {
 	w.tb.Helper()
-	req, err := http.NewRequest(method, "http://"+w.addr+pathQuery, strings.NewReader(body))
+	req, err := http.NewRequest(method, w.scheme("http")+w.addr+pathQuery, strings.NewReader(body))
 	if err != nil {
 		w.tb.Fatal(err)
 	}
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := polls.Do(req)
+	client := polls
+	if w.tls != nil {
+		client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: w.tls}, Timeout: patience}
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -289,6 +293,14 @@ func (w *world) http(method, pathQuery, body string, header ...string) (status i
 		w.tb.Fatal(err)
 	}
 	return resp.StatusCode, string(b), resp.Header
+}
+
+// scheme is ws:// or http://, or what it is over TLS.
+func (w *world) scheme(plain string) string {
+	if w.tls != nil {
+		return plain + "s://"
+	}
+	return plain + "://"
 }
 
 // polls keeps no connections: the leak test would see them.

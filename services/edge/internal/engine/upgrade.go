@@ -154,3 +154,5 @@ func (p *probe) Closed(c *conn.Conn, cause conn.Cause) {
 	}
 	p.giveUp()
 }
+
+var _ conn.Handler = (*probe)(nil)
