@@ -31,6 +31,7 @@ func messages() []wire.Message {
 		new(wire.Recall), new(wire.Leased), new(wire.LeaseSync), new(wire.Leases),
 		new(wire.UserUp), new(wire.UserDown), new(wire.UserStatus), new(wire.UserGet), new(wire.Presences), new(wire.Presence),
 		new(wire.Sync), new(wire.Snapshot), new(wire.RoomMembers),
+		new(wire.Poll), new(wire.Polled), new(wire.Recover), new(wire.Recovered), new(wire.RoomPosition),
 	}
 }
 

@@ -77,7 +77,7 @@ type connTotals struct {
 }
 
 func (e *edge) connTotals() (t connTotals) {
-	for _, s := range e.server.ConnStats() {
+	for _, s := range e.connStats() {
 		t.open += uint64(s.Open.Load())
 		t.opened += s.Opened.Load()
 		t.slow += s.Slow.Load()
@@ -204,7 +204,7 @@ func (e *edge) observeCloses(o metric.Observer, closes metric.Int64ObservableCou
 	codes := conn.CloseCodes()
 	for i := range len(codes) + 1 {
 		var n uint64
-		for _, s := range e.server.ConnStats() {
+		for _, s := range e.connStats() {
 			n += s.ByCode[i].Load()
 		}
 		name := "other"

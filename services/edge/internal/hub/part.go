@@ -77,6 +77,7 @@ func (p *Part) deliver(posts []post) {
 	}
 	if first.ordered() {
 		p.live = posts[len(posts)-1].last
+		p.local.leaveTrail(p.room.ID, posts, frames[1:])
 	}
 	p.tellFollowers(posts)
 	events := 0
@@ -123,7 +124,7 @@ func (p *Part) Join(c *Client) bool {
 	if c.placeIn(p) != nil {
 		return false
 	}
-	c.places = append(c.places, place{part: p})
+	c.places = append(c.places, place{part: p, from: p.live})
 	p.add(c)
 	return true
 }

@@ -506,7 +506,7 @@ func TestBadRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate := func(*listen.Handshake) (conn.Handler, *code.Error) { return conn.Echo{}, nil }
+	gate := func(*listen.Handshake) (conn.Handler, error) { return conn.Echo{}, nil }
 	for name, routes := range map[string][]listen.Route{
 		"no path": {{Gate: gate}}, "no gate": {{Path: "/ws"}}, "twice": {{Path: "/ws", Gate: gate}, {Path: "/ws", Gate: gate}},
 	} {
@@ -521,7 +521,7 @@ func TestNoVerifier(t *testing.T) {
 	t.Parallel()
 	var seen atomic.Pointer[listen.Handshake]
 	f := start(t, poll.Auto, func(o *listen.Options) {
-		o.Routes[1].Gate = func(h *listen.Handshake) (conn.Handler, *code.Error) {
+		o.Routes[1].Gate = func(h *listen.Handshake) (conn.Handler, error) {
 			seen.Store(h)
 			return conn.Echo{}, nil
 		}

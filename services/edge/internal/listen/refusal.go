@@ -76,6 +76,7 @@ type refusal struct {
 	status int
 	header string // whole lines
 	err    code.Error
+	own    []byte     // the body, instead of the error object
 	close  code.Close // for a browser, 0 when it cannot be told in band
 }
 
@@ -189,6 +190,9 @@ func (r *refusal) answer(now time.Time) []byte {
 // body is the error object of the client contract. Its statusCode is the one
 // of the response, which for faults of HTTP itself is finer than the code's.
 func (r *refusal) body(now time.Time) []byte {
+	if r.own != nil {
+		return r.own
+	}
 	if r.status == r.err.Code.Status() {
 		return event.AppendError(nil, &r.err, event.At(now))
 	}

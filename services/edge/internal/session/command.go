@@ -41,6 +41,7 @@ type command struct {
 	permit    quota.Decision
 	decided   bool // permit is valid
 	run       func(*command)
+	restored  func(exact bool) // of a room that Restore joins; called once
 
 	header nats.Header // trace context for the owner; usually nil
 	span   trace.Span  // nil when nothing is traced
@@ -183,6 +184,9 @@ func (c *command) succeed(r event.Reply) {
 func (c *command) fail(err error) {
 	if !c.s.closed && c.name != "" { // somebody asked
 		c.s.fail(c.id, c.name, relay.Refusal(err))
+	}
+	if c.restored != nil && !c.s.closed {
+		c.restored(false)
 	}
 	if c.span != nil {
 		c.span.RecordError(err)

@@ -17,7 +17,6 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/door"
 	"github.com/confab-chat/confab/services/edge/internal/hub"
 	"github.com/confab-chat/confab/services/edge/internal/poll"
-	"github.com/confab-chat/confab/services/edge/internal/ws"
 )
 
 const (
@@ -32,15 +31,29 @@ const (
 	abuseCount  = 5
 )
 
+// Link is what a session has of its connection; *conn.Conn is one.
+type Link interface {
+	hub.Outlet
+	// ID is the connection's, for the log.
+	ID() uint64
+	// Queued is the number of bytes that wait to be written.
+	Queued() int
+	// NotifyDrained asks for one call of Session.Emptied, when nothing waits any more.
+	NotifyDrained()
+	// PauseReads stops Receive until ResumeReads.
+	PauseReads()
+	ResumeReads()
+}
+
 // Session is one connection of a user. It implements conn.Handler for a WebSocket
-// whose every text message is one request; a door of another kind wraps it and
-// calls Dispatch. Owned by the connection's loop, and small: an idle one is two
-// hundred bytes.
+// whose every text message is one request; a door of another kind calls Open,
+// Receive, Beat, Emptied and End. Owned by the connection's loop, and small: an idle
+// one is two hundred bytes.
 type Session struct {
 	hub.Client // its User is the user's id
 	local      *local
 	codec      door.Codec
-	conn       *conn.Conn // nil before Opened
+	conn       Link       // nil before Open or Restore
 	name       string     // the user's display name
 	expiry     poll.Timer // of the token
 	expires    int64      // unix seconds
@@ -59,26 +72,26 @@ func (c *Core) New(l *poll.Loop, id auth.Identity, codec door.Codec, place uint8
 	return s
 }
 
-// Opened implements conn.Handler.
-func (s *Session) Opened(c *conn.Conn) {
-	s.conn = c
-	s.local.hub.Add(&s.Client, c, s.User, s.place)
+// Open begins the session on its connection.
+func (s *Session) Open(l Link) {
+	s.begun(l)
+	s.joinDefault()
+}
+
+func (s *Session) begun(l Link) {
+	s.conn = l
+	s.local.hub.Add(&s.Client, l, s.User, s.place)
 	core := s.local.core
 	core.Relay.UserOpened(s.user(), core.PerUser, func() {
 		s.local.loop.Post(func() { s.conn.Close(code.CloseConnectionLimit, "") })
 	})
 	s.expiry.Owner = s
 	s.armExpiry()
-	s.joinDefault()
 }
 
-// Message implements conn.Handler.
-func (s *Session) Message(c *conn.Conn, op ws.OpCode, payload []byte) {
-	if op != ws.OpText {
-		c.Close(code.CloseUnsupportedData, "")
-		return
-	}
-	req, err := s.codec.Decode(&s.local.reader, payload)
+// Receive takes one message of the client. Its bytes are not kept.
+func (s *Session) Receive(msg []byte) {
+	req, err := s.codec.Decode(&s.local.reader, msg)
 	if err != nil {
 		s.malformed(req.ID, err)
 		return
@@ -86,8 +99,8 @@ func (s *Session) Message(c *conn.Conn, op ws.OpCode, payload []byte) {
 	s.Dispatch(req)
 }
 
-// Heartbeat implements conn.Handler.
-func (s *Session) Heartbeat(*conn.Conn) {
+// Beat comes each heartbeat interval.
+func (s *Session) Beat() {
 	if s.local.core.Ping {
 		s.local.hub.Tell(&s.Client, event.NamePing, s.local.pingData(), conn.Reply)
 	}
@@ -96,15 +109,15 @@ func (s *Session) Heartbeat(*conn.Conn) {
 	}
 }
 
-// Drained implements conn.Handler.
-func (s *Session) Drained(*conn.Conn) {
+// Emptied says that nothing waits to be written any more, see Link.NotifyDrained.
+func (s *Session) Emptied() {
 	if s.work != nil {
 		s.work.drained()
 	}
 }
 
-// Closed implements conn.Handler.
-func (s *Session) Closed(_ *conn.Conn, cause conn.Cause) {
+// End says that the connection has ended: the last call, once after Open.
+func (s *Session) End(cause conn.Cause) {
 	s.closed = true
 	s.local.loop.Disarm(&s.expiry)
 	grace := graceFor(cause)
@@ -154,6 +167,10 @@ func (s *Session) user() wire.User { return wire.User{ID: s.User, Name: s.name} 
 
 // malformed answers a message that is no request; who sends many is shown the door.
 func (s *Session) malformed(id int64, err error) {
+	if errors.Is(err, door.ErrBroken) {
+		s.conn.Close(code.ClosePolicy, door.ErrBroken.Error())
+		return
+	}
 	refusal := code.New(code.BadRequest, "%s", err.Error())
 	if bad, ok := errors.AsType[*strictjson.Error](err); ok && bad.Text {
 		s.fail(id, "", refusal) // a wrong text is no broken frame
@@ -215,7 +232,4 @@ func (s *Session) fail(id int64, name string, e *code.Error) {
 // newRef is a short random id that a person can read out. It guards nothing.
 func newRef() string { return strconv.FormatUint(rand.Uint64()>>14, 36) }
 
-var (
-	_ conn.Handler = (*Session)(nil)
-	_ poll.Expirer = (*Session)(nil)
-)
+var _ poll.Expirer = (*Session)(nil)
