@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -61,16 +62,17 @@ type work struct {
 func (s *Session) Dispatch(req door.Request) {
 	r, known := s.local.core.rules[string(req.Event)]
 	if !known {
-		s.fail(req.ID, "", code.New(code.BadRequest, "unknown event"))
+		s.fail(context.Background(), req.ID, "", code.New(code.BadRequest, "unknown event"))
 		return
 	}
 	c := &command{s: s, id: req.ID, name: r.Name, reply: r.Reply, at: time.Now(), needsRoom: r.NeedsRoom}
+	c.trace()
 	if err := r.begin(c, req.Data); err != nil {
-		s.fail(c.id, c.name, relay.Refusal(err))
+		c.refuse(err)
 		return
 	}
 	if c.needsRoom && s.Part(c.room) == nil && !s.joins(c.room) {
-		s.fail(c.id, c.name, code.New(code.NotInRoom, "join the room first"))
+		c.refuse(code.New(code.NotInRoom, "join the room first"))
 		return
 	}
 	s.begin(c)
@@ -83,7 +85,6 @@ func (s *Session) begin(c *command) {
 		w = &work{s: s}
 		s.work = w
 	}
-	c.trace()
 	w.open++
 	w.line = append(w.line, c)
 	if c.action == 0 {
@@ -183,7 +184,7 @@ func (c *command) succeed(r event.Reply) {
 // fail refuses c.
 func (c *command) fail(err error) {
 	if !c.s.closed && c.name != "" { // somebody asked
-		c.s.fail(c.id, c.name, relay.Refusal(err))
+		c.s.fail(c.context(), c.id, c.name, relay.Refusal(err))
 	}
 	if c.restored != nil && !c.s.closed {
 		c.restored(false)
@@ -192,6 +193,15 @@ func (c *command) fail(err error) {
 		c.span.RecordError(err)
 	}
 	c.finish()
+}
+
+// refuse is fail for a command that has not begun.
+func (c *command) refuse(err error) {
+	c.s.fail(c.context(), c.id, c.name, relay.Refusal(err))
+	if c.span != nil {
+		c.span.RecordError(err)
+		c.span.End()
+	}
 }
 
 // finish takes c off the books.

@@ -36,7 +36,7 @@ func sendMessage(c *command, data []byte) error {
 				c.fail(err)
 				return
 			}
-			c.s.local.accepted(time.Since(c.at))
+			c.s.local.accepted(c.context(), time.Since(c.at))
 			c.succeed(&event.MessageSent{Message: m.Message, Duplicate: m.Duplicate})
 		})
 	}
