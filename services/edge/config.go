@@ -29,7 +29,7 @@ type Config struct {
 	Secret          config.Secret `env:"AUTH_HMAC_SECRET" doc:"secret that tokens are signed with (HS256), at least 32 bytes; outside production generated once into DATA_DIR/dev-secret"`
 	Issuer          string        `env:"AUTH_ISSUER" doc:"tokens must have this iss"`
 	Audience        string        `env:"AUTH_AUDIENCE" doc:"tokens must have this aud"`
-	Leeway          time.Duration `env:"AUTH_LEEWAY" envDefault:"5s" min:"0s" max:"30s" doc:"how much clocks may differ"`
+	Leeway          time.Duration `env:"AUTH_LEEWAY" envDefault:"5s" min:"0s" max:"30s" doc:"how much the clock of who issues tokens may be ahead: for nbf and iat"`
 	AllowQueryToken bool          `env:"AUTH_ALLOW_QUERY_TOKEN" envDefault:"false" development:"true" doc:"accept ?token=; refused in production"`
 
 	EnableHeartbeat   bool          `env:"ENABLE_HEARTBEAT" envDefault:"true" doc:"send the ping event each heartbeat interval"`
@@ -68,7 +68,8 @@ func (c Config) Validate(e config.Env) (found []config.Problem) {
 	}
 	found = append(found, badNamespace(c.Namespace)...)
 	if c.DrainDelay+c.DrainWindow+flushTime > c.ShutdownTimeout {
-		found = append(found, config.Bad("SHUTDOWN_TIMEOUT", "must be at least DRAIN_DELAY + DRAIN_WINDOW + 10s", "70s"))
+		found = append(found, config.Bad("SHUTDOWN_TIMEOUT", "must be at least CONFAB_DRAIN_DELAY + CONFAB_DRAIN_WINDOW + 10s",
+			(c.DrainDelay+c.DrainWindow+flushTime).String()))
 	}
 	if e != config.Production {
 		return found

@@ -33,7 +33,7 @@ func (e *edge) source() heartbeat.Source {
 func (e *edge) beat(hb *wire.Heartbeat) {
 	e.pulse.beat()
 	counts := e.relay.Counts()
-	hb.Gen = e.relay.Origin().Gen // a new one after a long outage
+	hb.EdgeGen = e.relay.Origin().Gen
 	hb.Edge = &wire.EdgeLoad{
 		Connections: e.hub.Clients(), Users: counts.Users, Rooms: counts.Rooms, Memberships: counts.Memberships,
 		QueuedBytes: int(e.connTotals().queued), Fallback: e.quota.Fallback(),

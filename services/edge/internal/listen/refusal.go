@@ -127,7 +127,7 @@ func refused(reason Reason) *refusal {
 	case HTTPVersion:
 		return no(http.StatusHTTPVersionNotSupported, code.BadRequest, "a WebSocket needs HTTP/1.1", "")
 	case NoUpgrade:
-		return no(http.StatusUpgradeRequired, code.BadRequest, "connect with a WebSocket", "Upgrade: websocket\r\n")
+		return no(http.StatusUpgradeRequired, code.BadRequest, "connect with a WebSocket", "Upgrade: websocket\r\nConnection: upgrade\r\n")
 	case Version:
 		return no(http.StatusUpgradeRequired, code.BadRequest, "unknown WebSocket version", "Sec-WebSocket-Version: 13\r\n")
 	case Origin:

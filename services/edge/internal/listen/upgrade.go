@@ -25,6 +25,10 @@ func (p *pending) decide(b []byte, end int) {
 	}
 	s := p.door.server
 	i, known := s.routes[string(r.Path)]
+	if !known && p.back { // they see another path in it than we do
+		p.refuse(refused(BadRequest))
+		return
+	}
 	if !known || !s.options.Routes[i].Only && !r.WebSocket {
 		p.handOff(b)
 		return

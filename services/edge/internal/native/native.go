@@ -49,7 +49,7 @@ func (Codec) Decode(r *strictjson.Reader, msg []byte) (door.Request, error) {
 		}
 	}
 	if err := r.End(); err != nil {
-		if bad, ok := errors.AsType[*strictjson.Error](err); !ok || !bad.Text {
+		if bad, ok := errors.AsType[*strictjson.Error](err); !ok || !bad.Sound {
 			req.ID = door.NoID // nobody knows what it was to be
 		}
 		return door.Request{ID: req.ID}, err
