@@ -79,13 +79,13 @@ func (l *link) start() {
 func (l *link) restore(pid string, rooms []hub.Position) {
 	l.session = l.newSession(l.opening.id)
 	l.session.Restore(l, rooms, func(exact bool) {
-		if exact {
+		if exact && !l.opening.missed {
 			l.pid = pid
 			l.granted()
 			return
 		}
 		l.session.End(conn.Cause{Kind: conn.Lost, Code: conn.CodeAbnormal})
-		l.opening.held, l.opening.queued = nil, 0
+		l.opening = &opening{id: l.opening.id}
 		l.start()
 	})
 }

@@ -30,6 +30,18 @@ type opening struct {
 	held   []held // said before the answer
 	queued int    // bytes of it
 	drain  bool   // NotifyDrained was asked for
+	missed bool   // held has not all that was said
+}
+
+// hold keeps what is said before CONNECT is answered, within the bounds of any queue.
+// What does not fit is missed, and so nothing is recovered.
+func (o *opening) hold(frames []byte, class conn.Class, most int) bool {
+	if o.missed = o.missed || o.queued+len(frames) > most; o.missed {
+		return false
+	}
+	o.held = append(o.held, held{frames, class})
+	o.queued += len(frames)
+	return true
 }
 
 type held struct {
@@ -76,9 +88,7 @@ func (l *link) end(cause conn.Cause) {
 // Send implements session.Link.
 func (l *link) Send(frames []byte, class conn.Class) bool {
 	if o := l.opening; o != nil {
-		o.held = append(o.held, held{frames, class})
-		o.queued += len(frames)
-		return true
+		return o.hold(frames, class, l.client.server.Core.QueueBytes)
 	}
 	return l.client.socket.Send(frames, class)
 }

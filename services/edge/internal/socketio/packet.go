@@ -5,6 +5,7 @@
 package socketio
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 
@@ -191,27 +192,38 @@ func findPlaces(value any, found func(num float64) bool) bool {
 	return true
 }
 
-// SplitEvent cuts an event's payload into its name and what follows it, which is
-// empty or begins with a comma and ends with the bracket.
+// SplitEvent cuts an event's payload into its name, a string or a number, and what
+// follows it, which is empty or begins with a comma and ends with the bracket.
 func SplitEvent(data []byte) (name string, rest []byte, err error) {
-	if !json.Valid(data) || len(data) == 0 || data[0] != '[' {
+	if len(data) == 0 || data[0] != '[' || !json.Valid(data) {
 		return "", nil, ErrPacket
 	}
-	i := 1
-	for data[i] == ' ' || data[i] == '\t' || data[i] == '\n' || data[i] == '\r' {
-		i++
-	}
-	end := i + 1
-	for data[i] == '"' && data[end] != '"' {
-		if data[end] == '\\' {
-			end++
+	first := bytes.TrimLeft(data[1:], " \t\r\n")
+	end := bytes.IndexAny(first, ",] \t\r\n")
+	if first[0] == '"' {
+		for end = 1; first[end] != '"'; end++ {
+			if first[end] == '\\' {
+				end++
+			}
 		}
 		end++
 	}
-	if data[i] != '"' || json.Unmarshal(data[i:end+1], &name) != nil || reserved(name) {
+	var value any
+	if json.Unmarshal(first[:end], &value) != nil {
 		return "", nil, ErrPacket
 	}
-	return name, data[end+1:], nil
+	switch v := value.(type) {
+	case string:
+		name = v
+	case float64:
+		name = string(first[:end])
+	default:
+		return "", nil, ErrPacket
+	}
+	if reserved(name) {
+		return "", nil, ErrPacket
+	}
+	return name, first[end:], nil
 }
 
 // reserved tells whether an event of that name is the library's own: a client that
