@@ -48,7 +48,8 @@ func parse(mode string, args []string) (*flags, error) {
 	fs.IntVar(&f.Connections, "connections", 1000, "idle, echo, resume, scale: connections")
 	fs.IntVar(&f.AtOnce, "at-once", 128, "handshakes in progress at a time; resume: clients")
 	fs.IntVar(&f.Rooms, "rooms", 1, "fanout, sweep, churn: rooms")
-	fs.IntVar(&f.Members, "members", 10, "fanout, sweep: members of each room, the first publishes; idle, scale: of each room, 0: none is joined")
+	fs.IntVar(&f.Members, "members", 10, "fanout, sweep: members of each room; idle, scale: of each room, 0: none is joined")
+	fs.IntVar(&f.Publishers, "publishers", 1, "fanout, sweep: members of each room that publish, in turn")
 	fs.IntVar(&f.Window, "window", 8, "fanout, closed loop: messages of each room that not all have yet")
 	fs.Float64Var(&f.Rate, "rate", 0, "a second: messages of all rooms (fanout), requests (echo), arrivals (churn); 0: closed loop")
 	fs.StringVar(&f.rates, "rates", "", "sweep: rates, comma separated")
@@ -75,7 +76,7 @@ func (f *flags) check() error {
 	for _, n := range []struct {
 		name  string
 		value int
-	}{{"runs", f.Runs}, {"connections", f.Connections}, {"at-once", f.AtOnce}, {"rooms", f.Rooms}, {"window", f.Window}, {"burst", f.Burst}, {"missed", f.Missed}} {
+	}{{"runs", f.Runs}, {"connections", f.Connections}, {"at-once", f.AtOnce}, {"rooms", f.Rooms}, {"publishers", f.Publishers}, {"window", f.Window}, {"burst", f.Burst}, {"missed", f.Missed}} {
 		if n.value < 1 {
 			errs = append(errs, fmt.Errorf("-%s must be at least 1", n.name))
 		}

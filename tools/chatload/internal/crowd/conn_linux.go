@@ -72,7 +72,7 @@ func (c *Conn) upgrade() {
 	traits := &c.crowd.traits
 	// The key need not be random where no cache is between us and the server.
 	head := fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: Y2hhdGxvYWQgd2FzIGhlcmU=\r\n", traits.Path, c.target)
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: Y2hhdGxvYWQgaXMgaGVyZQ==\r\n", traits.Path, c.target)
 	if traits.Subprotocol != "" {
 		head = fmt.Appendf(head, "Sec-WebSocket-Protocol: %s\r\n", traits.Subprotocol)
 	}

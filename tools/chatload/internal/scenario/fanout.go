@@ -14,8 +14,8 @@ import (
 	"github.com/confab-chat/confab/tools/chatload/internal/stamp"
 )
 
-// fanout is rooms in which the first member publishes and all members listen. In the
-// closed loop each room has Window messages in flight: a message is in flight until
+// fanout is rooms in which the first Publishers members publish in turn and all members
+// listen. In the closed loop each room has Window messages in flight: a message is in flight until
 // all have it. In the open loop messages are due at Rate, round the rooms, and
 // latency counts from then.
 type fanout struct {
@@ -36,18 +36,17 @@ type fanout struct {
 }
 
 type fanRoom struct {
-	name      string
-	publisher *crowd.Conn
-	members   []*crowd.Conn
-	sent      uint32 // messages, numbered from 1
-	accepted  uint32
-	answered  uint32
-	owed      int64   // deliveries that are still to come
-	dues      []int64 // of messages without an answer, by number modulo the length
+	name     string
+	members  []*crowd.Conn // the first of them publish
+	sent     uint32        // messages, numbered from 1
+	accepted uint32
+	answered uint32
+	owed     int64   // deliveries that are still to come
+	dues     []int64 // of messages without an answer, by number modulo the length
 }
 
-// Fanout runs Rooms x Members, closed loop or at Rate. It uses Window, Burst, Size,
-// Stalled, Warm, Duration and Runs.
+// Fanout runs Rooms x Members, closed loop or at Rate. It uses Publishers, Window,
+// Burst, Size, Stalled, Warm, Duration and Runs.
 func Fanout(ctx context.Context, o Options) (results []report.Result, err error) {
 	f, err := newFanout(ctx, o)
 	if err != nil {
@@ -109,7 +108,6 @@ func (f *fanout) fill() error {
 		c.Room = int32(i % f.Rooms)
 		room := &f.rooms[c.Room]
 		room.members = append(room.members, c)
-		room.publisher = room.members[0]
 	}); err != nil {
 		return err
 	}
@@ -139,9 +137,6 @@ func (f *fanout) gone(c *crowd.Conn) {
 			break
 		}
 	}
-	if room.publisher == c && len(room.members) > 0 {
-		room.publisher = room.members[0]
-	}
 }
 
 func (f *fanout) receive(c *crowd.Conn, m dialect.Message, at int64) {
@@ -157,7 +152,7 @@ func (f *fanout) receive(c *crowd.Conn, m dialect.Message, at int64) {
 			record(f.ack, at-due)
 		}
 	case dialect.Refused, dialect.Limited:
-		if c == room.publisher {
+		if m.ID >= firstID {
 			room.answered++
 			room.owed -= int64(len(room.members))
 		}
@@ -173,7 +168,7 @@ func (f *fanout) delivered(c *crowd.Conn, room *fanRoom, body []byte, at int64) 
 	if !ok || c.Got == stalled {
 		return
 	}
-	if n <= c.Last {
+	if n <= c.Last && f.Publishers == 1 { // several publishers overtake each other
 		f.wrong++
 		return
 	}
@@ -199,7 +194,8 @@ func (f *fanout) say(room *fanRoom, due int64) {
 	room.sent++
 	room.owed += int64(len(room.members))
 	f.sent++
-	f.publish(room.publisher, uint64(room.sent-1)+firstID, room.name, due, room.sent)
+	publisher := room.members[int(room.sent)%min(f.Publishers, len(room.members))]
+	f.publish(publisher, uint64(room.sent-1)+firstID, room.name, due, room.sent)
 }
 
 // run publishes for d.
@@ -242,7 +238,7 @@ func (f *fanout) publishDue(now int64) time.Duration {
 func (f *fanout) measure(rate float64) (report.Result, error) {
 	f.Rate = rate
 	f.schedule = pacing.New(stamp.Now(), rate, f.Burst)
-	f.deliver, f.ack = latencies(), latencies()
+	f.deliver, f.ack, f.acks = latencies(), latencies(), 0
 	f.from, f.until = 1<<62, 1<<62
 	if err := f.run(f.Warm, "warming"); err != nil {
 		return report.Result{}, err
@@ -305,6 +301,7 @@ func (f *fanout) setup() report.Result {
 	r := f.result()
 	r.Setup.Add("rooms", float64(f.Rooms), "")
 	r.Setup.Add("members", float64(f.Members), "")
+	r.Setup.Add("publishers", float64(f.Publishers), "")
 	r.Setup.Add("bytes", float64(f.Size), "")
 	if f.Rate > 0 {
 		r.Setup.Add("rate", f.Rate, "/s")
@@ -319,7 +316,8 @@ func (f *fanout) setup() report.Result {
 }
 
 // addLosses counts since the members were opened: an accepted message that a member
-// has not got, one that came twice or out of order, one without an answer.
+// has not got, one that came twice or (with one publisher a room) out of order, one
+// without an answer.
 func (f *fanout) addLosses(r *report.Result) {
 	var missing, unanswered int64
 	for i := range f.rooms {

@@ -36,6 +36,7 @@ type Options struct {
 	AtOnce      int     // handshakes in progress at a time
 	Rooms       int     // fanout, churn
 	Members     int     // fanout: in each room; idle: in each room, 0: none is joined
+	Publishers  int     // fanout: of each room
 	Window      int     // fanout, closed loop: messages in flight in each room
 	Rate        float64 // a second: messages (fanout), requests (echo), arrivals (churn); 0: closed loop
 	Rates       []float64

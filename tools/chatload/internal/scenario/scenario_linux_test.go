@@ -26,7 +26,7 @@ func options(t *testing.T, name string, servers ...*dialecttest.Server) scenario
 	o := scenario.Options{
 		Label: "test", DialectName: name, Dialect: d, Token: func(int) string { return "token" },
 		Groups: []proc.Group{{Name: "server", Pids: []int{os.Getpid()}}}, Proc: os.DirFS("/proc"),
-		Connections: 6, AtOnce: 4, Rooms: 3, Members: 4, Window: 2, Size: 64, Missed: 20, Burst: 1,
+		Connections: 6, AtOnce: 4, Rooms: 3, Members: 4, Window: 2, Size: 64, Missed: 20, Burst: 1, Publishers: 1,
 		Warm: 10 * time.Millisecond, Duration: 100 * time.Millisecond, Life: 10 * time.Millisecond, Patience: 20 * time.Second,
 	}
 	for _, s := range servers {
@@ -143,7 +143,7 @@ func TestLossesAreSeen(t *testing.T) {
 // Members that never read hold up nobody, and are not counted among the missing.
 func TestStalled(t *testing.T) {
 	o := options(t, "native", dialecttest.New(t, "native"))
-	o.Stalled = 3
+	o.Stalled, o.Publishers = 3, 2
 	nothingWrong(t, run(t, "fanout", o)[0])
 }
 
