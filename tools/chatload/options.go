@@ -21,6 +21,9 @@ import (
 // usersPerSource keeps the users of generators with different -source apart.
 const usersPerSource = 1_000_000
 
+// secretVariable is where the edge has the secret from, too.
+const secretVariable = "CONFAB_AUTH_HMAC_SECRET"
+
 // flags are the command line's, before they mean anything.
 type flags struct {
 	scenario.Options
@@ -35,7 +38,7 @@ func parse(mode string, args []string) (*flags, error) {
 	fs.StringVar(&f.addr, "addr", "127.0.0.1:3001", "servers, host:port, comma separated; connections go round")
 	fs.StringVar(&f.DialectName, "dialect", "native", strings.Join(dialect.Names(), ", "))
 	fs.StringVar(&f.namespace, "namespace", "/chat", "sio: the namespace")
-	fs.StringVar(&f.secret, "secret", os.Getenv("CONFAB_AUTH_HMAC_SECRET"), "HS256 secret to sign tokens with; empty: one token from the edge's /dev/token")
+	fs.StringVar(&f.secret, "secret", os.Getenv(secretVariable), "HS256 secret to sign tokens with; empty: one token from the edge's /dev/token")
 	fs.StringVar(&f.pids, "pid", "", "the server's processes, to count their cost: 123, or edge=123,room=124")
 	fs.StringVar(&f.suite, "suite", os.Getenv(testbed.Variable), "description of a testbed, instead of -addr, -secret and -pid")
 	fs.StringVar(&f.Label, "label", "", "copied to the result")
@@ -60,6 +63,7 @@ func parse(mode string, args []string) (*flags, error) {
 	fs.DurationVar(&f.Warm, "warm", 2*time.Second, "before measuring")
 	fs.DurationVar(&f.Duration, "duration", 8*time.Second, "to measure")
 	fs.DurationVar(&f.Settle, "settle", 10*time.Second, "idle, scale: until memory is read")
+	fs.DurationVar(&f.Pause, "pause", time.Second, "scale: between two messages to all")
 	fs.DurationVar(&f.Life, "life", 5*time.Second, "churn: of one connection")
 	fs.DurationVar(&f.Patience, "patience", 2*time.Minute, "for opening, joining, and for what is still on its way")
 	_ = fs.Parse(args) // it exits by itself

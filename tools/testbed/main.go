@@ -22,6 +22,9 @@ import (
 	"github.com/confab-chat/confab/tools/internal/testbed"
 )
 
+// spareFiles is what an edge needs of descriptors beside its connections.
+const spareFiles = 200
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -42,12 +45,21 @@ func run(ctx context.Context, args []string) (err error) {
 	repeat := fs.Int("repeat", 1, "how often to start a suite and run the command")
 	o := testbed.Options{}
 	fs.IntVar(&o.Edges, "edges", 1, "edges")
+	connections := fs.Int("for", 0, "start as many edges as this many connections need, by the descriptors that a process may have; instead of -edges")
 	fs.IntVar(&o.Rooms, "rooms", 1, "instances of room")
 	fs.StringVar(&o.Durability, "durability", "fast", "fast, or durable")
 	env := fs.String("env", "", "further settings of all services: CONFAB_A=1,CONFAB_B=2")
 	edgeEnv := fs.String("edge-env", "", "further settings of the edges")
 	_ = fs.Parse(args) // it exits by itself
 	o.Env, o.EdgeEnv = settings(*env), settings(*edgeEnv)
+	limit, err := testbed.RaiseFiles()
+	if err != nil {
+		return err
+	}
+	if *connections > 0 {
+		o.Edges = (*connections + limit - spareFiles - 1) / (limit - spareFiles)
+		fmt.Fprintf(os.Stderr, "testbed: %d descriptors a process, %d edges\n", limit, o.Edges)
+	}
 	dir := *keep
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "testbed-"); err != nil {

@@ -48,6 +48,7 @@ type Options struct {
 
 	Warm, Duration time.Duration // not measured, and measured
 	Settle         time.Duration // idle: before memory is read
+	Pause          time.Duration // scale: between two messages
 	Life           time.Duration // churn: of one connection
 	Patience       time.Duration // for opening, and for what is still on its way
 }
