@@ -25,7 +25,7 @@ const (
 	Conflict Code = "CONFLICT"
 	// PayloadTooLarge is for a body over the size limit.
 	PayloadTooLarge Code = "PAYLOAD_TOO_LARGE"
-	// RateLimited is for an act over the user's limit; RetryAfter says when.
+	// RateLimited is for an act over the user's limit; the error says when it is allowed again.
 	RateLimited Code = "RATE_LIMITED"
 	// Internal is for a fault of ours. Its outcome is unknown to the client.
 	Internal Code = "INTERNAL"

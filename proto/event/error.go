@@ -6,19 +6,19 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 )
 
-// NameError is the server event, and the native reply, that says that something failed.
+// NameError is sent when a request that asked for no reply has failed, or the connection is about to be closed for good.
 const NameError = "error"
 
-// Failure is the error object as a client decodes it.
+// Failure is the error object as a client gets it.
 type Failure struct {
 	Success      bool      `json:"success"`
 	Code         code.Code `json:"error"`
-	Message      string    `json:"message"`
-	StatusCode   int       `json:"statusCode"`
+	Message      string    `json:"message"`    // for people
+	StatusCode   int       `json:"statusCode"` // HTTP's
 	Timestamp    Time      `json:"timestamp"`
-	RetryAfterMs int64     `json:"retryAfterMs,omitempty"`
-	Event        string    `json:"event,omitempty"`
-	Ref          string    `json:"ref"`
+	RetryAfterMs int64     `json:"retryAfterMs,omitempty"` // with RATE_LIMITED: when the same act is allowed again
+	Event        string    `json:"event,omitempty"`        // the client event that failed, when it is known
+	Ref          string    `json:"ref"`                    // finds the line in the server's log
 }
 
 // Err is the error that the object stands for.

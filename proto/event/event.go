@@ -39,12 +39,14 @@ const (
 	Named
 )
 
-// User is an element of users: {userId, username}.
+// User is a user as others see them.
 type User = wire.User
 
-// Author is the author of a message: {id, username}. A User converts to it.
+// Author is the author of a message.
+//
+// A User converts to it.
 type Author struct {
-	ID   string `json:"id"`
+	ID   UserID `json:"id"`
 	Name string `json:"username"`
 }
 

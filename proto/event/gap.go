@@ -1,11 +1,11 @@
 package event
 
-// NameGap is the server event that announces messages that cannot be delivered any more.
+// NameGap is sent when messages cannot be delivered any more: they are older than what is retained.
 const NameGap = "gap"
 
 // Gap is the payload of gap: the missing seqs, both inclusive.
 type Gap struct {
-	RoomID string `json:"roomId"`
+	RoomID RoomID `json:"roomId"`
 	From   uint64 `json:"from"`
 	To     uint64 `json:"to"`
 }

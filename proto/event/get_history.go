@@ -23,10 +23,10 @@ const (
 // GetHistory asks for messages of a room: the ones before or after a seq, both
 // exclusive, or the newest.
 type GetHistory struct {
-	RoomID string  `json:"roomId"`
+	RoomID RoomID  `json:"roomId"`
 	Before *uint64 `json:"before,omitempty"`
 	After  *uint64 `json:"after,omitempty"`
-	Limit  int     `json:"limit,omitempty"` // 1 to MaxHistory after Decode
+	Limit  int     `json:"limit,omitempty"` // at least 1; DefaultHistory when not given; more than MaxHistory counts as that
 }
 
 // Decode implements Request.
@@ -70,7 +70,7 @@ func (p *GetHistory) Query() wire.History {
 
 // History answers GetHistory.
 type History struct {
-	RoomID   string   `json:"roomId"`
+	RoomID   RoomID   `json:"roomId"`
 	Messages Messages `json:"messages"` // ascending by seq
 	HasMore  bool     `json:"hasMore"`  // in the direction asked
 	Success  bool     `json:"success"`
@@ -85,6 +85,8 @@ func (r *History) AppendJSON(dst []byte, f Form) []byte {
 }
 
 // Messages are messages as room has encoded them.
+//
+//typescript:inline Message[]
 type Messages []wire.Item
 
 func appendItem(dst []byte, m *wire.Item) []byte { return append(dst, m.JSON...) }

@@ -19,7 +19,7 @@ const MaxPresence = 100
 
 // GetPresence asks who is online.
 type GetPresence struct {
-	UserIDs []string `json:"userIds,omitempty"` // each once; nil: not given; empty: nobody
+	UserIDs []UserID `json:"userIds,omitempty"` // at most MaxPresence, each once; not given: whom the user may see; empty: nobody
 }
 
 // Decode implements Request. The payload itself may be missing.
@@ -71,13 +71,18 @@ func (r *PresenceRetrieved) AppendJSON(dst []byte, f Form) []byte {
 	return append(dst, '}')
 }
 
-// Presence is what is known of a user.
+// SeenStatus is what others see of a user: what the user says, or StatusOffline.
+type SeenStatus = Status
+
+const StatusOffline SeenStatus = "offline" // has no connection
+
+// Presence is what is known of a user. Of somebody who was never seen the name is empty.
 type Presence struct {
 	User
-	Status       string `json:"status"`
-	CustomStatus string `json:"customStatus,omitempty"`
-	IsOnline     bool   `json:"isOnline"`
-	LastSeen     Time   `json:"lastSeen"` // null when never seen
+	Status       SeenStatus `json:"status"`
+	CustomStatus string     `json:"customStatus,omitempty"`
+	IsOnline     bool       `json:"isOnline"`
+	LastSeen     TimeOrNull `json:"lastSeen"` // null when never seen
 }
 
 // PresenceOf is p as clients see it.

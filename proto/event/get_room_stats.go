@@ -8,7 +8,7 @@ const (
 
 // GetRoomStats asks for a room's statistics.
 type GetRoomStats struct {
-	RoomID string `json:"roomId"`
+	RoomID RoomID `json:"roomId"`
 }
 
 // Decode implements Request.
@@ -17,8 +17,9 @@ func (p *GetRoomStats) Decode(data []byte) (err error) {
 	return err
 }
 
-// RoomStatsRetrieved answers GetRoomStats. The edge, which has the statistics as
-// JSON, uses AppendRoomStatsRetrieved.
+// RoomStatsRetrieved answers GetRoomStats.
+//
+// The edge, which has the statistics as JSON, uses AppendRoomStatsRetrieved.
 type RoomStatsRetrieved struct {
 	Success bool `json:"success"`
 	RoomStats

@@ -130,7 +130,7 @@ func goldens() map[string]golden {
 			},
 			replies: both(replies{"reply": &event.PresenceRetrieved{Success: true, PresenceData: []event.Presence{
 				event.PresenceOf(wire.Presence{User: ada, Status: event.StatusBusy, Custom: "in a meeting", Online: true, LastSeenMs: uint64(at)}),
-				event.PresenceOf(wire.Presence{User: event.User{ID: "u-zoe"}}),
+				event.PresenceOf(wire.Presence{User: event.User{ID: "u-zoe"}, Status: event.StatusOffline}),
 			}, Timestamp: at}}),
 		},
 		event.NameMessageRead: {
@@ -292,8 +292,8 @@ func checkRefusal(t *testing.T, name string, refused, refusal []byte) {
 
 // newRequest is the zero payload of a client event.
 func newRequest(name string) event.Request {
-	want := goldens()[name].requests["request"]
-	return reflect.New(reflect.TypeOf(want).Elem()).Interface().(event.Request)
+	defs := event.Catalog()
+	return defs[slices.IndexFunc(defs, func(d event.Def) bool { return d.Name == name })].Payload
 }
 
 // Guards: whoever adds an event adds its frames.
@@ -318,8 +318,8 @@ func TestEveryEventHasGoldenFrames(t *testing.T) {
 			need(def.Name, "refused", "refusal")
 		}
 	}
-	for _, name := range event.ServerEvents() {
-		need(name, "event")
+	for _, def := range event.ServerEvents() {
+		need(def.Name, "event")
 	}
 	files, err := filepath.Glob("../testdata/*.json")
 	if err != nil || len(files) == 0 {
@@ -340,10 +340,18 @@ func TestCatalog(t *testing.T) {
 			t.Errorf("row %+v", def)
 		}
 		seen[def.Name] = true
+		if want := goldens()[def.Name]; reflect.TypeOf(def.Payload) != reflect.TypeOf(want.requests["request"]) || reflect.TypeOf(def.Success) != reflect.TypeOf(want.replies["reply"]) {
+			t.Errorf("%s: the golden frames are a %T and a %T", def.Name, want.requests["request"], want.replies["reply"])
+		}
 		// NeedsRoom says that there is a roomId to look at; joinRoom alone has one without needing it.
 		_, hasRoom := reflect.TypeOf(newRequest(def.Name)).Elem().FieldByName("RoomID")
 		if hasRoom != (def.NeedsRoom || def.Name == event.NameJoinRoom) {
 			t.Errorf("%s: NeedsRoom = %v, but its payload has a room: %v", def.Name, def.NeedsRoom, hasRoom)
+		}
+	}
+	for _, def := range event.ServerEvents() {
+		if want := goldens()[def.Name].events["event"]; def.Name != event.NameError && reflect.TypeOf(def.Payload) != reflect.TypeOf(want) {
+			t.Errorf("%s: the golden frame is a %T", def.Name, want)
 		}
 	}
 }

@@ -6,7 +6,9 @@ const (
 	NameHeartbeatResponse = "heartbeatResponse"
 )
 
-// Heartbeat says that the client lives. It has no payload.
+// Heartbeat says that the client lives.
+//
+// It has no payload.
 type Heartbeat struct{}
 
 // Decode implements Request. Whatever the client sends along is ignored.
@@ -15,7 +17,7 @@ func (p *Heartbeat) Decode([]byte) error { return nil }
 // HeartbeatResponse answers Heartbeat.
 type HeartbeatResponse struct {
 	Timestamp Time   `json:"timestamp"`
-	UserID    string `json:"userId"`
+	UserID    UserID `json:"userId"`
 	Success   bool   `json:"success"`
 }
 

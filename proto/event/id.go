@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/wire"
 )
 
 // Limits of ids.
@@ -15,6 +16,17 @@ const (
 	MaxUserID   = 128 // bytes
 	MaxClientID = 64  // characters, all of them ASCII
 )
+
+// RoomID names a room: 1 to MaxRoomID characters of A-Z a-z 0-9 _ - . : /.
+type RoomID = string
+
+// UserID is the sub of the user's token: 1 to MaxUserID bytes of visible characters.
+type UserID = wire.UserID
+
+// ClientMessageID is the sender's own name of a message: 1 to MaxClientID visible
+// ASCII characters. The same one from the same user in the same room is one
+// message, however often it is sent.
+type ClientMessageID = string
 
 // ValidRoomID tells whether id is 1 to 64 characters of A-Z a-z 0-9 _ - . : /.
 func ValidRoomID(id string) bool {

@@ -10,8 +10,8 @@ const (
 
 // JoinRoom asks to join a room and, with Since, for all its messages after that seq.
 type JoinRoom struct {
-	RoomID string  `json:"roomId"`
-	Since  *uint64 `json:"since,omitempty"` // 0: everything retained; nil: only live messages
+	RoomID RoomID  `json:"roomId"`
+	Since  *uint64 `json:"since,omitempty"` // 0: everything retained; not given: only live messages
 }
 
 // Decode implements Request.
@@ -34,11 +34,11 @@ func (p *JoinRoom) Decode(data []byte) error {
 
 // JoinedRoom answers JoinRoom.
 type JoinedRoom struct {
-	RoomID      string  `json:"roomId"`
+	RoomID      RoomID  `json:"roomId"`
 	Success     bool    `json:"success"`
-	ActiveUsers UserIDs `json:"activeUsers"`         // at most 200
+	ActiveUsers UserIDs `json:"activeUsers"`         // at most MaxListed
 	Seq         uint64  `json:"seq"`                 // of the room's last message, 0 when it has none
-	Recovered   *bool   `json:"recovered,omitempty"` // with Since only: nothing is missing
+	Recovered   *bool   `json:"recovered,omitempty"` // with since only: nothing is missing
 	Timestamp   Time    `json:"timestamp"`
 }
 
@@ -56,6 +56,8 @@ func (r *JoinedRoom) AppendJSON(dst []byte, f Form) []byte {
 }
 
 // UserIDs are users of whom clients see the ids only: ["u1","u2"].
+//
+//typescript:inline UserID[]
 type UserIDs []User
 
 // MarshalJSON implements json.Marshaler.

@@ -8,7 +8,7 @@ const (
 
 // LeaveRoom asks to leave a room.
 type LeaveRoom struct {
-	RoomID string `json:"roomId"`
+	RoomID RoomID `json:"roomId"`
 }
 
 // Decode implements Request.
@@ -19,7 +19,7 @@ func (p *LeaveRoom) Decode(data []byte) (err error) {
 
 // LeftRoom answers LeaveRoom.
 type LeftRoom struct {
-	RoomID    string `json:"roomId"`
+	RoomID    RoomID `json:"roomId"`
 	Success   bool   `json:"success"`
 	Timestamp Time   `json:"timestamp"`
 }

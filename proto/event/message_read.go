@@ -6,7 +6,7 @@ const NameMessageRead = "messageRead"
 // MessageRead says that the user has read the messages of a room up to one.
 type MessageRead struct {
 	MessageID string `json:"messageId"`
-	RoomID    string `json:"roomId"`
+	RoomID    RoomID `json:"roomId"`
 }
 
 // maxMessageID is more than any id of MessageID takes: 13 digits, a dash, 13 characters.
@@ -44,7 +44,7 @@ type MessageReadReply struct {
 // ReadReceipt says who has read which message when.
 type ReadReceipt struct {
 	MessageID string `json:"messageId"`
-	UserID    string `json:"userId"`
+	UserID    UserID `json:"userId"`
 	Username  string `json:"username"`
 	Seq       uint64 `json:"seq"`
 	ReadAt    Time   `json:"readAt"`

@@ -1,12 +1,12 @@
 package event
 
-// NameMessageReadUpdate is the server event that says who has read up to where.
+// NameMessageReadUpdate is sent when somebody has read a message; rooms of up to 200 members, coalesced.
 const NameMessageReadUpdate = "messageReadUpdate"
 
 // MessageReadUpdate is the payload of messageReadUpdate.
 type MessageReadUpdate struct {
-	RoomID    string `json:"roomId"`
-	UserID    string `json:"userId"`
+	RoomID    RoomID `json:"roomId"`
+	UserID    UserID `json:"userId"`
 	Username  string `json:"username"`
 	MessageID string `json:"messageId"`
 	Seq       uint64 `json:"seq"`

@@ -1,6 +1,6 @@
 package event
 
-// NamePing is the server event of the application-level heartbeat.
+// NamePing is sent every heartbeat interval (30 s); answer heartbeat if you like.
 const NamePing = "ping"
 
 // Ping is the payload of ping.

@@ -1,13 +1,13 @@
 package event
 
-// NamePresenceUpdate is the server event that says what a user says of themselves.
+// NamePresenceUpdate is sent when somebody set their status; your own connections get it too.
 const NamePresenceUpdate = "presenceUpdate"
 
 // PresenceUpdate is the payload of presenceUpdate.
 type PresenceUpdate struct {
-	UserID       string `json:"userId"`
+	UserID       UserID `json:"userId"`
 	Username     string `json:"username"`
-	Status       string `json:"status"`
+	Status       Status `json:"status"`
 	CustomStatus string `json:"customStatus,omitempty"`
 	Timestamp    Time   `json:"timestamp"`
 }

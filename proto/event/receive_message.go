@@ -1,20 +1,21 @@
 package event
 
-// NameReceiveMessage is the server event that brings a message.
+// NameReceiveMessage is sent when a message was accepted in a room that this connection has joined; you get your own too.
 const NameReceiveMessage = "receiveMessage"
 
-// Message is a stored message as clients see it. Room encodes it once; the JSON
-// is kept in the log and goes to every client as it is.
+// Message is a stored message as clients see it.
+//
+// Room encodes it once; the JSON is kept in the log and goes to every client as it is.
 type Message struct {
-	ID          string `json:"id"` // see MessageID
-	Content     string `json:"content"`
-	Author      Author `json:"author"`
-	RoomID      string `json:"roomId"`
-	MessageType string `json:"messageType"`
-	Seq         uint64 `json:"seq"`
-	Timestamp   Time   `json:"timestamp"`
-	CreatedAt   Time   `json:"createdAt"`
-	UpdatedAt   Time   `json:"updatedAt"`
+	ID          string      `json:"id"` // opaque
+	Content     string      `json:"content"`
+	Author      Author      `json:"author"`
+	RoomID      RoomID      `json:"roomId"`
+	MessageType MessageType `json:"messageType"`
+	Seq         uint64      `json:"seq"` // the message's place in its room: 1, 2, 3 ... without holes
+	Timestamp   Time        `json:"timestamp"`
+	CreatedAt   Time        `json:"createdAt"`
+	UpdatedAt   Time        `json:"updatedAt"`
 }
 
 // AppendJSON appends the message. It does not allocate when dst has room.

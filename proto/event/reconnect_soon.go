@@ -1,10 +1,10 @@
 package event
 
-// NameReconnectSoon is the server event of an edge that drains.
+// NameReconnectSoon is sent when this server goes away: connect again after afterMs, then let go of this connection.
 const NameReconnectSoon = "reconnectSoon"
 
-// ReconnectSoon is the payload of reconnectSoon: connect again elsewhere after
-// AfterMs, then let go of this connection.
+// ReconnectSoon is the payload of reconnectSoon: connect again after AfterMs, then
+// let go of this connection.
 type ReconnectSoon struct {
 	Reason  string `json:"reason"`
 	AfterMs uint64 `json:"afterMs"`

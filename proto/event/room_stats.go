@@ -1,17 +1,17 @@
 package event
 
-// NameRoomStats is the server event that follows the reply to getRoomStats.
+// NameRoomStats is sent after the reply to getRoomStats, to the connection that asked.
 const NameRoomStats = "roomStats"
 
 // RoomStats is the payload of roomStats.
 type RoomStats struct {
-	RoomID       string  `json:"roomId"`
-	UserCount    uint64  `json:"userCount"`
-	Users        []User  `json:"users"` // at most MaxListed
-	TypingUsers  UserIDs `json:"typingUsers"`
-	CreatedAt    Time    `json:"createdAt"`    // null when unknown
-	LastActivity Time    `json:"lastActivity"` // null when unknown
-	Timestamp    Time    `json:"timestamp"`
+	RoomID       RoomID     `json:"roomId"`
+	UserCount    uint64     `json:"userCount"` // all of them
+	Users        []User     `json:"users"`     // at most MaxListed
+	TypingUsers  UserIDs    `json:"typingUsers"`
+	CreatedAt    TimeOrNull `json:"createdAt"`    // null when unknown
+	LastActivity TimeOrNull `json:"lastActivity"` // null when unknown
+	Timestamp    Time       `json:"timestamp"`
 }
 
 // AppendJSON appends the payload.

@@ -1,6 +1,6 @@
 package event
 
-// NameRoomUsers is the server event that lists who is in a room.
+// NameRoomUsers is sent after joining; in rooms of more than 200 members also while the number changes, at most once a second.
 const NameRoomUsers = "roomUsers"
 
 // MaxListed is how many users a list of a room's users has at most.
@@ -8,7 +8,7 @@ const MaxListed = 200
 
 // RoomUsers is the payload of roomUsers.
 type RoomUsers struct {
-	RoomID string `json:"roomId"`
+	RoomID RoomID `json:"roomId"`
 	Users  []User `json:"users"` // at most MaxListed
 	Total  uint64 `json:"total"` // all of them
 }

@@ -13,19 +13,22 @@ const (
 	NameMessageSent = "messageSent"
 )
 
+// MessageType says what the content of a message is.
+type MessageType = string
+
 // Message types.
 const (
-	TypeText  = "TEXT" // the default
-	TypeImage = "IMAGE"
-	TypeFile  = "FILE"
+	TypeText  MessageType = "TEXT" // the default
+	TypeImage MessageType = "IMAGE"
+	TypeFile  MessageType = "FILE"
 )
 
 // SendMessage asks to store a message and to deliver it to the room.
 type SendMessage struct {
-	Content         string `json:"content"`
-	RoomID          string `json:"roomId"`
-	MessageType     string `json:"messageType,omitempty"`
-	ClientMessageID string `json:"clientMessageId,omitempty"` // "" when the client gave none
+	Content         string          `json:"content"` // 1 to MaxContent code points after trimming, at most MaxContentBytes bytes
+	RoomID          RoomID          `json:"roomId"`
+	MessageType     MessageType     `json:"messageType,omitempty"` // TypeText when not given
+	ClientMessageID ClientMessageID `json:"clientMessageId,omitempty"`
 }
 
 // Decode implements Request. Content comes out trimmed, MessageType set.
@@ -79,11 +82,16 @@ func (d *decoder) messageType() string {
 	return ""
 }
 
+// EncodedMessage is a Message as room has encoded it.
+//
+//typescript:inline Message
+type EncodedMessage = json.RawMessage
+
 // MessageSent answers SendMessage once the message is stored.
 type MessageSent struct {
-	Message   json.RawMessage `json:"message"` // a Message, as room has encoded it
-	Success   bool            `json:"success"`
-	Duplicate bool            `json:"duplicate,omitempty"` // it had been stored before: Message is that one
+	Message   EncodedMessage `json:"message"`
+	Success   bool           `json:"success"`
+	Duplicate bool           `json:"duplicate,omitempty"` // it had been stored before: Message is that one
 }
 
 // AppendJSON implements Reply.

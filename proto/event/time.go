@@ -5,9 +5,19 @@ import (
 	"time"
 )
 
-// Time is a point in time in unix milliseconds, as on the wire between services.
-// Clients see ISO 8601 in UTC with milliseconds, or null for 0, which means unknown.
+// Time is a point in time. Clients see ISO 8601 in UTC with milliseconds:
+// 2026-01-02T03:04:05.678Z.
+//
+// In Go and between services it is unix milliseconds; 0 means unknown, and is null
+// for clients.
+//
+//typescript:type string
 type Time int64
+
+// TimeOrNull is a Time that may be unknown to us.
+//
+//typescript:inline Time | null
+type TimeOrNull = Time
 
 // At is t in milliseconds.
 func At(t time.Time) Time { return Time(t.UnixMilli()) }

@@ -8,7 +8,7 @@ const (
 
 // Typing says that the user types or has stopped.
 type Typing struct {
-	RoomID   string `json:"roomId"`
+	RoomID   RoomID `json:"roomId"`
 	IsTyping bool   `json:"isTyping"`
 }
 
@@ -39,7 +39,7 @@ func (p *Typing) Decode(data []byte) error {
 type TypingUpdated struct {
 	Success      bool   `json:"success"`
 	Timestamp    Time   `json:"timestamp"`
-	RetryAfterMs uint64 `json:"retryAfterMs,omitempty"`
+	RetryAfterMs uint64 `json:"retryAfterMs,omitempty"` // over the limit only
 }
 
 // AppendJSON implements Reply.

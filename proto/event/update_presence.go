@@ -8,17 +8,20 @@ const (
 	NamePresenceUpdated = "presenceUpdated"
 )
 
+// Status is what a user can say of themselves.
+type Status = string
+
 // What a user can say of themselves.
 const (
-	StatusOnline = "online"
-	StatusAway   = "away"
-	StatusBusy   = "busy"
+	StatusOnline Status = "online"
+	StatusAway   Status = "away"
+	StatusBusy   Status = "busy"
 )
 
 // UpdatePresence sets what a user says of themselves.
 type UpdatePresence struct {
-	Status       string `json:"status"`
-	CustomStatus string `json:"customStatus,omitempty"` // "" removes it
+	Status       Status `json:"status"`
+	CustomStatus string `json:"customStatus,omitempty"` // at most MaxCustomStatus code points after trimming; "" removes it
 }
 
 // Decode implements Request. CustomStatus comes out trimmed, and "" when nothing of it is visible.
@@ -54,8 +57,8 @@ func (p *UpdatePresence) Decode(data []byte) error {
 // PresenceUpdated answers UpdatePresence.
 type PresenceUpdated struct {
 	Success      bool   `json:"success"`
-	Status       string `json:"status"`
-	CustomStatus string `json:"customStatus"`
+	Status       Status `json:"status"`
+	CustomStatus string `json:"customStatus"` // "" when there is none
 	Timestamp    Time   `json:"timestamp"`
 }
 

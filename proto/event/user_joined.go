@@ -2,15 +2,17 @@ package event
 
 // Server events with the payload MemberChange.
 const (
-	NameUserJoined = "userJoined" // a user's first connection has joined the room
-	NameUserLeft   = "userLeft"   // a user's last connection has left it
+	// NameUserJoined is sent when another user's first connection has joined the room.
+	NameUserJoined = "userJoined"
+	// NameUserLeft is sent when another user's last connection has left the room.
+	NameUserLeft = "userLeft"
 )
 
 // MemberChange is the payload of userJoined and userLeft.
 type MemberChange struct {
-	UserID    string `json:"userId"`
+	UserID    UserID `json:"userId"`
 	Username  string `json:"username"`
-	RoomID    string `json:"roomId"`
+	RoomID    RoomID `json:"roomId"`
 	Timestamp Time   `json:"timestamp"`
 }
 

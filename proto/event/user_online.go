@@ -2,13 +2,15 @@ package event
 
 // Server events with the payload OnlineChange.
 const (
-	NameUserOnline  = "userOnline"  // a user's first connection has opened
-	NameUserOffline = "userOffline" // a user's last connection has closed
+	// NameUserOnline is sent when another user's first connection has opened.
+	NameUserOnline = "userOnline"
+	// NameUserOffline is sent when another user's last connection has closed.
+	NameUserOffline = "userOffline"
 )
 
 // OnlineChange is the payload of userOnline and userOffline.
 type OnlineChange struct {
-	UserID    string `json:"userId"`
+	UserID    UserID `json:"userId"`
 	Username  string `json:"username"`
 	Timestamp Time   `json:"timestamp"`
 }

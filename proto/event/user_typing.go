@@ -1,13 +1,13 @@
 package event
 
-// NameUserTyping is the server event that says that somebody types or has stopped.
+// NameUserTyping is sent when another user types or has stopped; it ends by itself 5 s after the last typing, on send, on leave.
 const NameUserTyping = "userTyping"
 
 // UserTyping is the payload of userTyping.
 type UserTyping struct {
-	UserID    string `json:"userId"`
+	UserID    UserID `json:"userId"`
 	Username  string `json:"username"`
-	RoomID    string `json:"roomId"`
+	RoomID    RoomID `json:"roomId"`
 	IsTyping  bool   `json:"isTyping"`
 	Timestamp Time   `json:"timestamp"`
 }

@@ -44,7 +44,10 @@ const (
 // LimitOp is an operation on a user's permits.
 type LimitOp string
 
-const OpTake LimitOp = "take"
+const (
+	OpTake   LimitOp = "take"
+	OpReturn LimitOp = "return" // an edge that stops gives leases back
+)
 
 // RoomCommand is where edges send room commands; the owner of shard subscribes in QueueRoom.
 func RoomCommand(shard int, op RoomOp) string {
@@ -105,7 +108,12 @@ func Limits(shard int) string { return root + "rl." + strconv.Itoa(shard) + ".*"
 const (
 	// EdgesSync asks every edge for the members and users it holds in a shard.
 	EdgesSync = root + "ctl.edges.sync"
+	// EdgesLeases asks every edge for the leases of limits that it holds in a shard.
+	EdgesLeases = root + "ctl.edges.leases"
 )
+
+// EdgeRecall is where the owner of a user's limits ends the lease of an edge.
+func EdgeRecall(edge string) string { return root + "ctl.edge." + edge + ".recall" }
 
 // Heartbeat and Telemetry of one instance of a service.
 func Heartbeat(service, instance string) string { return root + "hb." + service + "." + instance }

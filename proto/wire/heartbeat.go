@@ -93,7 +93,7 @@ const (
 	CountFallback       = "fallback"       // edge: permits decided locally
 	CountMessages       = "messages"       // room: stored
 	CountRoomsCreated   = "roomsCreated"   // room
-	CountPermits        = "permits"        // ratelimit: asked
+	CountPermits        = "permits"        // edge: decided, wherever; ratelimit: decided there
 	CountDenials        = "denials"        // ratelimit: refused
 	LatencyAccept       = "accept"         // edge: sendMessage received to reply
 	LatencyAppend       = "append"         // room: append to acknowledgement

@@ -14,10 +14,13 @@ func (o *Origin) fields(c *codec) {
 	c.uint(2, &o.Gen)
 }
 
+// UserID is what package event says of it.
+type UserID = string
+
 // User is a user as others see them. The tags are those of the client contract,
 // where package event uses this type too.
 type User struct {
-	ID   string `json:"userId"`
+	ID   UserID `json:"userId"`
 	Name string `json:"username"`
 }
 

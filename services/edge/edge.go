@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
+	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/wire"
@@ -82,10 +84,11 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	}
 	e.log.Info("edge listens", "event", "edge.listen", "addr", e.ln.Addr().String(), "io", cfg.IO, "loops", len(e.loops.Loops()))
 	// In reverse: lets the clients go, ends the loops and with them whoever is left,
-	// says that it stops, has the last commands answered.
+	// says that it stops, gives leases of permits back, has the last commands answered.
 	return lifecycle.RunParts(ctx,
 		lifecycle.Part{Name: "nats", Run: e.drainNATS},
 		lifecycle.Part{Name: "relay", Run: e.runRelay},
+		lifecycle.Part{Name: "permits", Run: e.runPermits},
 		lifecycle.Part{Name: "heartbeat", Run: func(ctx context.Context) error {
 			return heartbeat.Run(ctx, e.conns[0], e.source())
 		}},
@@ -119,12 +122,14 @@ func (e *edge) build() error {
 	e.hub = hub.New(e.loops.Loops(), e.codec())
 	roomScope := e.cfg.PresenceScope == "rooms"
 	e.relay, err = relay.New(relay.Options{
-		Edge: e.deps.Instance, Gen: e.deps.Gen, Conns: e.conns, Hub: e.hub, RoomScope: roomScope, Logger: e.log,
+		Edge: e.deps.Instance, Gen: e.deps.Gen, Conns: e.conns, Hub: e.hub, RoomScope: roomScope, Logger: e.log, Tracer: e.tracer(),
 	})
 	if err != nil {
 		return err
 	}
-	e.quota = quota.New(e.relay, e.limits(), e.log, time.Now)
+	e.quota = quota.New(quota.Options{
+		Edge: e.deps.Instance, Requester: e.relay, Limits: e.limits(), Logger: e.log, Now: time.Now,
+	})
 	accepts, err := acceptDuration(e.deps.Telemetry.Meter)
 	if err != nil {
 		return err
@@ -132,7 +137,7 @@ func (e *edge) build() error {
 	e.core = session.New(session.Options{
 		Loops: e.loops.Loops(), Hub: e.hub, Relay: e.relay, Quota: e.quota, Verifier: verifier,
 		QueueBytes: e.cfg.QueueBytes, Ping: e.cfg.EnableHeartbeat, DefaultRoom: e.cfg.DefaultRoom,
-		PerUser: e.cfg.PerUser, RoomScope: roomScope, Logger: e.log, Tracer: e.deps.Telemetry.Tracer, AcceptSeconds: accepts,
+		PerUser: e.cfg.PerUser, RoomScope: roomScope, Logger: e.log, Tracer: e.tracer(), AcceptSeconds: accepts,
 	})
 	if err := e.listen(verifier, secret); err != nil {
 		return err
@@ -140,6 +145,14 @@ func (e *edge) build() error {
 	e.drain = newDrainer(e)
 	e.pulse = newPulse(e.loops.Loops())
 	return e.instrument(e.deps.Telemetry.Meter)
+}
+
+// tracer is nil when nothing is exported: then it is not even called.
+func (e *edge) tracer() trace.Tracer {
+	if _, off := e.deps.Telemetry.Tracer.(nooptrace.Tracer); off {
+		return nil
+	}
+	return e.deps.Telemetry.Tracer
 }
 
 // codec is the native door's.
@@ -251,6 +264,17 @@ func (e *edge) runRelay(ctx context.Context) error {
 		e.relay.Flush(last)
 	}() // ends with running at the latest, which Run's end is
 	return e.relay.Run(running)
+}
+
+// runPermits answers the owners of permits until the edge stops.
+func (e *edge) runPermits(ctx context.Context) error {
+	stop, err := e.quota.Listen(e.conns[0])
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	stop()
+	return nil
 }
 
 func (e *edge) drainNATS(ctx context.Context) error {

@@ -249,9 +249,22 @@ func (w *world) tryDial(jwt string) (*client, error) {
 	return c, nil
 }
 
+// readFrame reads one frame of the server's, of at most a MiB.
+func readFrame(r io.Reader) (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(r); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 1<<20 {
+		return f, fmt.Errorf("a frame of %d bytes", f.Header.Length)
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
+}
+
 func (c *client) read(r io.Reader) {
 	for {
-		f, err := ws.ReadFrame(r)
+		f, err := readFrame(r)
 		c.mu.Lock()
 		switch {
 		case err != nil:

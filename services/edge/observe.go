@@ -58,6 +58,7 @@ func (e *edge) count(t *wire.Telemetry) {
 		wire.CountSlowConsumers:  conns.slow,
 		wire.CountGaps:           e.relay.Counts().Repaired,
 		wire.CountFallback:       permits.Local,
+		wire.CountPermits:        permits.Asked + permits.Leased + permits.Local,
 	}
 	t.Latency = map[string]wire.Histogram{
 		wire.LatencyAccept: e.core.Accepts(),
@@ -160,7 +161,7 @@ func (e *edge) instrument(m metric.Meter) error {
 	repaired := counter("chat.sequence.gaps", "{gap}", "Holes that were found in the order of a room.")
 	gone := counter("chat.messages.gone", "{message}", "Messages announced as gone.")
 	refused := counter("chat.requests.refused", "{request}", "Requests refused, by code.")
-	local := counter("chat.permits.local", "{permit}", "Permits decided here because ratelimit did not answer.")
+	permits := counter("chat.permits", "{permit}", "Permits, by who decided: ratelimit, this edge under a lease, or this edge because ratelimit did not answer.")
 	panics := counter("chat.panics", "{panic}", "Panics in handlers of connections.")
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("make edge metrics: %w", err)
@@ -180,7 +181,7 @@ func (e *edge) instrument(m metric.Meter) error {
 		o.ObserveInt64(slow, int64(t.droppedPresence), label("action", "dropped_presence"))
 		o.ObserveInt64(repaired, int64(counts.Repaired))
 		o.ObserveInt64(gone, int64(counts.Gone))
-		o.ObserveInt64(local, int64(e.quota.Stats().Local))
+		e.observePermits(o, permits)
 		o.ObserveInt64(panics, int64(t.panics))
 		for k, n := range e.core.Refused() {
 			o.ObserveInt64(refused, int64(n), label("error.type", string(k)))
@@ -188,7 +189,7 @@ func (e *edge) instrument(m metric.Meter) error {
 		e.observeCloses(o, closes)
 		e.observeHandshakes(o, handshakes)
 		return nil
-	}, active, rooms, memberships, queued, phase, closes, handshakes, traffic, delivered, slow, repaired, gone, refused, local, panics)
+	}, active, rooms, memberships, queued, phase, closes, handshakes, traffic, delivered, slow, repaired, gone, refused, permits, panics)
 	if err != nil {
 		return fmt.Errorf("register edge metrics: %w", err)
 	}
@@ -214,6 +215,13 @@ func (e *edge) observeCloses(o metric.Observer, closes metric.Int64ObservableCou
 			o.ObserveInt64(closes, int64(n), label("chat.close.code", name))
 		}
 	}
+}
+
+func (e *edge) observePermits(o metric.Observer, permits metric.Int64ObservableCounter) {
+	stats := e.quota.Stats()
+	o.ObserveInt64(permits, int64(stats.Asked), label("chat.decided", "ratelimit"))
+	o.ObserveInt64(permits, int64(stats.Leased), label("chat.decided", "lease"))
+	o.ObserveInt64(permits, int64(stats.Local), label("chat.decided", "fallback"))
 }
 
 func (e *edge) observeHandshakes(o metric.Observer, handshakes metric.Int64ObservableCounter) {

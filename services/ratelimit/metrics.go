@@ -23,7 +23,9 @@ func instrument(meter metric.Meter, status *natsconn.Status, permits *endpoint.E
 		metric.WithUnit("{key}"), metric.WithDescription("Users and actions remembered."))
 	shards, err4 := meter.Int64ObservableGauge("chat.ratelimit.shards",
 		metric.WithUnit("{shard}"), metric.WithDescription("Shards owned."))
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	leases, err5 := meter.Int64ObservableCounter("chat.ratelimit.leases",
+		metric.WithUnit("{lease}"), metric.WithDescription("Leases of a user's limits: given to edges, claimed by edges, asked back, not given back in time."))
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return fmt.Errorf("make permit metrics: %w", err)
 	}
 	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -33,11 +35,15 @@ func instrument(meter metric.Meter, status *natsconn.Status, permits *endpoint.E
 			o.ObserveInt64(decisions, int64(d.Denied), metric.WithAttributes(limit, attribute.String("outcome", "deny")))
 		}
 		load := permits.Load()
+		n := permits.Leases()
+		for outcome, count := range map[string]uint64{"given": n.Given, "claimed": n.Claimed, "recalled": n.Recalled, "unheard": n.Unheard} {
+			o.ObserveInt64(leases, int64(count), metric.WithAttributes(attribute.String("outcome", outcome)))
+		}
 		o.ObserveInt64(malformed, int64(permits.Malformed()))
 		o.ObserveInt64(keys, int64(load.Keys))
 		o.ObserveInt64(shards, int64(len(load.Shards)))
 		return nil
-	}, decisions, malformed, keys, shards)
+	}, decisions, malformed, keys, shards, leases)
 	if err != nil {
 		return fmt.Errorf("register permit metrics: %w", err)
 	}

@@ -62,7 +62,10 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	limits := policy.Limits{
 		Messages: cfg.Messages, Joins: cfg.Joins, Typing: cfg.Typing, Resume: policy.Resume,
 	}
-	permits := endpoint.New(nc, limits, d.Telemetry.Logger)
+	permits, err := endpoint.New(nc, limits, d.Telemetry.Logger)
+	if err != nil {
+		return err
+	}
 	leases, err := partition.New(partition.Options{
 		Conn: nc, Group: subject.QueueLimit, Instance: d.Instance, Shards: subject.Shards,
 		Replicas: cfg.Replicas, Logger: d.Telemetry.Logger,

@@ -83,12 +83,18 @@ func (h *heart) beat() error {
 	if err := h.publish(subject.Heartbeat(h.src.Service, h.src.Instance), hb); err != nil {
 		return err
 	}
-	if h.src.Count == nil || (h.seq-1)%TelemetryEvery != 0 {
+	if h.src.Count == nil || !telemetryDue(h.seq) {
 		return nil
 	}
 	tel := wire.Telemetry{Service: h.src.Service, Instance: h.src.Instance, Gen: h.src.Gen, Seq: h.seq}
 	h.src.Count(&tel)
 	return h.publish(subject.Telemetry(h.src.Service, h.src.Instance), tel)
+}
+
+// telemetryDue tells whether telemetry goes with a heartbeat: with each of the first,
+// because nobody may be listening yet when a process starts, and with every fifth.
+func telemetryDue(seq uint64) bool {
+	return seq <= TelemetryEvery || (seq-1)%TelemetryEvery == 0
 }
 
 // flushWait is how long the last heartbeat may take to leave.

@@ -30,6 +30,27 @@ func Extract(ctx context.Context, h nats.Header) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, carrier(h))
 }
 
+// Traceparent is how a span is named in a header (W3C Trace Context, section 3.2).
+func Traceparent(s trace.Span) string {
+	h := Inject(trace.ContextWithSpan(context.Background(), s), nil)
+	return carrier(h).Get(traceparent)
+}
+
+// Header is the header of a message that continues several traces: it has a
+// traceparent for each of them.
+func Header(traceparents []string) nats.Header { return nats.Header{traceparent: traceparents} }
+
+// Parents is a context for each trace that h names.
+func Parents(h nats.Header) []context.Context {
+	var list []context.Context
+	for _, value := range h[traceparent] {
+		list = append(list, Extract(context.Background(), Header([]string{value})))
+	}
+	return list
+}
+
+const traceparent = "traceparent"
+
 // carrier keeps keys as they are: NATS headers are case-sensitive, and nats-server
 // itself looks for the lower-case traceparent.
 type carrier nats.Header

@@ -166,7 +166,7 @@ func TestErrorsAreForPeople(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(notice, "undefined") || strings.Contains(notice, "BAD_REQUEST") {
+	if !strings.Contains(notice, "without blanks") {
 		t.Errorf("the page says %q", notice)
 	}
 }

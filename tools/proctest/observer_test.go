@@ -122,8 +122,8 @@ func TestNewsWithoutOwner(t *testing.T) {
 	c.probe("edge1", "/readyz", 200)
 	c.owned(1)
 	ann := observe(t, c.url("edge1"), "ann")
+	ann.enter("r") // so that she is there when bob comes
 	bob := observe(t, c.url("edge1"), "bob")
-	ann.enter("r")
 	bob.enter("r")
 	ann.hears("userOnline bob", "userJoined bob")
 

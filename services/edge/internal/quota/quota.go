@@ -1,6 +1,7 @@
-// Package quota gets permits: from ratelimit over NATS, and from a stricter local
-// limiter while ratelimit does not answer. A user's limits hold over all edges;
-// only in the second case over this edge alone, at half the limit.
+// Package quota gets permits from ratelimit over NATS. The first one brings, as a
+// rule, a lease of the user's limits: from then on this edge decides by itself and
+// exactly, for as long as nobody else asks for the same user. While ratelimit does
+// not answer, a stricter local limiter decides, at half the limit.
 package quota
 
 import (
@@ -35,6 +36,15 @@ type Requester interface {
 // Limits are permits per user and minute by action; 0 or missing means unlimited.
 type Limits map[wire.Action]int
 
+// Options say who the edge is. All are required.
+type Options struct {
+	Edge      string // instance id
+	Requester Requester
+	Limits    Limits
+	Logger    *slog.Logger
+	Now       func() time.Time // time.Now outside tests
+}
+
 // Decision is the answer to Take.
 type Decision struct {
 	OK         bool
@@ -45,54 +55,139 @@ type Decision struct {
 // Stats counts since the start.
 type Stats struct {
 	Asked  uint64 // requests to ratelimit
-	Denied uint64 // refusals, local ones too
-	Local  uint64 // decided here
+	Leased uint64 // decided here, under a lease
+	Denied uint64 // refusals, wherever decided
+	Local  uint64 // decided here, because ratelimit did not answer
 }
 
 // Quota gets permits. Its methods may be called concurrently.
 type Quota struct {
-	// Static after construction.
-	req    Requester
-	limits Limits
-	log    *slog.Logger
-	now    func() time.Time
+	Options // static
 
 	// shards say per permit shard until when it is left in peace, in Unix
 	// nanoseconds; 0: it answers. Atomic.
 	shards [subject.Shards]atomic.Int64
 
-	asked, denied, local atomic.Uint64
+	asked, leased, denied, local atomic.Uint64
 
 	mu      sync.Mutex // guards the following
 	table   *limit.Table
 	latency wire.Histogram
+	leases  leases
 }
 
-// New returns a Quota that asks through r. now is the clock, time.Now outside tests.
-func New(r Requester, l Limits, log *slog.Logger, now func() time.Time) *Quota {
-	return &Quota{req: r, limits: l, log: log, now: now, table: limit.NewTable(localKeys)}
+// New returns a Quota. Leases cannot be recalled before Listen.
+func New(o Options) *Quota {
+	return &Quota{Options: o, table: limit.NewTable(localKeys), leases: newLeases()}
 }
 
 // Take asks for one permit. done runs exactly once: before Take returns when the
 // action is unlimited or decided here, else on the Requester's goroutine.
 func (q *Quota) Take(user string, a wire.Action, done func(Decision)) {
-	most := q.limits[a]
-	if most <= 0 {
+	t := take{user, a, q.Limits[a], done}
+	if t.limit <= 0 {
 		done(Decision{OK: true})
 		return
 	}
-	shard := subject.Shard(user)
-	start := q.now()
-	if !q.reachable(shard, start) {
-		done(q.decide(user, a, most, start))
-		return
+	now := q.Now()
+	q.mu.Lock()
+	request, d := q.place(t, now)
+	q.mu.Unlock()
+	switch {
+	case request != nil:
+		q.ask(t, request, now)
+	case d != nil:
+		done(*d)
 	}
-	q.asked.Add(1)
-	q.req.Do(subject.Limit(shard, subject.OpTake), nil, wire.Marshal(&wire.Take{User: user, Action: a}), Patience,
-		func(m *nats.Msg, err error) { done(q.answered(shard, user, a, most, start, m, err)) })
 }
 
-// Fallback tells whether some permits are decided here now.
+// take is one call of Take.
+type take struct {
+	user   string
+	action wire.Action
+	limit  int
+	done   func(Decision)
+}
+
+// place finds out who decides t: here, now (a decision); ratelimit (a request to
+// send); or what comes of the request under way (neither). Holds q.mu.
+func (q *Quota) place(t take, now time.Time) (*wire.Take, *Decision) {
+	l := q.leases.users[t.user]
+	switch {
+	case l != nil && l.asking:
+		l.waiting = append(l.waiting, t)
+		return nil, nil
+	case l != nil && now.Before(l.until):
+		d := q.underLease(l, t, now)
+		return nil, &d
+	case !q.reachable(subject.Shard(t.user), now):
+		d := q.alone(t, now)
+		return nil, &d
+	}
+	request := &wire.Take{User: t.user, Action: t.action, Edge: q.Edge}
+	if l == nil {
+		l = q.leases.add(t.user, now)
+	} else {
+		request.Lease, request.Grants = l.id, q.leases.table.Pack(now, t.user)
+	}
+	l.asking = true
+	return request, nil
+}
+
+// ask sends a request. What is taken meanwhile for the same user waits for it.
+func (q *Quota) ask(t take, request *wire.Take, start time.Time) {
+	shard := subject.Shard(t.user)
+	q.asked.Add(1)
+	q.Requester.Do(subject.Limit(shard, subject.OpTake), nil, wire.Marshal(request), Patience,
+		func(m *nats.Msg, err error) { q.answered(t, shard, start, m, err) })
+}
+
+// answered takes ratelimit's answer, and goes on with what has waited for it.
+func (q *Quota) answered(t take, shard int, start time.Time, m *nats.Msg, err error) {
+	var taken wire.Taken
+	if err == nil {
+		if err = wire.Unmarshal(m.Data, &taken); err == nil && taken.Err() != nil {
+			err = taken.Err()
+		}
+	}
+	now := q.Now()
+	q.answers(shard, err, now)
+
+	q.mu.Lock()
+	d := Decision{OK: taken.OK, RetryAfter: time.Duration(taken.RetryAfterMs) * time.Millisecond}
+	if err != nil {
+		d = q.alone(t, now)
+	} else {
+		q.latency.Add(now.Sub(start))
+		if !d.OK {
+			q.denied.Add(1)
+		}
+	}
+	decided, next, request := q.settle(t.user, &taken, err, start, now)
+	q.mu.Unlock()
+
+	t.done(d)
+	for _, f := range decided {
+		f()
+	}
+	if request != nil {
+		q.ask(next, request, now)
+	}
+}
+
+// answers notes whether the owner of a shard does.
+func (q *Quota) answers(shard int, err error, now time.Time) {
+	switch {
+	case err != nil:
+		if q.shards[shard].Swap(now.Add(Probe).UnixNano()) == 0 {
+			q.Logger.Warn("permits are decided locally", "shard", shard, "err", err)
+		}
+	case q.shards[shard].Swap(0) != 0:
+		q.Logger.Info("permits come from ratelimit again", "shard", shard)
+	}
+}
+
+// Fallback tells whether some permits are decided here now, for want of an owner.
 func (q *Quota) Fallback() bool {
 	for i := range q.shards {
 		if q.shards[i].Load() != 0 {
@@ -104,7 +199,7 @@ func (q *Quota) Fallback() bool {
 
 // Stats returns the counters.
 func (q *Quota) Stats() Stats {
-	return Stats{Asked: q.asked.Load(), Denied: q.denied.Load(), Local: q.local.Load()}
+	return Stats{Asked: q.asked.Load(), Leased: q.leased.Load(), Denied: q.denied.Load(), Local: q.local.Load()}
 }
 
 // Latency returns how long permits from ratelimit took, and begins anew.
@@ -123,41 +218,19 @@ func (q *Quota) reachable(shard int, now time.Time) bool {
 	return until == 0 || now.UnixNano() >= until && q.shards[shard].CompareAndSwap(until, now.Add(Probe).UnixNano())
 }
 
-func (q *Quota) answered(shard int, user string, a wire.Action, most int, start time.Time, m *nats.Msg, err error) Decision {
-	var t wire.Taken
-	if err == nil {
-		if err = wire.Unmarshal(m.Data, &t); err == nil && t.Err() != nil {
-			err = t.Err()
-		}
-	}
-	now := q.now()
-	if err != nil {
-		if q.shards[shard].Swap(now.Add(Probe).UnixNano()) == 0 {
-			q.log.Warn("permits are decided locally", "shard", shard, "err", err)
-		}
-		return q.decide(user, a, most, now)
-	}
-	if q.shards[shard].Swap(0) != 0 {
-		q.log.Info("permits come from ratelimit again", "shard", shard)
-	}
-	q.mu.Lock()
-	q.latency.Add(now.Sub(start))
-	q.mu.Unlock()
-	if !t.OK {
-		q.denied.Add(1)
-	}
-	return Decision{OK: t.OK, RetryAfter: time.Duration(t.RetryAfterMs) * time.Millisecond}
+// alone grants at most half the limit, rounded up: two edges that are both on
+// their own then still hold the limit together. Holds q.mu.
+func (q *Quota) alone(t take, now time.Time) Decision {
+	q.local.Add(1)
+	d := q.decide(q.table, t, (t.limit+1)/2, now)
+	d.Local = true
+	return d
 }
 
-// decide grants at most half the limit, rounded up: two edges that are both on
-// their own then still hold the limit together.
-func (q *Quota) decide(user string, a wire.Action, most int, now time.Time) Decision {
-	q.local.Add(1)
-	q.mu.Lock()
-	ok, after := q.table.Take(now, limit.Key{User: user, Action: a}, (most+1)/2)
-	q.mu.Unlock()
+func (q *Quota) decide(table *limit.Table, t take, most int, now time.Time) Decision {
+	ok, after := table.Take(now, limit.Key{User: t.user, Action: t.action}, most)
 	if !ok {
 		q.denied.Add(1)
 	}
-	return Decision{OK: ok, RetryAfter: after, Local: true}
+	return Decision{OK: ok, RetryAfter: after}
 }

@@ -45,8 +45,10 @@ type fixture struct {
 
 func setup(s service) *fixture {
 	f := &fixture{service: &s, now: time.Unix(1000, 0), logs: &bytes.Buffer{}}
-	f.Quota = quota.New(f.service, quota.Limits{wire.ActionMessage: 5, wire.ActionJoin: 4},
-		slog.New(slog.NewTextHandler(f.logs, nil)), func() time.Time { return f.now })
+	f.Quota = quota.New(quota.Options{
+		Edge: "e1", Requester: f.service, Limits: quota.Limits{wire.ActionMessage: 5, wire.ActionJoin: 4},
+		Logger: slog.New(slog.NewTextHandler(f.logs, nil)), Now: func() time.Time { return f.now },
+	})
 	return f
 }
 

@@ -21,6 +21,7 @@ func (in *intake) broadcast(m *nats.Msg) {
 	if r == nil { // let go of a moment ago
 		return
 	}
+	in.beginSpans(m.Header)
 	if len(b.Record) > 0 { // also from an owner that has lost the shard: the log has accepted it
 		r.setTotal(b.Total)
 		r.record(b.Record)

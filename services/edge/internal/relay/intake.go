@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/services/edge/internal/hub"
@@ -55,7 +56,8 @@ type intake struct {
 	lanes   [kinds][subject.Shards]*lane // nil until needed
 	dark    map[*lane]struct{}
 	epochs  [subject.Shards]uint64
-	touched []*room // brought something since the last flush
+	touched []*room      // brought something since the last flush
+	spans   []trace.Span // of the messages that wait for it
 	timed   map[*room]struct{}
 	out     stream.Out
 	repairs repairs
@@ -172,6 +174,7 @@ func (in *intake) turn(source chan *nats.Msg) {
 	}
 	clear(in.touched)
 	in.touched = in.touched[:0]
+	in.endSpans()
 }
 
 // arm sets the timer for what is due first.

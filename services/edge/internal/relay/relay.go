@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
@@ -41,6 +42,7 @@ type Options struct {
 	// default declaredDead.
 	Dead   time.Duration
 	Logger *slog.Logger
+	Tracer trace.Tracer // nil: nothing is traced
 }
 
 // Relay is the edge's side of NATS. All methods may be called from any goroutine.
@@ -51,6 +53,7 @@ type Relay struct {
 	roomScope bool
 	dead      time.Duration
 	log       *slog.Logger
+	tracer    trace.Tracer // may be nil
 	intakes   []*intake
 
 	gen atomic.Uint64
@@ -64,7 +67,7 @@ func New(o Options) (*Relay, error) {
 	if len(o.Conns) == 0 {
 		return nil, errors.New("relay: no nats connection")
 	}
-	r := &Relay{edge: o.Edge, hub: o.Hub, roomScope: o.RoomScope, dead: cmp.Or(o.Dead, declaredDead), log: o.Logger}
+	r := &Relay{edge: o.Edge, hub: o.Hub, roomScope: o.RoomScope, dead: cmp.Or(o.Dead, declaredDead), log: o.Logger, tracer: o.Tracer}
 	r.gen.Store(o.Gen)
 	for i, nc := range o.Conns {
 		in, err := newIntake(r, i, nc)

@@ -12,7 +12,6 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
-	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
@@ -59,9 +58,6 @@ func New(o Options) *Core {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if _, off := o.Tracer.(nooptrace.Tracer); off {
-		o.Tracer = nil // not even called
 	}
 	c := &Core{Options: o, rules: make(map[string]rule)}
 	for _, r := range rules() {

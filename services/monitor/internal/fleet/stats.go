@@ -91,7 +91,7 @@ func (f *Fleet) rates(now time.Time) body.Rates {
 		Connections:    rate(wire.ServiceEdge, wire.CountConnections),
 		Disconnections: rate(wire.ServiceEdge, wire.CountDisconnections),
 		Violations:     rate(wire.ServiceEdge, wire.CountViolations),
-		Permits:        rate(wire.ServiceRateLimit, wire.CountPermits),
+		Permits:        rate(wire.ServiceEdge, wire.CountPermits),
 	}
 }
 

@@ -25,6 +25,10 @@ type counters struct {
 	denied    [len(actions) + 1]atomic.Uint64
 	malformed atomic.Uint64 // requests that nobody should send
 	unsent    atomic.Uint64 // answers that NATS did not take
+	leases    atomic.Uint64 // see Leases
+	claims    atomic.Uint64
+	recalls   atomic.Uint64
+	unheard   atomic.Uint64
 }
 
 // decision counts one; a is one of actions.
@@ -55,6 +59,20 @@ func (e *Endpoint) Decisions() []Decisions {
 
 // Malformed counts requests that were no requests. Safe for concurrent use.
 func (e *Endpoint) Malformed() uint64 { return e.counters.malformed.Load() }
+
+// Leases counts what became of leases since the start.
+type Leases struct {
+	Given    uint64 // to edges that asked
+	Claimed  uint64 // edges have said to hold, to a new owner
+	Recalled uint64 // asked back
+	Unheard  uint64 // of them, not answered in time
+}
+
+// Leases is safe for concurrent use.
+func (e *Endpoint) Leases() Leases {
+	c := &e.counters
+	return Leases{c.leases.Load(), c.claims.Load(), c.recalls.Load(), c.unheard.Load()}
+}
 
 // Load is what this instance owns, as of the last second. Safe for concurrent use.
 func (e *Endpoint) Load() wire.LimitLoad {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/ratelimit/internal/policy"
 	"github.com/confab-chat/confab/shared/limit"
+	"github.com/confab-chat/confab/shared/natsconn"
 	"github.com/confab-chat/confab/shared/partition"
 )
 
@@ -36,6 +38,10 @@ const (
 	sweepEvery = time.Second
 	sweepKeys  = maxKeys / 60
 
+	// LeaseFor is how long an edge decides for a user by itself before it asks again
+	// and says what it has granted: until then a lease costs nobody anything.
+	LeaseFor = 5 * time.Minute
+
 	// maxUser bounds a user id: protocol.md allows 128 bytes.
 	maxUser = 128
 )
@@ -53,6 +59,8 @@ type Endpoint struct {
 	nc     *nats.Conn
 	limits policy.Limits
 	log    *slog.Logger
+	req    *natsconn.Requester
+	inbox  string // of what edges say they hold, without its last token, the shard
 
 	msgs    chan *nats.Msg // to Run; never closed: NATS sends
 	control chan func()    // to Run; never closed
@@ -60,6 +68,8 @@ type Endpoint struct {
 
 	// Owned by Run.
 	owned map[*nats.Subscription]*shard
+	syncs *nats.Subscription // on inbox
+	lease uint64             // the last one's number
 	out   reply
 
 	counters counters // written by Run, read by anybody
@@ -67,11 +77,13 @@ type Endpoint struct {
 	load     wire.LimitLoad // guarded by mu; as of the last change or sweep
 }
 
-// shard is one shard's logs.
+// shard is one shard's logs, and which edges decide for its users.
 type shard struct {
-	number int
-	sub    *nats.Subscription
-	table  *limit.Table
+	number  int
+	sub     *nats.Subscription
+	table   *limit.Table
+	holders holders
+	begun   time.Time
 }
 
 // reply is the scratch space of one answer.
@@ -81,47 +93,62 @@ type reply struct {
 	buf   []byte
 }
 
-// New makes an endpoint; nothing happens until Run.
-func New(nc *nats.Conn, limits policy.Limits, log *slog.Logger) *Endpoint {
-	return &Endpoint{
+// New makes an endpoint; nothing is answered before Run.
+func New(nc *nats.Conn, limits policy.Limits, log *slog.Logger) (*Endpoint, error) {
+	e := &Endpoint{
 		nc: nc, limits: limits, log: log,
 		msgs:    make(chan *nats.Msg, maxWaiting),
 		control: make(chan func()),
 		done:    make(chan struct{}),
 		owned:   make(map[*nats.Subscription]*shard),
+		inbox:   nc.NewInbox() + ".",
+		lease:   uint64(time.Now().UnixNano()), // above those of any owner before
 	}
+	var err error
+	if e.req, err = natsconn.NewRequester(nc, e.msgs); err == nil {
+		e.syncs, err = nc.ChanSubscribe(e.inbox+"*", e.msgs)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make the permit endpoint: %w", err)
+	}
+	return e, nil
 }
 
 // Run answers until ctx ends. It runs once.
 func (e *Endpoint) Run(ctx context.Context) error {
+	var requests sync.WaitGroup
+	defer requests.Wait()
 	defer close(e.done)
+	requests.Go(func() { e.req.Run(ctx) })
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
 	for {
 		select {
 		case m := <-e.msgs:
-			e.answer(m)
+			e.handle(m)
 			for range len(e.msgs) { // what waits already needs no select
-				e.answer(<-e.msgs)
+				e.handle(<-e.msgs)
 			}
 		case act := <-e.control:
 			act()
 		case now := <-sweep.C:
 			for _, s := range e.owned {
 				s.table.Sweep(now, sweepKeys)
+				s.holders.sweep(now)
 			}
 			e.measure()
 		case <-ctx.Done():
 			for sub := range e.owned {
 				e.drop(sub)
 			}
+			e.unsubscribe(e.syncs)
 			return nil
 		}
 	}
 }
 
-// Acquire begins to answer for a shard, with empty logs: who held it before has
-// taken its own along.
+// Acquire begins to answer for a shard. The logs are with the edges that hold
+// leases, which it asks for them; who held the shard before has taken the others along.
 func (e *Endpoint) Acquire(ctx context.Context, l partition.Lease) error {
 	result := make(chan error, 1)
 	act := func() {
@@ -130,7 +157,8 @@ func (e *Endpoint) Acquire(ctx context.Context, l partition.Lease) error {
 			result <- fmt.Errorf("subscribe to permits of shard %d: %w", l.Shard, err)
 			return
 		}
-		e.owned[sub] = &shard{number: l.Shard, sub: sub, table: limit.NewTable(maxKeys)}
+		e.owned[sub] = &shard{number: l.Shard, sub: sub, table: limit.NewTable(maxKeys), begun: time.Now()}
+		e.askLeases(l.Shard)
 		e.measure()
 		result <- nil
 	}
@@ -165,16 +193,36 @@ func (e *Endpoint) Release(number int) {
 
 // drop unsubscribes; requests of it that wait already will be refused.
 func (e *Endpoint) drop(sub *nats.Subscription) {
+	e.unsubscribe(sub)
+	delete(e.owned, sub)
+}
+
+func (e *Endpoint) unsubscribe(sub *nats.Subscription) {
 	if err := sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		e.log.Warn("cannot unsubscribe from permits", "subject", sub.Subject, "err", err)
 	}
-	delete(e.owned, sub)
 }
 
 // errMoved is what the last requests to a shard hear that was just released.
 var errMoved = code.New(code.Unavailable, "the permits of this user are decided elsewhere now")
 
-// answer decides one request and replies. Nothing of m is kept.
+// handle takes what has arrived: the answer to a recall, leases that an edge
+// holds or gives back, or a request for a permit.
+func (e *Endpoint) handle(m *nats.Msg) {
+	switch {
+	case e.req.Handle(m):
+	case m.Sub == e.syncs:
+		e.claimed(m)
+	case strings.HasSuffix(m.Subject, returned):
+		e.returned(m)
+	default:
+		e.answer(m)
+	}
+}
+
+var returned = "." + string(subject.OpReturn)
+
+// answer decides one request and replies, unless others must be heard first.
 func (e *Endpoint) answer(m *nats.Msg) {
 	out := &e.out
 	out.take, out.taken = wire.Take{}, wire.Taken{}
@@ -187,21 +235,29 @@ func (e *Endpoint) answer(m *nats.Msg) {
 	case s == nil:
 		out.taken.Fault = wire.FaultOf(errMoved)
 	default:
-		e.decide(s, &out.take, permits, &out.taken)
+		if !e.decide(s, m, &out.take, permits, &out.taken) {
+			return
+		}
 	}
-	out.buf = wire.Append(out.buf[:0], &out.taken)
+	e.reply(m)
+}
+
+// reply sends out.taken.
+func (e *Endpoint) reply(m *nats.Msg) {
+	e.out.buf = wire.Append(e.out.buf[:0], &e.out.taken)
 	if m.Reply == "" {
 		return
 	}
 	// An edge that does not hear decides by itself; the log is right either way.
-	if err := e.nc.Publish(m.Reply, out.buf); err != nil {
+	if err := e.nc.Publish(m.Reply, e.out.buf); err != nil {
 		e.counters.unsent.Add(1)
 	}
 }
 
-func (e *Endpoint) decide(s *shard, take *wire.Take, permits int, taken *wire.Taken) {
+// permit takes one permit out of the log.
+func (e *Endpoint) permit(s *shard, now time.Time, take *wire.Take, permits int, taken *wire.Taken) {
 	key := limit.Key{User: take.User, Action: take.Action}
-	ok, retryAfter := s.table.Take(time.Now(), key, permits)
+	ok, retryAfter := s.table.Take(now, key, permits)
 	taken.OK = ok
 	if !ok {
 		// Rounded up: a millisecond too early would be refused again.

@@ -41,7 +41,10 @@ func start(tb testing.TB, limits policy.Limits) (served, *natstest.Server) {
 func run(tb testing.TB, server *natstest.Server, limits policy.Limits) served {
 	tb.Helper()
 	nc := server.Conn(tb)
-	e := endpoint.New(nc, limits, slog.New(slog.DiscardHandler))
+	e, err := endpoint.New(nc, limits, slog.New(slog.DiscardHandler))
+	if err != nil {
+		tb.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -264,7 +267,10 @@ func TestTwoOwners(t *testing.T) {
 func TestStopped(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
-	e := endpoint.New(server.Conn(t), limits, slog.New(slog.DiscardHandler))
+	e, err := endpoint.New(server.Conn(t), limits, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	if err := e.Run(ctx); err != nil {

@@ -119,7 +119,7 @@ func (l *loop) carryOut(op string, m *nats.Msg) {
 
 // refuse answers any command: every reply has a Fault in the same fields.
 func (l *loop) refuse(reply string, err error) {
-	l.spans.bus.Publish(reply, &wire.Done{Fault: wire.FaultOf(err)})
+	l.out.Publish(reply, &wire.Done{Fault: wire.FaultOf(err)})
 }
 
 func (l *loop) subscribe() error {

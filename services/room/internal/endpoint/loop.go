@@ -62,7 +62,8 @@ type loop struct {
 	rooms     *actor.Shard
 	users     *users.Shard
 	sync      syncing
-	spans     spans
+	out       *bus.Bus
+	spans     *spans
 	tickAt    time.Time
 	armed     time.Time // what the timer waits for
 	reportAt  time.Time
@@ -116,7 +117,8 @@ func newLoop(cfg Config, lease partition.Lease) (*loop, error) {
 		return nil, err
 	}
 	out := bus.New(cfg.Conn, cfg.Logger)
-	l.spans = newSpans(cfg.Tracer, out)
+	l.out = out
+	l.spans = newSpans(cfg.Tracer, cfg.Conn, out)
 	clock := func() time.Time { return l.now }
 	l.rooms = actor.NewShard(actor.Config{
 		Shard: lease.Shard, Epoch: lease.Epoch, Streams: cfg.Streams,

@@ -14,25 +14,41 @@ import (
 const maxSpans = 4096
 
 // spans are the commands under way that are traced: those whose sender is. A span
-// ends with the reply.
+// ends with the reply. It implements bus.Tracer.
 type spans struct {
-	tracer trace.Tracer
-	bus    *bus.Bus
+	tracer trace.Tracer // nil: nothing is traced
+	conn   *nats.Conn
 	open   map[string]trace.Span // by reply subject
 }
 
-func newSpans(t trace.Tracer, b *bus.Bus) spans {
-	s := spans{tracer: t, bus: b, open: make(map[string]trace.Span)}
+func newSpans(t trace.Tracer, nc *nats.Conn, b *bus.Bus) *spans {
+	s := &spans{tracer: t, conn: nc, open: make(map[string]trace.Span)}
 	if t != nil {
-		open := s.open
-		b.Published = func(subject string) {
-			if span, ok := open[subject]; ok {
-				span.End()
-				delete(open, subject)
-			}
-		}
+		b.Tracer = s
 	}
 	return s
+}
+
+// Of implements bus.Tracer.
+func (s *spans) Of(reply string) string {
+	span, ok := s.open[reply]
+	if !ok {
+		return ""
+	}
+	return telemetry.Traceparent(span)
+}
+
+// Published implements bus.Tracer.
+func (s *spans) Published(subject string) {
+	if span, ok := s.open[subject]; ok {
+		span.End()
+		delete(s.open, subject)
+	}
+}
+
+// Publish implements bus.Tracer.
+func (s *spans) Publish(subject string, data []byte, traces []string) error {
+	return s.conn.PublishMsg(&nats.Msg{Subject: subject, Data: data, Header: telemetry.Header(traces)})
 }
 
 // begin opens the span of a command when its message carries a sampled trace.

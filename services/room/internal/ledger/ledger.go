@@ -72,10 +72,10 @@ func (r *Room) Init(env *Env, id string, place log.Room) {
 func (r *Room) ID() string { return r.id }
 
 // Broadcast publishes b to the edges that hold the room, under its name and the
-// owner's epoch.
-func (r *Room) Broadcast(b *wire.Broadcast) {
+// owner's epoch. It continues traces.
+func (r *Room) Broadcast(b *wire.Broadcast, traces ...string) {
 	b.Room, b.Epoch = r.id, r.env.Epoch
-	r.env.Bus.Publish(r.broadcast, b)
+	r.env.Bus.Publish(r.broadcast, b, traces...)
 }
 
 // Head is the seq of the room's last message, once it is Loaded.

@@ -183,7 +183,9 @@ func (r *Room) message(p *pending, seq, at uint64) []byte {
 // settle answers those whose messages are in rec, now stored at pos, and
 // broadcasts it. data is rec's encoding.
 func (r *Room) settle(rec *wire.Record, pos uint64, data []byte) {
+	var traces []string
 	for i, p := range r.queue[:len(rec.Entries)] {
+		traces = r.env.Bus.Traces(traces, p.reply) // before the answer, which ends it
 		sent := wire.Sent{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON}
 		r.accept(sent, p.reply)
 		for sent.Duplicate = true; len(p.also) > 0; p.also = p.also[1:] {
@@ -194,7 +196,7 @@ func (r *Room) settle(rec *wire.Record, pos uint64, data []byte) {
 	r.dequeue(len(rec.Entries))
 	r.attempts = 0
 	r.follow(rec, pos)
-	r.Broadcast(&wire.Broadcast{Pos: pos, Record: data})
+	r.Broadcast(&wire.Broadcast{Pos: pos, Record: data}, traces...)
 }
 
 // dequeue takes the first n messages off the queue, and keeps its memory: Shrink

@@ -1,6 +1,6 @@
 // The page around the client in confab.js. Text of users reaches the document as
 // textContent only.
-import {Confab} from './confab.js';
+import {Confab, newId} from './confab.js';
 
 const $ = id => document.getElementById(id);
 const rooms = new Map(); // roomId -> {messages: Map(seq -> message), pending: Map(id -> message), notes, users, total, typing, unread, more}
@@ -49,6 +49,9 @@ function start(firstRoom) {
 
 async function enter(roomId) {
   roomId = roomId.trim();
+  if (!/^[A-Za-z0-9_.:\/-]{1,64}$/.test(roomId)) {
+    return notice('A room has a name of 1 to 64 letters (A to Z), digits, and _ - . : /, without blanks.');
+  }
   if (!rooms.has(roomId)) {
     const room = {messages: new Map(), pending: new Map(), notes: [], users: [], total: 0, typing: new Map(), unread: 0, more: false};
     rooms.set(roomId, room);
@@ -105,7 +108,7 @@ $('messages').addEventListener('scroll', async () => {
 
 // ---- sending ------------------------------------------------------------------
 
-async function send(roomId, content, id = crypto.randomUUID()) {
+async function send(roomId, content, id = newId()) {
   const room = rooms.get(roomId);
   room.pending.set(id, {id, content, author: me, timestamp: new Date().toISOString(), state: 'sending'});
   drawMessages(true);

@@ -4,6 +4,9 @@
 
 const backoffMin = 500, backoffMax = 15_000, replyTimeout = 10_000;
 
+/** 128 random bits. crypto.randomUUID is there on https and localhost only. */
+export const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), b => b.toString(16).padStart(2, '0')).join('');
+
 export class Confab extends EventTarget {
   #token; #socket = null; #waiting = new Map(); #nextId = 1; #attempt = 0; #stopped = false;
   #seen = new Map();    // roomId -> seq of the last message shown, for joinRoom {since}
@@ -44,7 +47,7 @@ export class Confab extends EventTarget {
   }
 
   /** One id per message, kept until it is answered: a repeat is stored once. */
-  send(roomId, content, clientMessageId = crypto.randomUUID()) {
+  send(roomId, content, clientMessageId = newId()) {
     const data = {roomId, content, clientMessageId};
     return new Promise((resolve, reject) => {
       this.#unsent.set(clientMessageId, {data, resolve, reject});

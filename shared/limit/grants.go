@@ -1,0 +1,71 @@
+package limit
+
+import (
+	"slices"
+	"time"
+
+	"github.com/confab-chat/confab/proto/wire"
+)
+
+// maxRuns bounds the grants of one action in a message: 12 KB, whatever the limit.
+const maxRuns = 1024
+
+// Actions are those that have limits of their own.
+func Actions() []wire.Action {
+	return []wire.Action{wire.ActionMessage, wire.ActionJoin, wire.ActionTyping, wire.ActionResume}
+}
+
+// Pack is all that was granted to a user, for another process. Ages are rounded
+// down, to milliseconds or, of very many, more: a grant counts a little longer
+// there, never shorter.
+func (t *Table) Pack(now time.Time, user string) []wire.Grants {
+	var all []wire.Grants
+	for _, a := range Actions() {
+		if ages := t.Snapshot(nil, now, Key{user, a}); len(ages) > 0 {
+			all = append(all, wire.Grants{Action: a, Runs: runs(ages)})
+		}
+	}
+	return all
+}
+
+// Unpack makes the logs of a user what Pack said.
+func (t *Table) Unpack(now time.Time, user string, all []wire.Grants) {
+	t.Forget(user)
+	for i := range all {
+		t.Restore(now, Key{user, all[i].Action}, ages(all[i].Runs))
+	}
+}
+
+// Forget drops all logs of a user.
+func (t *Table) Forget(user string) {
+	for _, a := range Actions() {
+		t.Drop(Key{user, a})
+	}
+}
+
+func runs(ages []time.Duration) []wire.Run {
+	for step := time.Millisecond; ; step *= 2 {
+		var list []wire.Run
+		for _, age := range ages {
+			ms := uint64(age.Truncate(step).Milliseconds())
+			if n := len(list); n > 0 && list[n-1].AgeMs == ms {
+				list[n-1].Count++
+				continue
+			}
+			list = append(list, wire.Run{AgeMs: ms, Count: 1})
+		}
+		if len(list) <= maxRuns {
+			return list
+		}
+	}
+}
+
+func ages(list []wire.Run) []time.Duration {
+	var all []time.Duration
+	for _, r := range list {
+		n := int(min(r.Count, maxGrants-uint64(len(all))))
+		age := time.Duration(min(r.AgeMs, uint64(Window/time.Millisecond))) * time.Millisecond
+		all = append(all, slices.Repeat([]time.Duration{age}, n)...)
+	}
+	return all
+}

@@ -1,0 +1,82 @@
+package proctest_test
+
+import (
+	"context"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/confab-chat/confab/proto/code"
+)
+
+// sends counts how many of n messages of a user are accepted through an edge. All
+// others must be refused for the limit, with a time after which to try again.
+func sends(tb testing.TB, o *observer, n int) (accepted int) {
+	tb.Helper()
+	for range n {
+		ctx, cancel := context.WithTimeout(context.Background(), attempt)
+		_, err := o.Send(ctx, "r", text)
+		cancel()
+		switch e := code.From(err); {
+		case err == nil:
+			accepted++
+		case e.Code != code.RateLimited || e.RetryAfter <= 0 || e.RetryAfter > time.Minute:
+			tb.Errorf("%v", err)
+		}
+	}
+	return accepted
+}
+
+// TestLimitOverEdges: a user's limit is one, through whichever edge. The edge that
+// the user is at knows it without ratelimit, and a new owner hears of it from there.
+func TestLimitOverEdges(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "CONFAB_LIMIT_MESSAGES=12")
+	c.all("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
+	c.probe("edge1", "/readyz", 200)
+	c.probe("edge2", "/readyz", 200)
+	c.owned(1)
+	one := observe(t, c.url("edge1"), "ann")
+	one.enter("r")
+	before := sends(t, one, 3)
+	c.parts["ratelimit1"].kill()
+	c.silent("ratelimit", "degraded")
+	without := sends(t, one, 3)
+	c.start("ratelimit1")
+	c.owned(1)
+	two := observe(t, c.url("edge2"), "ann")
+	two.enter("r")
+	after := sends(t, two, 8)
+	if before+without != 6 || after != 6 {
+		t.Errorf("%d before, %d without ratelimit, %d through the other edge afterwards: want 3, 3, 6", before, without, after)
+	}
+	if n := sends(t, one, 3); n != 0 {
+		t.Errorf("%d more", n)
+	}
+}
+
+// TestLimitOfAnEdgeThatStops: who moves from an edge that drains has used what was
+// used there.
+func TestLimitOfAnEdgeThatStops(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, "CONFAB_LIMIT_MESSAGES=6")
+	c.all("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
+	c.probe("edge1", "/readyz", 200)
+	c.probe("edge2", "/readyz", 200)
+	c.owned(1)
+	one := observe(t, c.url("edge1"), "ann")
+	one.enter("r")
+	if n := sends(t, one, 4); n != 4 {
+		t.Fatalf("%d of 4 accepted", n)
+	}
+	one.stop()
+	c.parts["edge1"].signal(syscall.SIGTERM)
+	if code := c.parts["edge1"].exit(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	two := observe(t, c.url("edge2"), "ann")
+	two.enter("r")
+	if n := sends(t, two, 4); n != 2 {
+		t.Errorf("%d more accepted, 2 were left", n)
+	}
+}

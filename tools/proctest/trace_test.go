@@ -1,0 +1,105 @@
+package proctest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/confab-chat/confab/tools/internal/freeport"
+)
+
+// spanSink is an OpenTelemetry collector that remembers the spans it was sent.
+type spanSink struct {
+	mu    sync.Mutex // guards spans
+	spans map[string]spanRecord
+}
+
+// spanRecord is the newest span of a name.
+type spanRecord struct{ trace, id, parent string }
+
+func (s *spanSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	var req collector.ExportTraceServiceRequest
+	if err == nil {
+		err = proto.Unmarshal(body, &req)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, resource := range req.ResourceSpans {
+		for _, scope := range resource.ScopeSpans {
+			for _, span := range scope.Spans {
+				s.spans[span.Name] = spanRecord{string(span.TraceId), string(span.SpanId), string(span.ParentSpanId)}
+			}
+		}
+	}
+}
+
+// chain checks that each name is a span whose parent is the one before, all of one trace.
+func (s *spanSink) chain(names ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, name := range names {
+		span, ok := s.spans[name]
+		if !ok {
+			return fmt.Errorf("no span %q", name)
+		}
+		if i == 0 {
+			continue
+		}
+		if before := s.spans[names[i-1]]; span.trace != before.trace || span.parent != before.id {
+			return fmt.Errorf("span %q does not follow from %q", name, names[i-1])
+		}
+	}
+	return nil
+}
+
+// TestTrace: a message is one trace, from the client's event over the owner of the
+// room to the fan-out. Also after the trace of a message that was sent before it.
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	sink := &spanSink{spans: make(map[string]spanRecord)}
+	srv := httptest.NewServer(sink)
+	t.Cleanup(srv.Close)
+	edge := freeport.Addr(t)
+	env, admin := embedded(t, "CONFAB_EDGE_ADDR="+edge, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+srv.URL,
+		"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=50")
+	p := run(t, binary(t, "confab"), env)
+	p.answers("http://"+admin+"/readyz", 200)
+
+	c := newClient("ws://"+edge+"/ws", "ann", nil)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := c.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); running.Wait() })
+	eventually(t, func() error {
+		_, err := c.Join(ctx, "general")
+		return err
+	})
+	for range 2 {
+		if _, err := c.Send(ctx, "general", text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, func() error {
+		return errors.Join(
+			sink.chain("edge sendMessage", "room send", "edge fan-out"),
+			sink.chain("edge joinRoom", "room join"),
+		)
+	})
+}
