@@ -103,6 +103,7 @@ func newFanout(ctx context.Context, o Options) (*fanout, error) {
 // fill opens and joins all members, then those that will not read.
 func (f *fanout) fill() error {
 	n := f.Rooms * f.Members
+	f.joins = true
 	f.opened = func(c *crowd.Conn) { f.join(c, f.rooms[c.Room].name, -1) }
 	if err := f.open(n, func(i int, c *crowd.Conn) {
 		c.Room = int32(i % f.Rooms)

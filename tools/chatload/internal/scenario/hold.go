@@ -68,7 +68,7 @@ func (h *holder) say(w Word) error {
 
 func (h *holder) hold(in io.Reader) error {
 	h.orders = lines(in)
-	if h.Members > 0 {
+	if h.joins = h.Members > 0; h.joins {
 		h.opened = func(c *crowd.Conn) {
 			h.join(c, fmt.Sprintf("load-%d-%d", h.FirstSource, int(c.Number)/h.Members), -1)
 		}

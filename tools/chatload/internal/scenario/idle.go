@@ -16,7 +16,7 @@ func Idle(ctx context.Context, o Options) ([]report.Result, error) {
 		return nil, err
 	}
 	defer s.crowd.Close()
-	if o.Members > 0 {
+	if s.joins = o.Members > 0; s.joins {
 		s.opened = func(c *crowd.Conn) { s.join(c, s.roomName(int(c.Number)/o.Members), -1) }
 	}
 	empty, err := s.read()

@@ -69,6 +69,7 @@ type stage struct {
 	line  progress
 
 	nextTarget int
+	joins      bool // every connection joins a room as soon as it is open
 	joined     int
 	refused    int // requests, by the server's limits or otherwise
 	firstNo    string
@@ -127,12 +128,12 @@ func (s *stage) dial() (*crowd.Conn, error) {
 	return s.crowd.Dial(s.Targets[(s.nextTarget-1)%len(s.Targets)])
 }
 
-// open opens n connections, at most AtOnce at a time. prepare sees each before
+// open opens n connections, at most AtOnce at a time with their joins. prepare sees each before
 // anything has happened to it.
 func (s *stage) open(n int, prepare func(i int, c *crowd.Conn)) error {
 	lost, end := s.crowd.Stats.Lost, time.Now().Add(s.Patience)
 	for i := 0; i < n || s.crowd.Stats.Pending > 0; {
-		for ; i < n && s.crowd.Stats.Pending < s.AtOnce; i++ {
+		for ; i < n && s.underWay() < s.AtOnce; i++ {
 			c, err := s.dial()
 			if err != nil {
 				return fmt.Errorf("connection %d of %d: %w", i+1, n, err)
@@ -149,6 +150,15 @@ func (s *stage) open(n int, prepare func(i int, c *crowd.Conn)) error {
 		return fmt.Errorf("%d of %d connections could not be opened: %w", d, n, s.crowd.Stats.FirstError)
 	}
 	return nil
+}
+
+// underWay is how many connections are being opened, or joined to their first room.
+func (s *stage) underWay() int {
+	n := s.crowd.Stats.Pending
+	if s.joins {
+		n += s.crowd.Stats.Open - s.joined
+	}
+	return n
 }
 
 // check ends a wait: when it takes too long, or somebody wants to stop.
