@@ -53,7 +53,7 @@ func scale(ctx context.Context, mode string, args []string, out io.Writer) error
 }
 
 // sourcesEach is how many source addresses a holder may use.
-func sourcesEach(limit int) int { return 1 + limit/10_000 }
+func sourcesEach(limit int) int { return 1 + limit/1_000 }
 
 func hold(ctx context.Context, f *flags, out io.Writer) error {
 	f.suite = ""

@@ -26,8 +26,9 @@ type Options struct {
 	// FirstSource numbers the first source address on loopback, so that several
 	// generators do not share the ports of one.
 	FirstSource int
-	// PerSource is how many connections share a source address (20 000): the
-	// kernel has about 28 000 ports for each.
+	// PerSource is how many connections share a source address (4 000). The kernel
+	// has about 28 000 ports for each, but looks for a free one the longer the more
+	// are taken.
 	PerSource int
 
 	// Opened, Message and Closed are called from Poll, and Closed also from Text.

@@ -44,7 +44,7 @@ func New(o Options) (*Crowd, error) {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
 	if o.PerSource == 0 {
-		o.PerSource = 20_000
+		o.PerSource = 4_000
 	}
 	return &Crowd{
 		options: o, traits: o.Dialect.Traits(), epoll: fd,

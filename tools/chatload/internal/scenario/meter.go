@@ -19,6 +19,9 @@ type meter struct {
 
 func (o *Options) read() (m meter, err error) {
 	m = meter{at: time.Now(), self: proc.Self()}
+	if own, err := proc.Of(o.Proc, proc.Group{Name: "generator", Pids: o.own}); err == nil { // one that has ended is told elsewhere
+		m.self.User, m.self.System = m.self.User+own.User, m.self.System+own.System
+	}
 	for _, g := range o.Groups {
 		u, err := proc.Of(o.Proc, g)
 		if err != nil {

@@ -43,14 +43,14 @@ func Scale(ctx context.Context, o Options, command func(i, connections int) []st
 	if err := s.all(ctx, "open"); err != nil {
 		return r, err
 	}
-	full, err := o.read()
+	full, err := s.read()
 	if err != nil {
 		return r, err
 	}
 	if err := s.wait(ctx, o.Settle); err != nil {
 		return r, err
 	}
-	idle, err := o.read()
+	idle, err := s.read()
 	if err != nil {
 		return r, err
 	}
@@ -94,7 +94,7 @@ func (s *scaling) start(ctx context.Context, args []string) error {
 	if err := h.cmd.Start(); err != nil {
 		return err
 	}
-	s.holders = append(s.holders, h)
+	s.holders, s.own = append(s.holders, h), append(s.own, h.cmd.Process.Pid)
 	h.reader.Go(func() {
 		defer close(h.words)
 		for scan := bufio.NewScanner(out); scan.Scan(); {

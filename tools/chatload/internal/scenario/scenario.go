@@ -31,6 +31,7 @@ type Options struct {
 	Groups      []proc.Group // the processes of the server
 	Proc        fs.FS        // /proc
 	Progress    io.Writer
+	own         []int // further processes of the generator
 
 	Connections int     // idle, echo, resume
 	AtOnce      int     // handshakes in progress at a time
