@@ -95,6 +95,9 @@ func settings(list string) []string {
 
 // once starts a suite, runs the command, and ends the suite.
 func once(ctx context.Context, o testbed.Options, command []string) (err error) {
+	if err := os.RemoveAll(filepath.Join(o.Dir, testbed.Store)); err != nil { // rooms of an earlier run are full
+		return err
+	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return err
 	}

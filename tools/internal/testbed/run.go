@@ -25,6 +25,9 @@ const (
 	farewell = 15 * time.Second
 )
 
+// Store is where NATS has its files, in Options.Dir.
+const Store = "nats"
+
 // Options are what Start starts.
 type Options struct {
 	Bin        string // folder of the binaries, see Build
@@ -110,7 +113,7 @@ func (b *Bed) startNATS() error {
 		sync = "always"
 	}
 	config := filepath.Join(b.options.Dir, "nats.conf")
-	text := fmt.Sprintf("listen: 127.0.0.1:%s\nserver_name: testbed\njetstream { store_dir: %q, sync_interval: %s }\n", port, filepath.Join(b.options.Dir, "nats"), sync)
+	text := fmt.Sprintf("listen: 127.0.0.1:%s\nserver_name: testbed\njetstream { store_dir: %q, sync_interval: %s }\n", port, filepath.Join(b.options.Dir, Store), sync)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return err
 	}
