@@ -18,6 +18,8 @@ type Config struct {
 
 	Addr        string `env:"EDGE_ADDR" envDefault:":3001" doc:"public listener: WebSocket, health, demo page"`
 	DataDir     string `env:"DATA_DIR" envDefault:"./.confab" doc:"folder of the embedded NATS server's files and of the development secret"`
+	TLSCertFile string `env:"EDGE_TLS_CERT_FILE" doc:"certificate chain (PEM) of the public listener, read again when it changes; empty: no TLS"`
+	TLSKeyFile  string `env:"EDGE_TLS_KEY_FILE" doc:"its key (PEM)"`
 	Namespace   string `env:"NAMESPACE" envDefault:"/chat" doc:"Socket.IO namespace"`
 	Loops       int    `env:"EDGE_LOOPS" envDefault:"0" min:"0" max:"256" doc:"event loops; 0: one a CPU"`
 	IO          string `env:"EDGE_IO" envDefault:"auto" oneof:"auto epoll goroutine" doc:"how connections are read: epoll loops, or a pair of goroutines each; auto takes epoll where there is one"`
@@ -55,6 +57,9 @@ func (c Config) Validate(e config.Env) (found []config.Problem) {
 	found = append(found, config.CheckAddr("EDGE_ADDR", c.Addr)...)
 	if c.Secret.IsSet() && len(c.Secret.Value()) < devtoken.MinSecret {
 		found = append(found, config.Bad("AUTH_HMAC_SECRET", "must have at least 32 bytes", ""))
+	}
+	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
+		found = append(found, config.Bad("EDGE_TLS_CERT_FILE", "and CONFAB_EDGE_TLS_KEY_FILE must both be set, or none", ""))
 	}
 	if c.DefaultRoom != "" && !event.ValidRoomID(c.DefaultRoom) {
 		found = append(found, config.Bad("DEFAULT_ROOM", "must be 1 to 64 of A-Z a-z 0-9 _ - . : /", "global"))

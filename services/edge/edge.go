@@ -6,6 +6,7 @@ package edge
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -23,6 +24,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/door"
 	"github.com/confab-chat/confab/services/edge/internal/hub"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
+	"github.com/confab-chat/confab/services/edge/internal/listen/cert"
 	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
 	"github.com/confab-chat/confab/services/edge/internal/native"
 	"github.com/confab-chat/confab/services/edge/internal/poll"
@@ -241,15 +243,31 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 			Gate: func(*listen.Handshake) (conn.Handler, *code.Error) { return conn.Echo{}, nil },
 		})
 	}
+	tlsConfig, err := e.tls()
+	if err != nil {
+		return err
+	}
 	e.server, err = listen.New(listen.Options{
 		Group: e.loops, Routes: routes, HTTP: site.Handler(pages), Origins: origins, Rate: e.cfg.HandshakeRate,
-		PerIP: listen.PerIP{Connections: e.cfg.PerIP}, AllowQueryToken: e.cfg.AllowQueryToken, Logger: e.log,
+		PerIP: listen.PerIP{Connections: e.cfg.PerIP}, AllowQueryToken: e.cfg.AllowQueryToken, TLS: tlsConfig, Logger: e.log,
 	})
 	if err != nil {
 		return err
 	}
 	e.ln, err = lifecycle.Listen("CONFAB_EDGE_ADDR", e.cfg.Addr)
 	return err
+}
+
+// tls is what the public listener speaks; nil is plain.
+func (e *edge) tls() (*tls.Config, error) {
+	if e.cfg.TLSCertFile == "" {
+		return nil, nil
+	}
+	pair, err := cert.Load(e.cfg.TLSCertFile, e.cfg.TLSKeyFile, e.log, time.Now)
+	if err != nil {
+		return nil, &config.Error{Problems: []config.Problem{config.Bad("EDGE_TLS_CERT_FILE", err.Error(), "")}}
+	}
+	return pair.Config(), nil
 }
 
 // runRelay ends the relay when the last commands have been answered.

@@ -3,6 +3,7 @@ package edge_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ type world struct {
 	owner *relaytest.Owner
 	admin *admin.Server
 	addr  string
+	tls   *tls.Config // of clients; nil: plain
 	log   *lines
 	stop  func() error // ends the edge and returns what Run returned; once
 }
@@ -224,9 +226,13 @@ func (w *world) dialDeaf(user string) *client {
 func (w *world) upgrade(jwt string) (net.Conn, *bufio.Reader, error) {
 	d := ws.Dialer{
 		Timeout: patience, Protocols: []string{"confab.v1"},
-		Header: ws.HandshakeHeaderHTTP(http.Header{"Authorization": {"Bearer " + jwt}}),
+		Header: ws.HandshakeHeaderHTTP(http.Header{"Authorization": {"Bearer " + jwt}}), TLSConfig: w.tls,
 	}
-	nc, buf, hs, err := d.Dial(context.Background(), "ws://"+w.addr+"/ws")
+	scheme := "ws://"
+	if w.tls != nil {
+		scheme = "wss://"
+	}
+	nc, buf, hs, err := d.Dial(context.Background(), scheme+w.addr+"/ws")
 	if err == nil && hs.Protocol != "confab.v1" {
 		w.tb.Errorf("subprotocol %q", hs.Protocol)
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -151,6 +152,9 @@ func answering(ctx context.Context, url string) bool {
 // welcome says where to click.
 func welcome(w io.Writer, s Settings, version string) {
 	edge, monitor := url(s.edge.Addr), url(s.monitor.Addr)
+	if s.edge.TLSCertFile != "" {
+		edge = strings.Replace(edge, "http:", "https:", 1)
+	}
 	fmt.Fprintf(w, "\n  Confab %s, %s\n\n", version, s.own.Env)
 	if s.own.Env != config.Production {
 		fmt.Fprintf(w, "  chat      %s/     open it in two tabs\n", edge)

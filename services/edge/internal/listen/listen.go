@@ -5,6 +5,7 @@ package listen
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/conn"
 	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
 	"github.com/confab-chat/confab/services/edge/internal/poll"
+	"github.com/confab-chat/confab/services/edge/internal/poll/secure"
 )
 
 // Handshake is a WebSocket upgrade that passed every check of this package.
@@ -74,6 +76,7 @@ type Options struct {
 	AllowQueryToken  bool          // accept ?token=
 	IdleTimeout      time.Duration // 75 s between requests on a kept-alive HTTP connection
 	MaxHTTP          int           // 16 384 connections in the hands of net/http
+	TLS              *tls.Config   // nil: plain
 	Logger           *slog.Logger  // discards
 }
 
@@ -144,7 +147,15 @@ func New(o Options) (*Server, error) {
 // Serve takes connections from ln, which it takes over, until the group ends
 // or ln is closed.
 func (s *Server) Serve(ln net.Listener) error {
-	_, err := s.options.Group.Listen(ln, s.accept)
+	g, accept := s.options.Group, poll.Acceptor(s.accept)
+	switch config := s.options.TLS; {
+	case config == nil:
+	case g.Epoll():
+		accept = secure.Acceptor(config, len(g.Loops()), accept)
+	default:
+		ln = tls.NewListener(ln, config)
+	}
+	_, err := g.Listen(ln, accept)
 	return err
 }
 

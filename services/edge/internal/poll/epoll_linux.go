@@ -190,7 +190,6 @@ type sock struct {
 	slot     uint32
 	interest uint32
 	closed   bool
-	wrote    bool
 }
 
 func (s *sock) ready(events uint32) {
@@ -229,7 +228,6 @@ func (s *sock) Write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	s.wrote = true
 	n, _, errno := syscall.RawSyscall(unix.SYS_WRITE, uintptr(s.fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 	if errno != 0 {
 		if errno != unix.EAGAIN && errno != unix.EINTR {

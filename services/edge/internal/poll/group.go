@@ -90,6 +90,12 @@ func New(o Options) (*Group, error) {
 // Loops returns the loops, in the order of their indexes.
 func (g *Group) Loops() []*Loop { return g.loops }
 
+// Epoll tells whether sockets are driven by epoll, and not by goroutines.
+func (g *Group) Epoll() bool {
+	_, sleeps := g.loops[0].poller.(*sleeper)
+	return !sleeps
+}
+
 // Run turns the loops until ctx ends, then closes the listeners, ends every
 // remaining connection with ErrStopped, and returns when all goroutines of
 // the group have ended. It is called once.

@@ -88,6 +88,10 @@ func (l *Loop) NextID() uint64 {
 	return uint64(l.index)<<48 | l.ids
 }
 
+// Go runs f on a goroutine of its own, for which the group waits when it ends: f
+// must end when what it waits for is closed. Any goroutine may call it.
+func (l *Loop) Go(f func()) { l.group.wg.Go(f) }
+
 // Load is the number of connections that the loop owns. Any goroutine may ask.
 func (l *Loop) Load() int { return int(l.conns.Load()) }
 

@@ -40,7 +40,6 @@ type pump struct {
 	closed  bool
 	paused  bool
 	held    bool // a read waits for ResumeReads
-	wrote   bool
 
 	mu         sync.Mutex // guards the following
 	out, spare []byte
@@ -126,7 +125,6 @@ func (p *pump) Write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	p.wrote = true
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.failed != nil {
@@ -293,11 +291,18 @@ func (p *pump) RemoteAddr() netip.AddrPort {
 
 // Detach ends the reader, which waits for its turn, and gives the connection up.
 func (p *pump) Detach() (net.Conn, error) {
-	if p.closed || p.wrote || p.err != nil {
+	if p.closed || p.waits() || p.err != nil {
 		return nil, ErrDetach
 	}
 	p.release()
 	return p.nc, nil
+}
+
+// waits tells whether bytes of ours are not in the system's hands yet.
+func (p *pump) waits() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.writing || len(p.out) > 0
 }
 
 var _ Transport = (*pump)(nil)

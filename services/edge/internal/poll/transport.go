@@ -41,7 +41,7 @@ type Transport interface {
 	// SetHandler replaces the handler, also from inside one of its calls.
 	SetHandler(Handler)
 	// Detach takes the connection from the loop, for net/http. Legal inside
-	// Readable and before the first Write.
+	// Readable, and only while no bytes of ours wait in the transport.
 	Detach() (net.Conn, error)
 	Loop() *Loop
 	// RemoteAddr is the peer's address; the zero value when it is gone.

@@ -59,13 +59,19 @@ func Handler(o Options) http.Handler {
 
 type site struct{ o Options }
 
+// unknownHealth is the rest of the body when nobody knows: the members that clients
+// read are there, as they are in the monitor's.
+const unknownHealth = `","websocket":{"namespace":null,"corsOrigin":null,"connectedUsers":null,"activeRooms":null,"totalTypingUsers":null},` +
+	`"features":{"detailedLogging":null,"metrics":null,"heartbeat":null},` +
+	`"rateLimits":{"windowMs":null,"maxMessagesPerWindow":null,"maxJoinsPerWindow":null,"maxTypingEventsPerWindow":null},` +
+	`"services":[],"complete":false,"notes":["no monitor answers"]}`
+
 // health is the monitor's; without one nobody knows, and that is unhealthy.
 func (s *site) health(w http.ResponseWriter, r *http.Request) {
 	reply, err := s.ask(r, subject.APIHealth)
 	if err != nil {
 		s.o.Logger.Warn("no health from the monitor", "err", err)
-		answer(w, http.StatusServiceUnavailable, []byte(`{"status":"unhealthy","timestamp":"`+
-			timestamp(time.Now())+`","services":[],"complete":false,"notes":["no monitor answers"]}`))
+		answer(w, http.StatusServiceUnavailable, []byte(`{"status":"unhealthy","timestamp":"`+timestamp(time.Now())+unknownHealth))
 		return
 	}
 	pass(w, reply)

@@ -122,3 +122,26 @@ func TestCORS(t *testing.T) {
 		}
 	}
 }
+
+// What clients read of a healthy answer is there, and null, when nobody knows.
+func TestHealthWithoutMonitorHasEveryMember(t *testing.T) {
+	t.Parallel()
+	rec := httptest.NewRecorder()
+	handler(t, &monitor{err: nats.ErrNoResponders}, "").ServeHTTP(rec, httptest.NewRequest("GET", "/websocket/health", nil))
+	var body map[string]any
+	if err := json.Unmarshal(rec.Body.Bytes(), &body); err != nil {
+		t.Fatal(err)
+	}
+	for member, inner := range map[string][]string{
+		"websocket":  {"namespace", "corsOrigin", "connectedUsers", "activeRooms", "totalTypingUsers"},
+		"features":   {"detailedLogging", "metrics", "heartbeat"},
+		"rateLimits": {"windowMs", "maxMessagesPerWindow", "maxJoinsPerWindow", "maxTypingEventsPerWindow"},
+	} {
+		object, _ := body[member].(map[string]any)
+		for _, name := range inner {
+			if value, there := object[name]; !there || value != nil {
+				t.Errorf("%s.%s: %v, there %v", member, name, value, there)
+			}
+		}
+	}
+}
