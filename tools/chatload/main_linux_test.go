@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/confab-chat/confab/shared/devtoken"
 	"github.com/confab-chat/confab/tools/chatload/internal/dialect/dialecttest"
 	"github.com/confab-chat/confab/tools/chatload/internal/report"
 	"github.com/confab-chat/confab/tools/internal/testbed"
@@ -112,5 +113,23 @@ func TestSuite(t *testing.T) {
 	}
 	if _, err := chatload(t, "idle", "-suite", file); err == nil {
 		t.Error("a suite without an edge")
+	}
+}
+
+// The secret of a development server is found, and none is made.
+func TestDevelopmentSecret(t *testing.T) {
+	dir := t.TempDir()
+	if secret, err := developmentSecret(dir); secret != "" || err != nil {
+		t.Errorf("%q %v", secret, err)
+	}
+	if files, err := os.ReadDir(dir); len(files) > 0 || err != nil {
+		t.Errorf("%v %v", files, err)
+	}
+	want, err := devtoken.Secret(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := developmentSecret(dir); got != string(want) || err != nil {
+		t.Errorf("%v", err)
 	}
 }

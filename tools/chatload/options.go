@@ -38,7 +38,7 @@ func parse(mode string, args []string) (*flags, error) {
 	fs.StringVar(&f.addr, "addr", "127.0.0.1:3001", "servers, host:port, comma separated; connections go round")
 	fs.StringVar(&f.DialectName, "dialect", "native", strings.Join(dialect.Names(), ", "))
 	fs.StringVar(&f.namespace, "namespace", "/chat", "sio: the namespace")
-	fs.StringVar(&f.secret, "secret", os.Getenv(secretVariable), "HS256 secret to sign tokens with; empty: one token from the edge's /dev/token")
+	fs.StringVar(&f.secret, "secret", os.Getenv(secretVariable), "HS256 secret to sign tokens with; empty: that of a development server in ./.confab, or else one token from its /dev/token")
 	fs.StringVar(&f.pids, "pid", "", "the server's processes, to count their cost: 123, or edge=123,room=124")
 	fs.StringVar(&f.suite, "suite", os.Getenv(testbed.Variable), "description of a testbed, instead of -addr, -secret and -pid")
 	fs.StringVar(&f.Label, "label", "", "copied to the result")
@@ -127,6 +127,12 @@ func (f *flags) resolve(ctx context.Context) (err error) {
 	f.Proc = os.DirFS("/proc")
 	if !f.quiet {
 		f.Progress = os.Stderr
+	}
+	if f.secret == "" {
+		f.secret, err = developmentSecret(dataDir)
+		if err != nil {
+			return err
+		}
 	}
 	if f.Dialect.Traits().Token {
 		f.Token, err = tokens(ctx, f.secret, f.Targets[0], f.FirstSource*usersPerSource)

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/confab-chat/confab/shared/devtoken"
@@ -14,6 +18,18 @@ import (
 
 // tokenLife is long enough for any run.
 const tokenLife = 24 * time.Hour
+
+// dataDir is where an all-in-one that was started here keeps its secret.
+const dataDir = ".confab"
+
+// developmentSecret is that secret, empty when there is none.
+func developmentSecret(dir string) (string, error) {
+	if _, err := os.Stat(filepath.Join(dir, devtoken.SecretFile)); errors.Is(err, fs.ErrNotExist) {
+		return "", nil // Secret would make one
+	}
+	secret, err := devtoken.Secret(dir)
+	return string(secret), err
+}
 
 // tokens signs for user load-<first + number>, or asks the edge when there is no secret:
 // once, because it is slow, so that all connections are the same user.
