@@ -43,6 +43,7 @@ type command struct {
 	decided   bool // permit is valid
 	run       func(*command)
 	restored  func(exact bool) // of a room that Restore joins; called once
+	text      *wire.Text       // of a message
 
 	header nats.Header // trace context for the owner; usually nil
 	span   trace.Span  // nil when nothing is traced
@@ -53,6 +54,7 @@ type work struct {
 	s       *Session
 	open    int        // requests without answer
 	line    []*command // those that have not run, in the order they came
+	later   bool       // Flush is due in this turn
 	joining []string   // rooms with a join under way; one twice is there twice
 	sending []string   // rooms with a message under way
 	replays []*replay
@@ -92,7 +94,7 @@ func (s *Session) begin(c *command) {
 	} else {
 		s.askPermit(c)
 	}
-	w.advance()
+	w.advanceFor(c)
 	if w.open >= maxInFlight {
 		s.conn.PauseReads()
 	}
@@ -111,7 +113,7 @@ func (s *Session) askPermit(c *command) {
 		}
 		loop.Post(func() {
 			if c.decided, c.permit = true, d; !s.closed {
-				s.work.advance()
+				s.work.advanceFor(c)
 			}
 		})
 	})
@@ -125,6 +127,24 @@ func (s *Session) joins(room string) bool {
 	w := s.work
 	return w != nil && (slices.Contains(w.joining, room) ||
 		slices.ContainsFunc(w.line, func(c *command) bool { return c.reply == event.NameJoinedRoom && c.room == room }))
+}
+
+// advanceFor runs what can run now that something is new about c. Messages wait until
+// the end of this turn of the loop: those that have been read together go together.
+func (w *work) advanceFor(c *command) {
+	switch {
+	case c.text == nil:
+		w.advance()
+	case !w.later:
+		w.later = true
+		w.s.local.loop.Defer(w)
+	}
+}
+
+// Flush implements poll.Flusher.
+func (w *work) Flush() {
+	w.later = false
+	w.advance()
 }
 
 // advance runs what can run: in order for each room.
@@ -150,9 +170,7 @@ func (w *work) mustWait(c *command, i int) bool {
 		return false
 	}
 	return slices.Contains(w.joining, c.room) ||
-		// One message of a room at a time: were several under way while the room
-		// changes owners, the later could be accepted and the earlier come again.
-		c.action == wire.ActionMessage && slices.Contains(w.sending, c.room) ||
+		c.text != nil && slices.Contains(w.sending, c.room) || // see maxBurst
 		slices.ContainsFunc(w.line[:i], func(earlier *command) bool { return earlier.room == c.room })
 }
 

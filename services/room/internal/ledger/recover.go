@@ -153,7 +153,7 @@ func (r *Room) recognise() {
 			continue
 		}
 		delete(r.waiting, p.key)
-		r.repeat(ref, p.sum, !p.tried, p.replies()...)
+		r.repeat(ref, p.sum, !p.tried, p.askers()...)
 	}
 	clear(r.queue[len(keep):])
 	r.queue = keep
