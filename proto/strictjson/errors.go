@@ -7,12 +7,18 @@ import "strconv"
 type Error struct {
 	Offset  int    // of the byte that was refused, from 0
 	Message string // what is wrong there
-	// Text says that the syntax is right and a string is not: it has half of a
-	// surrogate pair, which no text has.
+	// Sound says that the syntax is right as far as it was read, and what it says is
+	// not accepted: too deep, too long, the same key twice, a number out of range, a
+	// value of another type, or Text.
+	Sound bool
+	// Text says that a string has half of a surrogate pair, which no text has.
 	Text bool
 }
 
 // Error implements error.
 func (e *Error) Error() string {
+	if e.Sound {
+		return "JSON not accepted at byte " + strconv.Itoa(e.Offset) + ": " + e.Message
+	}
 	return "invalid JSON at byte " + strconv.Itoa(e.Offset) + ": " + e.Message
 }

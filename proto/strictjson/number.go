@@ -14,12 +14,12 @@ func (r *Reader) Int() int64 {
 		return 0
 	}
 	if !whole {
-		r.fail(at, "expected a whole number")
+		r.refuse(at, "expected a whole number")
 		return 0
 	}
 	n, err := strconv.ParseInt(string(text), 10, 64)
 	if err != nil || n > MaxInt || n < -MaxInt {
-		r.fail(at, "a whole number beyond 9007199254740991")
+		r.refuse(at, "a whole number beyond 9007199254740991")
 		return 0
 	}
 	return n
@@ -73,7 +73,7 @@ func (r *Reader) scanNumber() (text []byte, whole bool) {
 	text = r.b[start:r.pos]
 	if exponent || len(text) > certainlyFits {
 		if _, err := strconv.ParseFloat(string(text), 64); err != nil {
-			r.fail(start, "a number too large")
+			r.refuse(start, "a number too large")
 		}
 	}
 	return text, whole

@@ -113,7 +113,7 @@ func (r *Reader) begin(k Kind) bool {
 		return false
 	}
 	if r.depth == MaxDepth {
-		return r.fail(r.pos, "nested deeper than 16 levels")
+		return r.refuse(r.pos, "nested deeper than 16 levels")
 	}
 	r.open[r.depth] = scope{array: k == Array, base: r.nkeys}
 	r.depth++
@@ -129,7 +129,7 @@ func (r *Reader) NextMember() bool {
 	}
 	s := &r.open[r.depth-1]
 	if s.count++; s.count > MaxKeys {
-		return r.fail(r.pos, "more than 64 members in an object")
+		return r.refuse(r.pos, "more than 64 members in an object")
 	}
 	if r.peek() != '"' {
 		return r.fail(r.pos, "expected a key in quotes")
@@ -154,7 +154,7 @@ func (r *Reader) NextElement() bool {
 	}
 	s := &r.open[r.depth-1]
 	if s.count++; s.count > MaxElements {
-		return r.fail(r.pos, "more than 256 elements in an array")
+		return r.refuse(r.pos, "more than 256 elements in an array")
 	}
 	r.due = true
 	return true
@@ -203,6 +203,15 @@ func (r *Reader) fail(offset int, message string) bool {
 		}
 		r.err = &Error{Offset: offset, Message: message}
 		r.due, r.key = false, nil
+	}
+	return false
+}
+
+// refuse is fail for what is JSON, but not what is accepted.
+func (r *Reader) refuse(offset int, message string) bool {
+	if r.err == nil {
+		r.fail(offset, message)
+		r.err.Sound = offset < len(r.b)
 	}
 	return false
 }

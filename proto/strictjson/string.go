@@ -67,7 +67,7 @@ func (r *Reader) readKey(in *scope) bool {
 	if bit := uint64(1) << (s.hash & 63); in.seen&bit == 0 {
 		in.seen |= bit
 	} else if r.hasKey(in.base, s.hash, key) {
-		return r.fail(start, "the same key twice in an object")
+		return r.refuse(start, "the same key twice in an object")
 	}
 	if r.nkeys < inlineKeys {
 		r.keys[r.nkeys] = s
@@ -206,7 +206,7 @@ func (r *Reader) scanEscape() bool {
 			return true
 		}
 	}
-	if r.fail(at, "half of a surrogate pair"); r.err.Offset == at {
+	if r.refuse(at, "half of a surrogate pair"); r.err.Offset == at {
 		r.err.Text = true
 	}
 	return false

@@ -135,7 +135,7 @@ func (r *Reader) take(want Kind) bool {
 	case found == Invalid:
 		return r.fail(r.pos, "expected a value")
 	case found != want:
-		return r.fail(r.pos, "expected "+want.String()+", found "+found.String())
+		return r.refuse(r.pos, "expected "+want.String()+", found "+found.String())
 	}
 	r.due = false
 	return true

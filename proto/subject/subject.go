@@ -112,6 +112,18 @@ const (
 	EdgesLeases = root + "ctl.edges.leases"
 )
 
+// PeerOp is what one edge asks another.
+type PeerOp string
+
+const (
+	OpPoll    PeerOp = "poll"    // a request of long-polling for one of its sessions
+	OpRecover PeerOp = "recover" // a Socket.IO session that it had
+)
+
+// EdgePeer is where the edge with that token is asked by other edges. The token is
+// letters and digits, new at each start of an edge, and part of what clients are given.
+func EdgePeer(token string, op PeerOp) string { return root + "ctl.edge." + token + "." + string(op) }
+
 // EdgeRecall is where the owner of a user's limits ends the lease of an edge.
 func EdgeRecall(edge string) string { return root + "ctl.edge." + edge + ".recall" }
 

@@ -26,6 +26,7 @@ func TestSubjects(t *testing.T) {
 		subject.Limit(4, subject.OpTake):             "chat.v1.rl.4.take",
 		subject.Limits(4):                            "chat.v1.rl.4.*",
 		subject.EdgesSync:                            "chat.v1.ctl.edges.sync",
+		subject.EdgePeer("abcdefgh", subject.OpPoll): "chat.v1.ctl.edge.abcdefgh.poll",
 		subject.Heartbeat("edge", "e1"):              "chat.v1.hb.edge.e1",
 		subject.Telemetry("room", "r1"):              "chat.v1.tel.room.r1",
 		subject.APIHealth:                            "chat.v1.api.health",

@@ -24,13 +24,14 @@ import (
 func messages() []wire.Message {
 	return []wire.Message{
 		new(wire.Origin), new(wire.User), new(wire.Join), new(wire.Joined), new(wire.Leave), new(wire.Done),
-		new(wire.Send), new(wire.Sent), new(wire.History), new(wire.Messages), new(wire.Item), new(wire.RoomStats),
+		new(wire.Send), new(wire.Text), new(wire.Sent), new(wire.Outcome), new(wire.History), new(wire.Messages), new(wire.Item), new(wire.RoomStats),
 		new(wire.Stats), new(wire.Read), new(wire.Receipt), new(wire.Typing), new(wire.Heads),
 		new(wire.Record), new(wire.Entry), new(wire.Broadcast), new(wire.Digest), new(wire.Head),
 		new(wire.Take), new(wire.Taken), new(wire.Grants), new(wire.Run),
 		new(wire.Recall), new(wire.Leased), new(wire.LeaseSync), new(wire.Leases),
 		new(wire.UserUp), new(wire.UserDown), new(wire.UserStatus), new(wire.UserGet), new(wire.Presences), new(wire.Presence),
 		new(wire.Sync), new(wire.Snapshot), new(wire.RoomMembers),
+		new(wire.Poll), new(wire.Polled), new(wire.Recover), new(wire.Recovered), new(wire.RoomPosition),
 	}
 }
 

@@ -33,6 +33,10 @@ type Heartbeat struct {
 	State     State  `json:"state"`
 	Note      string `json:"note,omitempty"` // why it is degraded; for people
 
+	// EdgeGen is the generation under which an edge has registered who is here: Gen at
+	// first, a later one after an outage in which it may have been declared dead.
+	EdgeGen uint64 `json:"edgeGen,omitempty"`
+
 	Edge  *EdgeLoad  `json:"edge,omitempty"`
 	Room  *RoomLoad  `json:"room,omitempty"`
 	Limit *LimitLoad `json:"limit,omitempty"`

@@ -39,6 +39,8 @@ type Take struct {
 	Edge   string
 	Lease  uint64
 	Grants []Grants
+	// Spent was granted while the owner did not answer: it counts as well.
+	Spent []Grants
 }
 
 func (m *Take) fields(c *codec) {
@@ -47,6 +49,7 @@ func (m *Take) fields(c *codec) {
 	c.string(3, &m.Edge)
 	c.uint(4, &m.Lease)
 	repeated(c, 5, &m.Grants)
+	repeated(c, 6, &m.Spent)
 }
 
 // Taken answers Take.

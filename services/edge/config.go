@@ -16,7 +16,7 @@ type Config struct {
 	config.Origins
 	config.Limits
 
-	Addr        string `env:"EDGE_ADDR" envDefault:":3001" doc:"public listener: WebSocket, health, demo page"`
+	Addr        string `env:"EDGE_ADDR" envDefault:":3001" doc:"public listener: WebSocket, Socket.IO, health, demo page"`
 	DataDir     string `env:"DATA_DIR" envDefault:"./.confab" doc:"folder of the embedded NATS server's files and of the development secret"`
 	TLSCertFile string `env:"EDGE_TLS_CERT_FILE" doc:"certificate chain (PEM) of the public listener, read again when it changes; empty: no TLS"`
 	TLSKeyFile  string `env:"EDGE_TLS_KEY_FILE" doc:"its key (PEM)"`
@@ -24,17 +24,19 @@ type Config struct {
 	Loops       int    `env:"EDGE_LOOPS" envDefault:"0" min:"0" max:"256" doc:"event loops; 0: one a CPU"`
 	IO          string `env:"EDGE_IO" envDefault:"auto" oneof:"auto epoll goroutine" doc:"how connections are read: epoll loops, or a pair of goroutines each; auto takes epoll where there is one"`
 	NATSConns   int    `env:"EDGE_NATS_CONNS" envDefault:"2" min:"1" max:"16" doc:"NATS connections that rooms are spread over"`
-	Conformance bool   `env:"EDGE_CONFORMANCE" envDefault:"false" doc:"test doors for protocol suites (/conformance/echo); refused in production"`
+	Conformance bool   `env:"EDGE_CONFORMANCE" envDefault:"false" doc:"test doors for protocol suites (/conformance/echo, /engine.io/, bare Socket.IO namespaces); refused in production"`
 
 	Secret          config.Secret `env:"AUTH_HMAC_SECRET" doc:"secret that tokens are signed with (HS256), at least 32 bytes; outside production generated once into DATA_DIR/dev-secret"`
 	Issuer          string        `env:"AUTH_ISSUER" doc:"tokens must have this iss"`
 	Audience        string        `env:"AUTH_AUDIENCE" doc:"tokens must have this aud"`
-	Leeway          time.Duration `env:"AUTH_LEEWAY" envDefault:"5s" min:"0s" max:"30s" doc:"how much clocks may differ"`
+	Leeway          time.Duration `env:"AUTH_LEEWAY" envDefault:"5s" min:"0s" max:"30s" doc:"how much the clock of who issues tokens may be ahead: for nbf and iat"`
 	AllowQueryToken bool          `env:"AUTH_ALLOW_QUERY_TOKEN" envDefault:"false" development:"true" doc:"accept ?token=; refused in production"`
 
 	EnableHeartbeat   bool          `env:"ENABLE_HEARTBEAT" envDefault:"true" doc:"send the ping event each heartbeat interval"`
 	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" envDefault:"30s" min:"1s" doc:"time between pings; a connection that sends no byte in two of them is closed 4002"`
 	QueueBytes        int           `env:"OUTBOUND_QUEUE_BYTES" envDefault:"262144" min:"65536" doc:"what may wait for a client that reads slowly; over it the connection is closed 4000"`
+
+	SocketIO SocketIO `envPrefix:"SOCKETIO_"`
 
 	EscapeHTML    string `env:"ESCAPE_HTML" envDefault:"socketio" oneof:"none socketio all" doc:"on which doors texts of users are escaped for HTML; native clients encode on output unless it is all"`
 	DefaultRoom   string `env:"DEFAULT_ROOM" doc:"room that every connection joins"`
@@ -64,11 +66,10 @@ func (c Config) Validate(e config.Env) (found []config.Problem) {
 	if c.DefaultRoom != "" && !event.ValidRoomID(c.DefaultRoom) {
 		found = append(found, config.Bad("DEFAULT_ROOM", "must be 1 to 64 of A-Z a-z 0-9 _ - . : /", "global"))
 	}
-	if c.Namespace == "" || c.Namespace[0] != '/' {
-		found = append(found, config.Bad("NAMESPACE", "must start with /", "/chat"))
-	}
+	found = append(found, badNamespace(c.Namespace)...)
 	if c.DrainDelay+c.DrainWindow+flushTime > c.ShutdownTimeout {
-		found = append(found, config.Bad("SHUTDOWN_TIMEOUT", "must be at least DRAIN_DELAY + DRAIN_WINDOW + 10s", "70s"))
+		found = append(found, config.Bad("SHUTDOWN_TIMEOUT", "must be at least CONFAB_DRAIN_DELAY + CONFAB_DRAIN_WINDOW + 10s",
+			(c.DrainDelay+c.DrainWindow+flushTime).String()))
 	}
 	if e != config.Production {
 		return found

@@ -59,7 +59,7 @@ func (d *drainer) run(ctx context.Context) error {
 func (d *drainer) drain(ctx context.Context) {
 	e := d.edge
 	d.phase.Store(draining)
-	e.log.Info("draining", "event", "edge.drain", "delay", e.cfg.DrainDelay, "window", e.cfg.DrainWindow, "connections", e.hub.Clients())
+	e.log.Info("draining", "event", "edge.drain", "delay_s", e.cfg.DrainDelay.Seconds(), "window_s", e.cfg.DrainWindow.Seconds(), "connections", e.hub.Clients())
 	pause(ctx, e.cfg.DrainDelay)
 	e.server.Drain()
 	window := e.cfg.DrainWindow

@@ -17,16 +17,17 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
-	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/conn"
 	"github.com/confab-chat/confab/services/edge/internal/door"
+	"github.com/confab-chat/confab/services/edge/internal/engine"
 	"github.com/confab-chat/confab/services/edge/internal/hub"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
 	"github.com/confab-chat/confab/services/edge/internal/listen/cert"
 	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
 	"github.com/confab-chat/confab/services/edge/internal/native"
+	"github.com/confab-chat/confab/services/edge/internal/peers"
 	"github.com/confab-chat/confab/services/edge/internal/poll"
 	"github.com/confab-chat/confab/services/edge/internal/quota"
 	"github.com/confab-chat/confab/services/edge/internal/relay"
@@ -40,7 +41,7 @@ import (
 	"github.com/confab-chat/confab/shared/natsconn"
 )
 
-// nativePlace is where the hub has the native codec. Socket.IO's will be 1.
+// nativePlace is where the hub has the native codec. Socket.IO's follow.
 const nativePlace = 0
 
 // resumesPerMinute is the limit of joinRoom with since (the contract, 9 G).
@@ -63,10 +64,13 @@ type edge struct {
 	relay  *relay.Relay
 	quota  *quota.Quota
 	core   *session.Core
+	peers  *peers.Peers
 	server *listen.Server
 	ln     net.Listener
 	drain  *drainer
 	pulse  *pulse
+
+	engines []*engine.Server
 }
 
 // Run serves until ctx ends; then it asks its clients to move, lets them go, and
@@ -121,7 +125,7 @@ func (e *edge) build() error {
 	if err != nil {
 		return fmt.Errorf("event loops: %w", err)
 	}
-	e.hub = hub.New(e.loops.Loops(), e.codec())
+	e.hub = hub.New(e.loops.Loops(), e.encoders()...)
 	roomScope := e.cfg.PresenceScope == "rooms"
 	e.relay, err = relay.New(relay.Options{
 		Edge: e.deps.Instance, Gen: e.deps.Gen, Conns: e.conns, Hub: e.hub, RoomScope: roomScope, Logger: e.log, Tracer: e.tracer(),
@@ -219,6 +223,9 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 	if err != nil {
 		return &config.Error{Problems: []config.Problem{config.Bad("ALLOWED_ORIGINS", err.Error(), "https://chat.example.com")}}
 	}
+	if err := e.socketDoors(verifier, origins); err != nil {
+		return err
+	}
 	pages := site.Options{NATS: e.conns[0], Origins: origins, Logger: e.log}
 	if e.cfg.Env != config.Production {
 		pages.DevSecret = secret
@@ -228,19 +235,22 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 	_, idle := e.cfg.idle()
 	routes := []listen.Route{{
 		Path: "/ws", Only: true, Verifier: verifier, Subprotocol: native.Subprotocol,
-		Gate: func(h *listen.Handshake) (conn.Handler, *code.Error) {
+		Gate: func(h *listen.Handshake) (conn.Handler, error) {
 			return e.core.New(h.Loop, h.Identity, e.codec(), nativePlace), nil
 		},
 		Conn: conn.Options{
 			QueueBytes: e.cfg.QueueBytes, Heartbeat: min(e.cfg.HeartbeatInterval, idle/2), Logger: e.log,
 		},
 	}}
+	for _, s := range e.engines {
+		routes = append(routes, engineRoute(s))
+	}
 	if e.cfg.Conformance {
 		echo := conn.ConformanceOptions()
 		echo.Logger = e.log
 		routes = append(routes, listen.Route{
 			Path: "/conformance/echo", Only: true, Conn: echo,
-			Gate: func(*listen.Handshake) (conn.Handler, *code.Error) { return conn.Echo{}, nil },
+			Gate: func(*listen.Handshake) (conn.Handler, error) { return conn.Echo{}, nil },
 		})
 	}
 	tlsConfig, err := e.tls()
@@ -248,7 +258,7 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 		return err
 	}
 	e.server, err = listen.New(listen.Options{
-		Group: e.loops, Routes: routes, HTTP: site.Handler(pages), Origins: origins, Rate: e.cfg.HandshakeRate,
+		Group: e.loops, Routes: routes, HTTP: e.withEngines(site.Handler(pages)), Origins: origins, Rate: e.cfg.HandshakeRate,
 		PerIP: listen.PerIP{Connections: e.cfg.PerIP}, AllowQueryToken: e.cfg.AllowQueryToken, TLS: tlsConfig, Logger: e.log,
 	})
 	if err != nil {

@@ -33,7 +33,7 @@ func (e *edge) source() heartbeat.Source {
 func (e *edge) beat(hb *wire.Heartbeat) {
 	e.pulse.beat()
 	counts := e.relay.Counts()
-	hb.Gen = e.relay.Origin().Gen // a new one after a long outage
+	hb.EdgeGen = e.relay.Origin().Gen
 	hb.Edge = &wire.EdgeLoad{
 		Connections: e.hub.Clients(), Users: counts.Users, Rooms: counts.Rooms, Memberships: counts.Memberships,
 		QueuedBytes: int(e.connTotals().queued), Fallback: e.quota.Fallback(),
@@ -77,7 +77,7 @@ type connTotals struct {
 }
 
 func (e *edge) connTotals() (t connTotals) {
-	for _, s := range e.server.ConnStats() {
+	for _, s := range e.connStats() {
 		t.open += uint64(s.Open.Load())
 		t.opened += s.Opened.Load()
 		t.slow += s.Slow.Load()
@@ -204,7 +204,7 @@ func (e *edge) observeCloses(o metric.Observer, closes metric.Int64ObservableCou
 	codes := conn.CloseCodes()
 	for i := range len(codes) + 1 {
 		var n uint64
-		for _, s := range e.server.ConnStats() {
+		for _, s := range e.connStats() {
 			n += s.ByCode[i].Load()
 		}
 		name := "other"

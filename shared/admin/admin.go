@@ -191,9 +191,13 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	h := telemetry.Handler(s.gatherers...)
+	gatherers := s.gatherers
 	s.mu.Unlock()
-	h.ServeHTTP(w, r)
+	if len(gatherers) == 0 { // switched off
+		http.NotFound(w, r)
+		return
+	}
+	telemetry.Handler(gatherers...).ServeHTTP(w, r)
 }
 
 // report is application/health+json. Checks are for loopback peers that ask with

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -71,7 +72,7 @@ func run[C any](s Service[C], version string, args []string, stdout, stderr io.W
 		fmt.Fprintln(stdout, "settings are fine")
 		return ExitOK
 	case command == "healthcheck":
-		return healthcheck(s.Process(cfg).AdminAddr, stderr)
+		return Healthcheck(s.Process(cfg).AdminAddr, stderr)
 	}
 	fmt.Fprintf(stderr, "%s: unknown argument %q; try %s --help\n", s.Name, command, s.Name)
 	return ExitUsage
@@ -94,7 +95,9 @@ func serve[C any](ctx context.Context, s Service[C], cfg C, version string) erro
 		return err
 	}
 	probes := admin.New()
-	probes.Metrics(tel.Gatherer)
+	if !p.NoMetrics {
+		probes.Metrics(tel.Gatherer)
+	}
 	probes.Starting(s.Name)
 	// The probes outlive the service: a load balancer watches the drain.
 	return RunParts(ctx,
@@ -113,7 +116,10 @@ func Serve(limit time.Duration, stderr io.Writer, run func(context.Context) erro
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	ctx, cancel := context.WithCancel(context.Background())
+	var memory sync.WaitGroup
+	defer memory.Wait()
 	defer cancel()
+	memory.Go(func() { giveBackMemory(ctx) })
 	result := make(chan error, 1)
 	go func() { result <- run(ctx) }() // waited for, unless the process ends first
 	var expired <-chan time.Time
@@ -205,8 +211,9 @@ func printVersion(w io.Writer, name, version string, asJSON bool) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"name": name, "version": version, "go": runtime.Version(), "wire": "v1"})
 }
 
-// healthcheck asks the service on this machine whether it is ready.
-func healthcheck(addr string, stderr io.Writer) int {
+// Healthcheck asks the process whose admin listener is at addr, on this machine,
+// whether it is ready; it returns an exit code.
+func Healthcheck(addr string, stderr io.Writer) int {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		fmt.Fprintln(stderr, err)

@@ -36,6 +36,14 @@ func (t *Table) Unpack(now time.Time, user string, all []wire.Grants) {
 	}
 }
 
+// Add counts what Pack said beside what is there.
+func (t *Table) Add(now time.Time, user string, all []wire.Grants) {
+	for i := range all {
+		key := Key{user, all[i].Action}
+		t.Restore(now, key, append(t.Snapshot(nil, now, key), ages(all[i].Runs)...))
+	}
+}
+
 // Forget drops all logs of a user.
 func (t *Table) Forget(user string) {
 	for _, a := range Actions() {

@@ -106,7 +106,7 @@ func newRun(m *Member, base context.Context) *run {
 	o := m.o
 	r := &run{
 		m: m, o: o, h: m.h, base: base,
-		log:      o.Logger.With("group", o.Group, "instance", o.Instance),
+		log:      o.Logger.With("group", o.Group),
 		keys:     bucket.NewKeys(o.Group),
 		self:     bucket.Record{Instance: o.Instance, Generation: generation},
 		inbox:    o.Conn.NewInbox(),

@@ -159,7 +159,7 @@ func binariesAreLean(p Package) (broken []string) {
 func Pure() []string {
 	return []string{
 		"proto/code", "proto/event", "proto/strictjson", "proto/subject", "proto/wire",
-		"services/edge/internal/native", "services/edge/internal/stream", "services/edge/internal/ws",
+		"services/edge/internal/engineio", "services/edge/internal/native", "services/edge/internal/socketio", "services/edge/internal/stream", "services/edge/internal/ws",
 		"services/monitor/internal/fleet", "services/monitor/internal/tally",
 		"services/ratelimit/internal/policy",
 		"shared/limit",

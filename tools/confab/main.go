@@ -14,9 +14,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/shared/config"
 	"github.com/confab-chat/confab/shared/devtoken"
 	"github.com/confab-chat/confab/shared/lifecycle"
@@ -43,14 +45,36 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		return lifecycle.ExitOK
 	case "token":
 		return token(args, environ, stdout, stderr)
+	case "healthcheck", "config":
+		return check(command, args, environ, stdout, stderr)
 	case "serve":
 		if len(args) == 0 {
 			return start(environ, stdout, stderr)
 		}
 		command += " " + args[0]
 	}
+	return unknown(command, stderr)
+}
+
+func unknown(command string, stderr io.Writer) int {
 	fmt.Fprintf(stderr, "confab: unknown argument %q; try confab -help\n", command)
 	return lifecycle.ExitUsage
+}
+
+// check is "config check" and "healthcheck", as the services have them.
+func check(command string, args, environ []string, stdout, stderr io.Writer) int {
+	if command == "config" && !slices.Equal(args, []string{"check"}) || command == "healthcheck" && len(args) > 0 {
+		return unknown(strings.Join(append([]string{command}, args...), " "), stderr)
+	}
+	s, err := suite.Load(environ)
+	if err != nil {
+		return lifecycle.Explain(stderr, err)
+	}
+	if command == "healthcheck" {
+		return lifecycle.Healthcheck(s.AdminAddr(), stderr)
+	}
+	fmt.Fprintln(stdout, "settings are fine")
+	return lifecycle.ExitOK
 }
 
 func start(environ []string, stdout, stderr io.Writer) int {
@@ -68,6 +92,8 @@ func help(w io.Writer) error {
 
   confab                     serve: chat on :3001, monitor on :3002
   confab token -user alice   print a token for a user (-name "Alice", -ttl 24h)
+  confab config check        say what is wrong with the settings, and nothing else
+  confab healthcheck         ask /readyz of the one that runs here
   confab version             print the version
 
 Settings come from the environment. With CONFAB_NATS_URL set, that NATS is used
@@ -91,6 +117,12 @@ func token(args, environ []string, stdout, stderr io.Writer) int {
 		return lifecycle.ExitUsage
 	case *user == "" || fs.NArg() > 0:
 		fmt.Fprintln(stderr, "confab token: -user is required, and nothing else: confab token -user alice")
+		return lifecycle.ExitUsage
+	case !event.ValidUserID(*user):
+		fmt.Fprintln(stderr, "confab token: a user id has 1 to 128 bytes, all of them visible characters")
+		return lifecycle.ExitUsage
+	case *ttl <= 0:
+		fmt.Fprintln(stderr, "confab token: -ttl must be more than 0")
 		return lifecycle.ExitUsage
 	}
 	type settings struct {

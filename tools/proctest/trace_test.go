@@ -7,12 +7,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/tools/internal/freeport"
 	"github.com/confab-chat/confab/tools/internal/proc"
 	"github.com/confab-chat/confab/tools/internal/talk"
@@ -98,6 +100,16 @@ func TestTrace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// A refusal is found in the log by the ref that the client has, in its trace.
+	refused := code.From(c.Request(ctx, "leaveRoom", map[string]string{"roomId": "elsewhere"}, nil))
+	proc.Eventually(t, func() error {
+		for line := range strings.Lines(p.Stdout()) {
+			if strings.Contains(line, refused.Ref) && refused.Ref != "" && strings.Contains(line, "trace_id=") {
+				return nil
+			}
+		}
+		return fmt.Errorf("%q is not in the log with a trace", refused.Ref)
+	})
 	proc.Eventually(t, func() error {
 		return errors.Join(
 			sink.chain("edge sendMessage", "room send", "edge fan-out"),

@@ -11,7 +11,7 @@ import (
 
 // Balancer forwards connections to whichever edge is ready, as a load balancer does.
 type Balancer struct {
-	addr    string
+	Addr    string  // static
 	backend []*Part // static
 
 	mu      sync.Mutex // guards the following
@@ -28,7 +28,7 @@ func Balance(tb testing.TB, edges ...*Part) *Balancer {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b := &Balancer{addr: ln.Addr().String(), backend: edges, ready: make([]bool, len(edges)), conns: make(map[net.Conn]struct{})}
+	b := &Balancer{Addr: ln.Addr().String(), backend: edges, ready: make([]bool, len(edges)), conns: make(map[net.Conn]struct{})}
 	b.look()
 	done := make(chan struct{})
 	var running sync.WaitGroup
@@ -70,7 +70,7 @@ func Balance(tb testing.TB, edges ...*Part) *Balancer {
 }
 
 // URL is its native door.
-func (b *Balancer) URL() string { return "ws://" + b.addr + "/ws" }
+func (b *Balancer) URL() string { return "ws://" + b.Addr + "/ws" }
 
 func (b *Balancer) look() {
 	for i, p := range b.backend {

@@ -4,9 +4,9 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -42,6 +42,9 @@ func Serve(ctx context.Context, s Settings, version string, stdout io.Writer) er
 	if err != nil {
 		return err
 	}
+	if err := s.portsFree(); err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	suite := process{settings: s, version: version, probes: admin.New()}
 	defer suite.flush()
 	log, err := suite.telemetry(ctx, "confab")
@@ -71,6 +74,21 @@ func Serve(ctx context.Context, s Settings, version string, stdout io.Writer) er
 	}})...)
 }
 
+// portsFree tries the public ports, so that one that is taken is told before
+// anything has begun. Who takes it in between is told by the service.
+func (s Settings) portsFree() error {
+	for variable, addr := range map[string]string{"CONFAB_EDGE_ADDR": s.edge.Addr, "CONFAB_MONITOR_ADDR": s.monitor.Addr} {
+		ln, err := lifecycle.Listen(variable, addr)
+		if err != nil {
+			return err
+		}
+		if err := ln.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // process is what the four services share.
 type process struct {
 	settings Settings
@@ -83,13 +101,15 @@ type process struct {
 func (s *process) telemetry(ctx context.Context, service string) (*telemetry.Telemetry, error) {
 	c := s.settings.own.Common
 	tel, err := telemetry.New(ctx, telemetry.Options{
-		Service: service, Version: s.version, LogLevel: max(c.LogLevel, slog.LevelInfo),
+		Service: service, Version: s.version, LogLevel: c.LogLevel,
 		LogText: c.LogFormat == "text", NoMetrics: !c.EnableMetrics,
 	})
 	if err != nil {
 		return nil, &config.Error{Problems: []config.Problem{{Reason: err.Error()}}}
 	}
-	s.probes.Metrics(tel.Gatherer)
+	if c.EnableMetrics {
+		s.probes.Metrics(tel.Gatherer)
+	}
 	s.tels = append(s.tels, tel)
 	return tel, nil
 }
@@ -156,7 +176,7 @@ func welcome(w io.Writer, s Settings, version string) {
 		edge = strings.Replace(edge, "http:", "https:", 1)
 	}
 	fmt.Fprintf(w, "\n  Confab %s, %s\n\n", version, s.own.Env)
-	if s.own.Env != config.Production {
+	if s.own.Env != config.Production { // there the page is not served
 		fmt.Fprintf(w, "  chat      %s/     open it in two tabs\n", edge)
 	}
 	fmt.Fprintf(w, "  health    %s/websocket/health\n", edge)

@@ -19,7 +19,7 @@ import (
 
 // own are the settings of the all-in-one itself.
 type own struct {
-	config.Common `default:"ADMIN_ADDR=127.0.0.1:9100"`
+	config.Common `default:"ADMIN_ADDR=127.0.0.1:9100;LOG_LEVEL=info"`
 	DataDir       string `env:"DATA_DIR" envDefault:"./.confab" doc:"folder of the embedded NATS server and of the development secret"`
 	Durability    string `env:"DURABILITY" envDefault:"durable" oneof:"durable fast" doc:"durable: every acknowledgement waits for the disk; fast: for the operating system"`
 }
@@ -36,6 +36,9 @@ type Settings struct {
 
 // ShutdownTimeout is the longest time between the first signal and the exit.
 func (s Settings) ShutdownTimeout() time.Duration { return s.own.ShutdownTimeout }
+
+// AdminAddr is where the probes answer.
+func (s Settings) AdminAddr() string { return s.own.AdminAddr }
 
 // Load reads all settings from an environment as os.Environ gives it, and reports
 // every mistake once (a *config.Error).

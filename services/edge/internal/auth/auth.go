@@ -45,7 +45,7 @@ type Verifier interface {
 type Options struct {
 	Issuer   string           // claim iss must equal it, unless empty
 	Audience string           // claim aud must contain it, unless empty
-	Leeway   time.Duration    // for exp, nbf, iat; 0 to 30 s
+	Leeway   time.Duration    // for nbf, iat; 0 to 30 s
 	Now      func() time.Time // default time.Now
 }
 
@@ -55,6 +55,7 @@ type Options struct {
 type JWT struct {
 	keys   Keys
 	parser *jwt.Parser
+	now    func() time.Time
 }
 
 // New returns a verifier with the given keys. It returns an error for a leeway
@@ -80,7 +81,7 @@ func New(keys Keys, o Options) (*JWT, error) {
 	if o.Audience != "" {
 		options = append(options, jwt.WithAudience(o.Audience))
 	}
-	return &JWT{keys: keys, parser: jwt.NewParser(options...)}, nil
+	return &JWT{keys: keys, parser: jwt.NewParser(options...), now: o.Now}, nil
 }
 
 // Verify implements Verifier. What is wrong with a token is told only as far
@@ -97,6 +98,9 @@ func (v *JWT) Verify(token string) (Identity, error) {
 		return Identity{}, code.New(code.TokenExpired, "the token has expired")
 	case err != nil || !ok:
 		return Identity{}, invalid()
+	case v.now().Unix() >= exp:
+		// No leeway here: the connection would be closed for it at once.
+		return Identity{}, code.New(code.TokenExpired, "the token has expired")
 	}
 	sub, _ := claims["sub"].(string)
 	if !event.ValidUserID(sub) {

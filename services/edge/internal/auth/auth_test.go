@@ -216,11 +216,18 @@ func TestIssuerAudience(t *testing.T) {
 func TestLeeway(t *testing.T) {
 	t.Parallel()
 	v := verifier(t, auth.Options{Leeway: 30 * time.Second})
-	for d, want := range map[time.Duration]bool{-29 * time.Second: true, -31 * time.Second: false} {
-		_, err := v.Verify(sign(hs256, fmt.Sprintf(`{"sub":"a","exp":%d}`, now.Add(d).Unix())))
-		if (err == nil) != want {
-			t.Errorf("expired %v ago: %v", -d, err)
+	for _, claim := range []string{"nbf", "iat"} {
+		for d, want := range map[time.Duration]bool{29 * time.Second: true, 31 * time.Second: false} {
+			_, err := v.Verify(sign(hs256, fmt.Sprintf(`{"sub":"a","exp":%d,%q:%d}`, now.Add(time.Hour).Unix(), claim, now.Add(d).Unix())))
+			if (err == nil) != want {
+				t.Errorf("%s in %v: %v", claim, d, err)
+			}
 		}
+	}
+	// Not for exp: whoever got in would be thrown out at once.
+	_, err := v.Verify(sign(hs256, fmt.Sprintf(`{"sub":"a","exp":%d}`, now.Unix())))
+	if code.Of(err) != code.TokenExpired {
+		t.Errorf("expired just now: %v", err)
 	}
 	keys, _ := auth.HMAC(secret)
 	for _, d := range []time.Duration{-1, 31 * time.Second} {

@@ -423,3 +423,48 @@ func TestIdleSize(t *testing.T) {
 		t.Logf("%d + %d bytes", n, transport)
 	}
 }
+
+// What one connection has not written, another on the same loop takes over; the old
+// one ends and says so.
+func TestAdopt(t *testing.T) {
+	t.Parallel()
+	old := opened(t, conn.Options{})
+	old.wire.Room = 0
+	for _, s := range []string{"one", "two", "three"} {
+		old.conn.Send(text(s), conn.Message)
+	}
+	old.turn()
+	old.conn.NotifyDrained()
+	fresh := &fixture{tb: t, now: old.now, loop: old.loop, set: old.set, wire: conntest.New(old.loop)}
+	fresh.open()
+	fresh.said()
+	fresh.conn.Adopt(old.conn)
+	fresh.turn()
+	fresh.want("written", fresh.wrote(), "1:one 1:two 1:three")
+	fresh.want("new one", fresh.said(), "drained")
+	fresh.want("old one", old.said(), "opened; closed ours 1000")
+	if !old.wire.Closed || old.conn.Queued() != 0 {
+		t.Errorf("the old transport stays, with %d bytes", old.conn.Queued())
+	}
+}
+
+// Messages that did not come as frames count like others.
+func TestDeliver(t *testing.T) {
+	t.Parallel()
+	f := opened(t, conn.Options{})
+	f.said()
+	if !f.conn.Deliver(ws.OpText, []byte("hello")) {
+		t.Error("wants no more")
+	}
+	f.onMessage = func(string) { f.conn.PauseReads() }
+	if f.conn.Deliver(ws.OpBinary, []byte("bin")) || !f.conn.Paused() {
+		t.Error("is not paused")
+	}
+	f.want("heard", f.said(), "1 hello; 2 bin")
+	f.onMessage = func(string) { panic("on purpose") }
+	f.conn.ResumeReads()
+	f.turn()
+	f.conn.Deliver(ws.OpText, []byte("x"))
+	f.turn()
+	f.want("after a panic", f.wrote(), "close 1011 internal error")
+}

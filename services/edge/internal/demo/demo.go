@@ -7,6 +7,7 @@ import (
 	"embed"
 	"io/fs"
 	"net/http"
+	"strings"
 )
 
 //go:embed page
@@ -16,15 +17,22 @@ var files embed.FS
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Handler serves the page: / and the files it names. Everything else is 404.
-// It may be called concurrently.
-func Handler() http.Handler {
+// Handler serves the page: / and the files it names, and leaves everything else to
+// notFound. It may be called concurrently.
+func Handler(notFound http.Handler) http.Handler {
 	page, err := fs.Sub(files, "page")
 	if err != nil {
 		panic(err) // the folder is part of the binary
 	}
 	static := http.FileServerFS(page)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := strings.TrimPrefix(r.URL.Path, "/")
+		info, err := fs.Stat(page, name)
+		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+		if !reads || name != "" && (err != nil || info.IsDir()) {
+			notFound.ServeHTTP(w, r)
+			return
+		}
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("Cache-Control", "no-cache")

@@ -13,7 +13,7 @@ import (
 func get(t *testing.T, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	demo.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+	demo.Handler(http.NotFoundHandler()).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
 	return rec
 }
 

@@ -4,15 +4,26 @@
 package door
 
 import (
+	"bytes"
+	"errors"
+
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/strictjson"
 )
 
-// Codecs is how many codecs one process can have: frames are kept once for each.
-const Codecs = 2
+// Codecs is how many codecs one process can have: the native one and one for each of
+// two Socket.IO namespaces. Frames are made and kept once for each that has members.
+const Codecs = 3
 
-// NoID is the id of a request that wants no reply.
-const NoID int64 = -1
+const (
+	// NoID is the id of a request that wants no reply.
+	NoID int64 = -1
+	// Silent is the id of what nobody has asked for: no door says anything then.
+	Silent int64 = -2
+)
+
+// ErrBroken is returned for a message after which the connection cannot go on.
+var ErrBroken = errors.New("invalid packet")
 
 // Request is what a client asked. Its bytes are part of the message.
 type Request struct {
@@ -39,4 +50,20 @@ type Encoder interface {
 	AppendReply(dst []byte, id int64, name string, data []byte) []byte
 	// AppendEvent says something by itself.
 	AppendEvent(dst []byte, name string, data []byte) []byte
+}
+
+// EventName reads an event's name. None of ours has escapes, so that hardly ever is
+// anything copied.
+func EventName(r *strictjson.Reader) []byte {
+	if r.Kind() != strictjson.String {
+		r.TextBytes() // notes what is wrong
+		return nil
+	}
+	raw := r.Raw()
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return bytes.Trim(raw, `"`)
+	}
+	var escaped strictjson.Reader
+	escaped.Reset(raw)
+	return escaped.AppendText(nil)
 }

@@ -8,9 +8,6 @@ type Escaped struct{ Codec }
 
 // AppendReply implements Encoder.
 func (e Escaped) AppendReply(dst []byte, id int64, name string, data []byte) []byte {
-	if id == NoID {
-		return dst
-	}
 	return e.Codec.AppendReply(dst, id, name, event.AppendEscaped(nil, data))
 }
 

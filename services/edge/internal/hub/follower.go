@@ -44,7 +44,7 @@ func (p *Part) Follow(c *Client, pos uint64) (*Follower, bool) {
 	default:
 		p.removeMember(int(pl.at))
 	}
-	pl.follower = f
+	pl.follower, pl.from = f, pos
 	p.followers = append(p.followers, f)
 	return f, fresh
 }
@@ -173,6 +173,7 @@ func (p *Part) tell(c *Client, q *post) {
 func (p *Part) promote(f *Follower) {
 	p.unfollow(f)
 	p.add(f.client)
+	f.client.settled(p.local)
 }
 
 // unfollow ends a following.

@@ -99,6 +99,7 @@ type Local struct {
 	hub     *Hub // static
 	loop    *poll.Loop
 	clients []*Client
+	trail   *trail // nil until KeepTrail
 
 	// Written by the loop, read by anybody.
 	delivered atomic.Uint64
@@ -108,6 +109,7 @@ type Local struct {
 // Add takes a connection in. It is told events for everyone from now on.
 func (l *Local) Add(c *Client, out Outlet, user string, codec uint8) {
 	c.out, c.User, c.codec = out, user, codec
+	c.steady = l.trailEnd()
 	c.at = int32(len(l.clients))
 	l.clients = append(l.clients, c)
 	l.count.Add(1)
@@ -164,6 +166,7 @@ type Client struct {
 	User    string // id
 	out     Outlet
 	places  []place // rooms joined
+	steady  uint64  // where the trail was when it was in no room as a follower any more
 	at      int32   // in Local.clients
 	codec   uint8
 	closing bool
@@ -173,7 +176,8 @@ type Client struct {
 type place struct {
 	part     *Part
 	follower *Follower
-	at       int32 // in Part.members, without follower
+	from     uint64 // seq from which on messages are wanted here: each after it was or will be sent
+	at       int32  // in Part.members, without follower
 }
 
 // Rooms is the number of rooms that the client has joined.

@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/conn"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
 	"github.com/confab-chat/confab/services/edge/internal/poll"
@@ -236,7 +235,7 @@ func collect(conns *[]*conn.Conn) func(*listen.Options) {
 				continue
 			}
 			o.Routes[i].Conn = conn.Options{}
-			o.Routes[i].Gate = func(*listen.Handshake) (conn.Handler, *code.Error) { return &member{all: conns}, nil }
+			o.Routes[i].Gate = func(*listen.Handshake) (conn.Handler, error) { return &member{all: conns}, nil }
 		}
 	}
 }

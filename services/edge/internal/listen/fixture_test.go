@@ -142,19 +142,19 @@ func startOn(tb testing.TB, p poll.Options, change func(*listen.Options)) *fixtu
 	o := listen.Options{
 		Group: f.group, Origins: origins, Logger: logger, HTTP: http.HandlerFunc(serveHTTP),
 		Routes: []listen.Route{
-			{Path: "/ws", Only: true, Verifier: verifier, Subprotocol: "confab.v1", Conn: native(), Gate: func(h *listen.Handshake) (conn.Handler, *code.Error) {
+			{Path: "/ws", Only: true, Verifier: verifier, Subprotocol: "confab.v1", Conn: native(), Gate: func(h *listen.Handshake) (conn.Handler, error) {
 				return echo{name: h.Identity.Username}, nil
 			}},
-			{Path: "/socket.io/", Conn: native(), Gate: func(h *listen.Handshake) (conn.Handler, *code.Error) {
+			{Path: "/socket.io/", Conn: native(), Gate: func(h *listen.Handshake) (conn.Handler, error) {
 				return echo{name: h.Query + " " + h.Token}, nil
 			}},
-			{Path: "/conformance/echo", Only: true, Conn: conn.ConformanceOptions(), Gate: func(*listen.Handshake) (conn.Handler, *code.Error) {
+			{Path: "/conformance/echo", Only: true, Conn: conn.ConformanceOptions(), Gate: func(*listen.Handshake) (conn.Handler, error) {
 				return conn.Echo{}, nil
 			}},
-			{Path: "/gated", Only: true, Gate: func(*listen.Handshake) (conn.Handler, *code.Error) {
+			{Path: "/gated", Only: true, Gate: func(*listen.Handshake) (conn.Handler, error) {
 				return nil, &code.Error{Code: code.RateLimited, Message: "not now", RetryAfter: 1500 * time.Millisecond}
 			}},
-			{Path: "/broken", Only: true, Gate: func(*listen.Handshake) (conn.Handler, *code.Error) { panic("bug") }},
+			{Path: "/broken", Only: true, Gate: func(*listen.Handshake) (conn.Handler, error) { panic("bug") }},
 		},
 	}
 	if change != nil {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/conn"
 	"github.com/confab-chat/confab/services/edge/internal/conn/conntest"
 	"github.com/confab-chat/confab/services/edge/internal/poll"
@@ -30,7 +29,7 @@ func FuzzHandshake(f *testing.F) {
 			t.Fatal(err)
 		}
 		opened := 0
-		s, err := New(Options{Group: g, Routes: []Route{{Path: "/ws", Only: true, Subprotocol: "confab.v1", Gate: func(*Handshake) (conn.Handler, *code.Error) {
+		s, err := New(Options{Group: g, Routes: []Route{{Path: "/ws", Only: true, Subprotocol: "confab.v1", Gate: func(*Handshake) (conn.Handler, error) {
 			opened++
 			return conn.Echo{}, nil
 		}}}})

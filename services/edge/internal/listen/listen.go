@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/conn"
 	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
@@ -36,8 +35,18 @@ type Handshake struct {
 }
 
 // Gate decides about an upgrade, on the loop that will own the connection: it
-// returns the connection's handler, or why not. It must not block.
-type Gate func(*Handshake) (conn.Handler, *code.Error)
+// returns the connection's handler, or why not: a *code.Error, or an *Answer. It
+// must not block.
+type Gate func(*Handshake) (conn.Handler, error)
+
+// Answer is a refusal in the words of the route's own protocol.
+type Answer struct {
+	Status int    // of HTTP
+	Body   []byte // JSON
+}
+
+// Error implements error.
+func (a *Answer) Error() string { return string(a.Body) }
 
 // Route is a path where WebSockets are welcome.
 type Route struct {
@@ -51,7 +60,10 @@ type Route struct {
 	// Subprotocol is selected when it is offered; empty selects none.
 	Subprotocol string
 	Gate        Gate
-	Conn        conn.Options
+	// Home is the loop that must own a connection with that query, nil when any
+	// will do. It may be called from any loop.
+	Home func(query string) *poll.Loop
+	Conn conn.Options
 }
 
 // PerIP limits one address (IPv4) or network (IPv6 /64); 0 is off. The TCP

@@ -455,6 +455,30 @@ func TestUpgradeOnKeptAlive(t *testing.T) {
 	})
 }
 
+// TestAbsoluteForm: servers must take it (RFC 9112, section 3.2.2), and what the
+// loops and net/http disagree about must not go back and forth between them.
+func TestAbsoluteForm(t *testing.T) {
+	t.Parallel()
+	modes(t, func(t *testing.T, mode poll.Mode) {
+		f := start(t, mode, nil)
+		r, body := f.dial().send("GET http://x/ws HTTP/1.1\r\nHost: x\r\n\r\n").response()
+		wantError(t, 426, code.BadRequest, r, body)
+		if r, body := f.dial().send(request("HTTP://chat.example/ws", bearer())).response(); r.StatusCode != 101 {
+			t.Errorf("%d %s", r.StatusCode, body)
+		}
+		if r, body := f.dial().send("GET http://x/a?b=c HTTP/1.1\r\nHost: x\r\n\r\n").response(); r.StatusCode != 200 || !strings.HasPrefix(body, "GET ") {
+			t.Errorf("%d %s", r.StatusCode, body)
+		}
+		for _, target := range []string{"ftp://x/ws", "x:/ws", "https:/ws"} {
+			r, _ := f.dial().send("GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n").response()
+			if r.StatusCode < 200 || r.StatusCode > 499 {
+				t.Errorf("%s: %d", target, r.StatusCode)
+			}
+		}
+		waitFor(t, func() bool { return f.server.Pending() == 0 })
+	})
+}
+
 func TestTooManyHTTP(t *testing.T) {
 	t.Parallel()
 	f := start(t, poll.Auto, func(o *listen.Options) { o.MaxHTTP = 2 })
@@ -482,7 +506,7 @@ func TestBadRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate := func(*listen.Handshake) (conn.Handler, *code.Error) { return conn.Echo{}, nil }
+	gate := func(*listen.Handshake) (conn.Handler, error) { return conn.Echo{}, nil }
 	for name, routes := range map[string][]listen.Route{
 		"no path": {{Gate: gate}}, "no gate": {{Path: "/ws"}}, "twice": {{Path: "/ws", Gate: gate}, {Path: "/ws", Gate: gate}},
 	} {
@@ -497,7 +521,7 @@ func TestNoVerifier(t *testing.T) {
 	t.Parallel()
 	var seen atomic.Pointer[listen.Handshake]
 	f := start(t, poll.Auto, func(o *listen.Options) {
-		o.Routes[1].Gate = func(h *listen.Handshake) (conn.Handler, *code.Error) {
+		o.Routes[1].Gate = func(h *listen.Handshake) (conn.Handler, error) {
 			seen.Store(h)
 			return conn.Echo{}, nil
 		}

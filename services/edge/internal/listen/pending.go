@@ -15,6 +15,7 @@ type pending struct {
 	peer  netip.AddrPort
 	buf   []byte // what came, when the head did not come at once
 	scan  head.Scanner
+	back  bool // net/http has had it: it does not get it again
 }
 
 // accept is the acceptor of the public listener.

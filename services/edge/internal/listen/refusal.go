@@ -76,6 +76,7 @@ type refusal struct {
 	status int
 	header string // whole lines
 	err    code.Error
+	own    []byte     // the body, instead of the error object
 	close  code.Close // for a browser, 0 when it cannot be told in band
 }
 
@@ -126,7 +127,7 @@ func refused(reason Reason) *refusal {
 	case HTTPVersion:
 		return no(http.StatusHTTPVersionNotSupported, code.BadRequest, "a WebSocket needs HTTP/1.1", "")
 	case NoUpgrade:
-		return no(http.StatusUpgradeRequired, code.BadRequest, "connect with a WebSocket", "Upgrade: websocket\r\n")
+		return no(http.StatusUpgradeRequired, code.BadRequest, "connect with a WebSocket", "Upgrade: websocket\r\nConnection: upgrade\r\n")
 	case Version:
 		return no(http.StatusUpgradeRequired, code.BadRequest, "unknown WebSocket version", "Sec-WebSocket-Version: 13\r\n")
 	case Origin:
@@ -189,6 +190,9 @@ func (r *refusal) answer(now time.Time) []byte {
 // body is the error object of the client contract. Its statusCode is the one
 // of the response, which for faults of HTTP itself is finer than the code's.
 func (r *refusal) body(now time.Time) []byte {
+	if r.own != nil {
+		return r.own
+	}
 	if r.status == r.err.Code.Status() {
 		return event.AppendError(nil, &r.err, event.At(now))
 	}

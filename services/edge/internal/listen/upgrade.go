@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"net/netip"
 	"time"
 
 	gobwas "github.com/gobwas/ws"
@@ -12,6 +13,7 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/conn"
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
+	"github.com/confab-chat/confab/services/edge/internal/poll"
 )
 
 // decide answers a whole head, which is b[:end].
@@ -23,9 +25,19 @@ func (p *pending) decide(b []byte, end int) {
 	}
 	s := p.door.server
 	i, known := s.routes[string(r.Path)]
+	if !known && p.back { // they see another path in it than we do
+		p.refuse(refused(BadRequest))
+		return
+	}
 	if !known || !s.options.Routes[i].Only && !r.WebSocket {
 		p.handOff(b)
 		return
+	}
+	if home := s.options.Routes[i].Home; home != nil && r.WebSocket {
+		if l := home(string(r.Query)); l != nil && l != p.door.loop {
+			p.move(l, b)
+			return
+		}
 	}
 	if no := s.check(&r, p.door.loop.Now()); no != nil {
 		p.refuse(no)
@@ -132,10 +144,54 @@ func (s *Server) admit(route *Route, h *Handshake) (conn.Handler, *refusal) {
 		h.Identity = id
 	}
 	handler, err := route.Gate(h)
+	if own, ok := errors.AsType[*Answer](err); ok {
+		return nil, &refusal{reason: Gated, status: own.Status, own: own.Body}
+	}
 	if err != nil {
-		return nil, because(err)
+		return nil, because(code.From(err))
 	}
 	return handler, nil
+}
+
+// move gives the connection to the loop where it must live, with its request.
+func (p *pending) move(l *poll.Loop, b []byte) {
+	s := p.door.server
+	request := append([]byte(nil), b...)
+	nc, err := p.t.Detach()
+	if err != nil {
+		p.refuse(refused(Overload)) // out of descriptors
+		return
+	}
+	p.finish()
+	err = l.Attach(nc, func(t poll.Transport, peer netip.AddrPort) {
+		if p := s.begin(t, peer); p != nil {
+			p.Readable(request)
+		}
+	})
+	if err != nil {
+		s.options.Logger.Debug("connection lost between two loops", "event", "listen.move", "err", err)
+	}
+}
+
+// Enter is asked by doors that are no WebSockets before they begin a session for a
+// peer: what holds for upgrades holds for them. leave is called at its end.
+func (s *Server) Enter(peer netip.Addr) (leave func(), no *code.Error) {
+	turnedAway := func(r Reason) (func(), *code.Error) {
+		s.stats.Refused[r].Add(1)
+		e := refused(r).err
+		return nil, &e
+	}
+	switch {
+	case s.draining.Load():
+		return turnedAway(Draining)
+	case s.full():
+		return turnedAway(Overload)
+	case !s.bucket.take(time.Now()):
+		return turnedAway(Rate)
+	case !s.ips.open(peer):
+		return turnedAway(AddressConnections)
+	}
+	return func() { s.ips.close(peer) }, nil
 }
 
 // answerUpgrade is the library's handshake over bytes that are all there: it

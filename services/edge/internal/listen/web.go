@@ -196,6 +196,7 @@ func (w *web) giveBack(c *handed, b []byte) {
 	c.Conn.SetDeadline(time.Time{})
 	err := w.server.options.Group.Attach(c.Conn, func(t poll.Transport, peer netip.AddrPort) {
 		if p := w.server.begin(t, peer); p != nil {
+			p.back = true
 			p.Readable(b)
 		}
 	})

@@ -4,7 +4,6 @@
 package native
 
 import (
-	"bytes"
 	"errors"
 	"strconv"
 
@@ -44,13 +43,13 @@ func (Codec) Decode(r *strictjson.Reader, msg []byte) (door.Request, error) {
 				wrong = ErrID
 			}
 		case "event":
-			req.Event = eventName(r)
+			req.Event = door.EventName(r)
 		case "data":
 			req.Data = r.Raw()
 		}
 	}
 	if err := r.End(); err != nil {
-		if bad, ok := errors.AsType[*strictjson.Error](err); !ok || !bad.Text {
+		if bad, ok := errors.AsType[*strictjson.Error](err); !ok || !bad.Sound {
 			req.ID = door.NoID // nobody knows what it was to be
 		}
 		return door.Request{ID: req.ID}, err
@@ -61,28 +60,12 @@ func (Codec) Decode(r *strictjson.Reader, msg []byte) (door.Request, error) {
 	return req, wrong
 }
 
-// eventName reads an event's name. None of ours has escapes, so that hardly ever is
-// anything copied.
-func eventName(r *strictjson.Reader) []byte {
-	if r.Kind() != strictjson.String {
-		r.TextBytes() // notes what is wrong
-		return nil
-	}
-	raw := r.Raw()
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return bytes.Trim(raw, `"`)
-	}
-	var escaped strictjson.Reader
-	escaped.Reset(raw)
-	return escaped.AppendText(nil)
-}
-
 // Form implements [door.Codec].
 func (Codec) Form() event.Form { return event.Bare }
 
 // AppendReply appends the frame that answers request id; nothing without one.
 func (Codec) AppendReply(dst []byte, id int64, name string, data []byte) []byte {
-	if id == door.NoID {
+	if id < 0 {
 		return dst
 	}
 	var digits [20]byte

@@ -134,7 +134,11 @@ func (g *Group) Listen(ln net.Listener, accept Acceptor) (io.Closer, error) {
 // Attach gives an open connection to the least loaded loop; Detach's inverse.
 // It takes nc over, also when it fails.
 func (g *Group) Attach(nc net.Conn, accept Acceptor) error {
-	l := g.leastLoaded()
+	return g.leastLoaded().Attach(nc, accept)
+}
+
+// Attach is Group.Attach for this very loop, from any goroutine.
+func (l *Loop) Attach(nc net.Conn, accept Acceptor) error {
 	if err := l.attach(nc, accept); err != nil {
 		nc.Close()
 		return fmt.Errorf("attach connection: %w", err)

@@ -38,6 +38,8 @@ type Loop struct {
 	now      time.Time
 	ticks    uint32
 	wheel    wheel
+	alarms   alarms
+	endings  []func() // run at the end, see AtEnd
 	deferred []Flusher
 	spare    []Flusher // empty
 	buf      []byte    // shared by all reads of this loop
@@ -104,8 +106,8 @@ func NewManual(now time.Time, tick time.Duration) *Loop {
 	return l
 }
 
-// Turn runs one turn without waiting: posted functions, due timers, deferred
-// flushes, in this order, with now as the time.
+// Turn runs one turn without waiting: posted functions, due timers and
+// alarms, deferred flushes, in this order, with now as the time.
 func (l *Loop) Turn(now time.Time) {
 	l.setNow(now)
 	l.runPosted()
@@ -115,6 +117,7 @@ func (l *Loop) Turn(now time.Time) {
 			break
 		}
 	}
+	l.expireAlarms()
 	for len(l.deferred) > 0 {
 		l.flushDeferred()
 	}
@@ -149,11 +152,18 @@ func (l *Loop) end() {
 	for p := range l.pumps {
 		p.fail(ErrStopped)
 	}
+	for _, fn := range l.endings {
+		fn()
+	}
 	l.stopping = true
 }
 
+// AtEnd has fn called when the loop ends: for transports that are no sockets of the
+// loop's. It is called before the group runs.
+func (l *Loop) AtEnd(fn func()) { l.endings = append(l.endings, fn) }
+
 // patience is how long the loop may sleep: not at all while work waits, else
-// until the next tick.
+// until the next tick or the first alarm.
 func (l *Loop) patience() time.Duration {
 	if l.wheel.waiting() || len(l.deferred) > 0 || l.mail.waiting() {
 		return 0
@@ -162,7 +172,11 @@ func (l *Loop) patience() time.Duration {
 	if l.mail.waiting() { // posted before it could see that we sleep
 		return 0
 	}
-	return l.tick - l.now.Sub(l.start)%l.tick
+	left := l.tick - l.now.Sub(l.start)%l.tick
+	if len(l.alarms) > 0 {
+		left = min(left, max(0, time.Duration(l.alarms[0].at-l.Moment())))
+	}
+	return left
 }
 
 func (l *Loop) setNow(now time.Time) {

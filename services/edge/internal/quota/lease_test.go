@@ -144,6 +144,24 @@ func TestWaitingIsDecidedWhenNobodyAnswers(t *testing.T) {
 	}
 }
 
+// What was granted while nobody answered is told to the owner that does.
+func TestSpentIsTold(t *testing.T) {
+	t.Parallel()
+	f := leasing()
+	f.take(wire.ActionMessage, 2)
+	f.answer(wire.Taken{}, nats.ErrTimeout)
+	f.now = f.now.Add(quota.Probe)
+	f.take(wire.ActionMessage, 1)
+	if spent := f.asked[1].Spent; len(spent) != 1 || len(spent[0].Runs) != 1 || spent[0].Runs[0] != (wire.Run{AgeMs: 1000, Count: 2}) {
+		t.Errorf("told %+v", spent)
+	}
+	f.answer(wire.Taken{OK: true}, nil)
+	f.take(wire.ActionMessage, 1)
+	if spent := f.asked[2].Spent; len(spent) != 0 {
+		t.Errorf("told again: %+v", spent)
+	}
+}
+
 // A recall that overtakes the lease that it is about ends it all the same.
 func TestRecallBeforeTheLease(t *testing.T) {
 	t.Parallel()

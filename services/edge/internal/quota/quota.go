@@ -124,7 +124,7 @@ func (q *Quota) place(t take, now time.Time) (*wire.Take, *Decision) {
 		d := q.alone(t, now)
 		return nil, &d
 	}
-	request := &wire.Take{User: t.user, Action: t.action, Edge: q.Edge}
+	request := &wire.Take{User: t.user, Action: t.action, Edge: q.Edge, Spent: q.table.Pack(now, t.user)}
 	if l == nil {
 		l = q.leases.add(t.user, now)
 	} else {
@@ -159,6 +159,7 @@ func (q *Quota) answered(t take, shard int, start time.Time, m *nats.Msg, err er
 		d = q.alone(t, now)
 	} else {
 		q.latency.Add(now.Sub(start))
+		q.table.Forget(t.user) // the owner has been told
 		if !d.OK {
 			q.denied.Add(1)
 		}

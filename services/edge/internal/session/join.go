@@ -86,6 +86,9 @@ func (c *command) take(seat relay.Seat, since *uint64) {
 // welcome says that the room was joined, and who is in it.
 func (c *command) welcome(seat relay.Seat, recovered *bool) {
 	s := c.s
+	if c.restored != nil {
+		c.restored(recovered == nil || *recovered)
+	}
 	c.succeed(&event.JoinedRoom{
 		RoomID: c.room, ActiveUsers: seat.Joined.Users, Seq: seat.Live, Recovered: recovered, Timestamp: s.now(),
 	})
@@ -104,7 +107,7 @@ func (c *command) joinEnded() {
 	if i := slices.Index(w.joining, c.room); i >= 0 {
 		w.joining = slices.Delete(w.joining, i, i+1)
 	}
-	if c.name == "" { // nobody asked for it: see joinDefault
+	if c.name == "" && c.restored == nil { // nobody asked for it: see joinDefault
 		c.s.homeless = c.s.Part(c.room) == nil
 	}
 	w.tidy()
@@ -154,7 +157,7 @@ func (s *Session) joinDefault() {
 	}
 	s.homeless = false
 	s.begin(&command{
-		s: s, id: door.NoID, room: room, reply: event.NameJoinedRoom, at: time.Now(),
+		s: s, id: door.Silent, room: room, reply: event.NameJoinedRoom, at: time.Now(),
 		run: func(c *command) { c.join(nil) },
 	})
 }

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -17,7 +16,6 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/door"
 	"github.com/confab-chat/confab/services/edge/internal/hub"
 	"github.com/confab-chat/confab/services/edge/internal/poll"
-	"github.com/confab-chat/confab/services/edge/internal/ws"
 )
 
 const (
@@ -32,15 +30,29 @@ const (
 	abuseCount  = 5
 )
 
+// Link is what a session has of its connection; *conn.Conn is one.
+type Link interface {
+	hub.Outlet
+	// ID is the connection's, for the log.
+	ID() uint64
+	// Queued is the number of bytes that wait to be written.
+	Queued() int
+	// NotifyDrained asks for one call of Session.Emptied, when nothing waits any more.
+	NotifyDrained()
+	// PauseReads stops Receive until ResumeReads.
+	PauseReads()
+	ResumeReads()
+}
+
 // Session is one connection of a user. It implements conn.Handler for a WebSocket
-// whose every text message is one request; a door of another kind wraps it and
-// calls Dispatch. Owned by the connection's loop, and small: an idle one is two
-// hundred bytes.
+// whose every text message is one request; a door of another kind calls Open,
+// Receive, Beat, Emptied and End. Owned by the connection's loop, and small: an idle
+// one is two hundred bytes.
 type Session struct {
 	hub.Client // its User is the user's id
 	local      *local
 	codec      door.Codec
-	conn       *conn.Conn // nil before Opened
+	conn       Link       // nil before Open or Restore
 	name       string     // the user's display name
 	expiry     poll.Timer // of the token
 	expires    int64      // unix seconds
@@ -59,26 +71,26 @@ func (c *Core) New(l *poll.Loop, id auth.Identity, codec door.Codec, place uint8
 	return s
 }
 
-// Opened implements conn.Handler.
-func (s *Session) Opened(c *conn.Conn) {
-	s.conn = c
-	s.local.hub.Add(&s.Client, c, s.User, s.place)
+// Open begins the session on its connection.
+func (s *Session) Open(l Link) {
+	s.begun(l)
+	s.joinDefault()
+}
+
+func (s *Session) begun(l Link) {
+	s.conn = l
+	s.local.hub.Add(&s.Client, l, s.User, s.place)
 	core := s.local.core
 	core.Relay.UserOpened(s.user(), core.PerUser, func() {
 		s.local.loop.Post(func() { s.conn.Close(code.CloseConnectionLimit, "") })
 	})
 	s.expiry.Owner = s
 	s.armExpiry()
-	s.joinDefault()
 }
 
-// Message implements conn.Handler.
-func (s *Session) Message(c *conn.Conn, op ws.OpCode, payload []byte) {
-	if op != ws.OpText {
-		c.Close(code.CloseUnsupportedData, "")
-		return
-	}
-	req, err := s.codec.Decode(&s.local.reader, payload)
+// Receive takes one message of the client. Its bytes are not kept.
+func (s *Session) Receive(msg []byte) {
+	req, err := s.codec.Decode(&s.local.reader, msg)
 	if err != nil {
 		s.malformed(req.ID, err)
 		return
@@ -86,8 +98,8 @@ func (s *Session) Message(c *conn.Conn, op ws.OpCode, payload []byte) {
 	s.Dispatch(req)
 }
 
-// Heartbeat implements conn.Handler.
-func (s *Session) Heartbeat(*conn.Conn) {
+// Beat comes each heartbeat interval.
+func (s *Session) Beat() {
 	if s.local.core.Ping {
 		s.local.hub.Tell(&s.Client, event.NamePing, s.local.pingData(), conn.Reply)
 	}
@@ -96,15 +108,15 @@ func (s *Session) Heartbeat(*conn.Conn) {
 	}
 }
 
-// Drained implements conn.Handler.
-func (s *Session) Drained(*conn.Conn) {
+// Emptied says that nothing waits to be written any more, see Link.NotifyDrained.
+func (s *Session) Emptied() {
 	if s.work != nil {
 		s.work.drained()
 	}
 }
 
-// Closed implements conn.Handler.
-func (s *Session) Closed(_ *conn.Conn, cause conn.Cause) {
+// End says that the connection has ended: the last call, once after Open.
+func (s *Session) End(cause conn.Cause) {
 	s.closed = true
 	s.local.loop.Disarm(&s.expiry)
 	grace := graceFor(cause)
@@ -154,9 +166,13 @@ func (s *Session) user() wire.User { return wire.User{ID: s.User, Name: s.name} 
 
 // malformed answers a message that is no request; who sends many is shown the door.
 func (s *Session) malformed(id int64, err error) {
+	if errors.Is(err, door.ErrBroken) {
+		s.conn.Close(code.ClosePolicy, door.ErrBroken.Error())
+		return
+	}
 	refusal := code.New(code.BadRequest, "%s", err.Error())
 	if bad, ok := errors.AsType[*strictjson.Error](err); ok && bad.Text {
-		s.fail(id, "", refusal) // a wrong text is no broken frame
+		s.fail(context.Background(), id, "", refusal) // a wrong text is no broken frame
 		return
 	}
 	now := s.local.loop.Now()
@@ -167,7 +183,7 @@ func (s *Session) malformed(id int64, err error) {
 		}
 	}
 	s.broken = append(recent, now)
-	s.fail(id, "", refusal)
+	s.fail(context.Background(), id, "", refusal)
 	if len(s.broken) >= abuseCount {
 		s.conn.Close(code.CloseProtocolAbuse, "")
 	}
@@ -192,17 +208,17 @@ func (s *Session) tell(name string, data []byte) {
 	s.local.hub.Tell(&s.Client, name, data, conn.Reply)
 }
 
-// fail refuses a request: as its reply, or as the error event if it has no id.
-func (s *Session) fail(id int64, name string, e *code.Error) {
+// fail refuses a request: as its reply, or as the error event if it has no id. ctx
+// has its span, if it is traced.
+func (s *Session) fail(ctx context.Context, id int64, name string, e *code.Error) {
 	refusal := *e // the original may be shared
 	refusal.Event, refusal.Ref = name, newRef()
 	s.local.refuse(e.Code)
-	level := slog.LevelDebug
-	if e.Code == code.Internal {
-		level = slog.LevelError
+	level, unsaid := s.local.refusals.level(s.local.loop.Now(), e.Code)
+	if l := s.local.core.Logger; l.Enabled(ctx, level) {
+		l.Log(ctx, level, "request refused", "event", "session.refused", "ref", refusal.Ref,
+			"conn", s.conn.ID(), "user", s.User, "request", name, "err", e, "suppressed", unsaid)
 	}
-	s.local.core.Logger.Log(context.Background(), level, "request refused", "event", "session.refused",
-		"ref", refusal.Ref, "conn", s.conn.ID(), "user", s.User, "request", name, "err", e)
 	object := event.AppendError(s.local.object(), &refusal, event.At(s.local.loop.Now()))
 	if id == door.NoID {
 		s.tell(event.NameError, object)
@@ -215,7 +231,4 @@ func (s *Session) fail(id int64, name string, e *code.Error) {
 // newRef is a short random id that a person can read out. It guards nothing.
 func newRef() string { return strconv.FormatUint(rand.Uint64()>>14, 36) }
 
-var (
-	_ conn.Handler = (*Session)(nil)
-	_ poll.Expirer = (*Session)(nil)
-)
+var _ poll.Expirer = (*Session)(nil)

@@ -46,14 +46,14 @@ type Options struct {
 func Handler(o Options) http.Handler {
 	s := &site{o}
 	mux := http.NewServeMux()
-	mux.Handle("GET /websocket/health", origin.CORS(o.Origins, http.HandlerFunc(s.health)))
-	mux.Handle("GET /websocket/stats", origin.CORS(o.Origins, http.HandlerFunc(s.stats)))
-	mux.Handle("OPTIONS /websocket/", origin.CORS(o.Origins, http.HandlerFunc(notFound)))
-	if o.DevSecret != nil {
-		mux.HandleFunc("POST /dev/token", s.token)
-		mux.Handle("GET /", demo.Handler())
+	mux.Handle("/websocket/health", origin.CORS(o.Origins, onlyGet(s.health)))
+	mux.Handle("/websocket/stats", origin.CORS(o.Origins, onlyGet(s.stats)))
+	if o.DevSecret == nil {
+		mux.HandleFunc("/", s.notFound)
+		return mux
 	}
-	mux.HandleFunc("/", notFound)
+	mux.HandleFunc("POST /dev/token", s.token)
+	mux.Handle("/", demo.Handler(http.HandlerFunc(s.notFound)))
 	return mux
 }
 
@@ -70,7 +70,7 @@ const unknownHealth = `","websocket":{"namespace":null,"corsOrigin":null,"connec
 func (s *site) health(w http.ResponseWriter, r *http.Request) {
 	reply, err := s.ask(r, subject.APIHealth)
 	if err != nil {
-		s.o.Logger.Warn("no health from the monitor", "err", err)
+		s.o.Logger.Debug("no health from the monitor", "event", "http.monitor", "err", err) // anybody can ask, often
 		answer(w, http.StatusServiceUnavailable, []byte(`{"status":"unhealthy","timestamp":"`+timestamp(time.Now())+unknownHealth))
 		return
 	}
@@ -147,15 +147,29 @@ func userID(name string) string {
 	return id
 }
 
-func notFound(w http.ResponseWriter, r *http.Request) {
-	answer(w, http.StatusNotFound, event.AppendError(nil, &code.Error{Code: code.NotFound, Message: "there is nothing here", Ref: newRef()}, event.At(time.Now())))
+func (s *site) notFound(w http.ResponseWriter, _ *http.Request) {
+	s.refuse(w, code.New(code.NotFound, "there is nothing here"), nil)
+}
+
+// onlyGet refuses other methods where there is something to read.
+func onlyGet(read http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+			return
+		}
+		read(w, r)
+	})
 }
 
 // refuse answers with the error object of the contract; cause stays in the log.
 func (s *site) refuse(w http.ResponseWriter, e *code.Error, cause error) {
 	e.Ref = newRef()
 	if cause != nil {
-		s.o.Logger.Warn("request failed", "event", "http.failed", "ref", e.Ref, "err", cause)
+		s.o.Logger.Info("request failed", "event", "http.failed", "ref", e.Ref, "err", cause)
+	} else {
+		s.o.Logger.Debug("request refused", "event", "http.refused", "ref", e.Ref, "err", e)
 	}
 	answer(w, e.Code.Status(), event.AppendError(nil, e, event.At(time.Now())))
 }

@@ -68,6 +68,7 @@ func TestSite(t *testing.T) {
 		"token for nobody":       {healthy, secret, "POST", "/dev/token", `{"name":" \u200b "}`, 400, `{"success":false,"error":"BAD_REQUEST"`},
 		"token without JSON":     {healthy, secret, "POST", "/dev/token", `name=A`, 400, `{"success":false,"error":"BAD_REQUEST"`},
 		"token with a huge body": {healthy, secret, "POST", "/dev/token", `{"name":"` + strings.Repeat("a", 8000) + `"}`, 400, `{"success":false,"error":"BAD_REQUEST"`},
+		"only to read":           {healthy, "", "POST", "/websocket/health", "", 405, ""},
 		"profiles are elsewhere": {healthy, secret, "GET", "/debug/pprof/", "", 404, ""},
 		"metrics are elsewhere":  {healthy, secret, "GET", "/metrics", "", 404, ""},
 	} {

@@ -62,6 +62,7 @@ func (e *Endpoint) decide(s *shard, m *nats.Msg, take *wire.Take, permits int, t
 	if h != nil && h.edge == take.Edge && take.Lease != 0 && (h.lease == take.Lease || h.lease == 0 && h.alone(now)) {
 		s.table.Unpack(now, take.User, take.Grants)
 	}
+	s.table.Add(now, take.User, take.Spent)
 	e.permit(s, now, take, permits, taken)
 	if h != nil && h.edge == take.Edge && take.Edge != "" && h.alone(now) && now.Sub(s.begun) >= syncWait {
 		e.counters.leases.Add(1)

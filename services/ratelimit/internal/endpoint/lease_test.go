@@ -248,6 +248,30 @@ func TestLeaseSurvivesTheOwner(t *testing.T) {
 	}
 }
 
+// What an edge has granted by itself counts, beside what the owner knows.
+func TestSpentCounts(t *testing.T) {
+	t.Parallel()
+	s, server := start(t, policy.Limits{Messages: 6})
+	s.acquire(t, subject.Shard("ann"))
+	one := newEdge(t, server, "one")
+	one.take()
+	request := wire.Take{User: "ann", Action: wire.ActionMessage, Edge: "one", Spent: []wire.Grants{
+		{Action: wire.ActionMessage, Runs: []wire.Run{{AgeMs: 500, Count: 3}}},
+	}}
+	if taken := ask(t, one.nc, subject.Shard("ann"), wire.Marshal(&request)); !taken.OK {
+		t.Errorf("the fifth of 6: %+v", taken)
+	}
+	granted := 0
+	for range 3 {
+		if one.take().OK {
+			granted++
+		}
+	}
+	if granted != 1 {
+		t.Errorf("%d more granted, 5 of 6 were used", granted)
+	}
+}
+
 // The second of two that claim the same user loses its lease.
 func TestTwoClaims(t *testing.T) {
 	t.Parallel()

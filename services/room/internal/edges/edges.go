@@ -37,7 +37,8 @@ type Table struct {
 }
 
 type entry struct {
-	gen     uint64
+	gen     uint64 // under which it registers who is here
+	process uint64 // the generation that it started with
 	seen    time.Time
 	stopped bool
 }
@@ -51,15 +52,19 @@ func (t *Table) Observe(now time.Time, hb *wire.Heartbeat) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e, known := t.edges[hb.Instance]
+	gen, stopped := max(hb.Gen, hb.EdgeGen), hb.State == wire.StateStopped
+	if stopped && known && e.process == hb.Gen {
+		gen = e.gen // the last word says no more than that
+	}
 	switch {
-	case known && hb.Gen < e.gen:
+	case known && gen < e.gen:
 		return
 	case !known && len(t.edges) >= maxEdges:
 		return
-	case known && hb.Gen == e.gen && e.stopped:
+	case known && gen == e.gen && e.stopped:
 		return // what came after its last word is older than that
 	}
-	t.edges[hb.Instance] = entry{hb.Gen, now, hb.State == wire.StateStopped}
+	t.edges[hb.Instance] = entry{gen, hb.Gen, now, stopped}
 }
 
 // Forgive counts every edge as heard of at now: after this process was cut off

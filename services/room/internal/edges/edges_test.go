@@ -51,6 +51,24 @@ func TestLost(t *testing.T) {
 	}
 }
 
+// An edge that has registered again under a later generation lives in both words.
+func TestGenerationOfAnEdgeThatLives(t *testing.T) {
+	t.Parallel()
+	tb := edges.NewTable()
+	tb.Observe(start, &wire.Heartbeat{Instance: "e", Gen: 5, EdgeGen: 5})
+	tb.Observe(start, &wire.Heartbeat{Instance: "e", Gen: 5, EdgeGen: 8})
+	if _, lost := tb.Lost(start, membership.Edge{ID: "e", Gen: 5}, start); !lost {
+		t.Error("what it registered before the outage still counts")
+	}
+	if _, lost := tb.Lost(start, membership.Edge{ID: "e", Gen: 8}, start); lost {
+		t.Error("what it has registered since does not count")
+	}
+	tb.Observe(start, &wire.Heartbeat{Instance: "e", Gen: 5, State: wire.StateStopped})
+	if grace, lost := tb.Lost(start, membership.Edge{ID: "e", Gen: 8}, start); !lost || grace != edges.DrainGrace {
+		t.Errorf("stopped: lost %v, grace %v", lost, grace)
+	}
+}
+
 func TestForgive(t *testing.T) {
 	t.Parallel()
 	tb := edges.NewTable()

@@ -174,7 +174,7 @@ func (r *Room) recognise() {
 		}
 		delete(r.waiting, p.key)
 		ours := p.tried && ref.By == r.env.Epoch // its own attempt was stored, and nobody else's
-		r.repeat(ref, p.sum, !ours, p.replies()...)
+		r.repeat(ref, p.sum, !ours, p.askers()...)
 	}
 	clear(r.queue[len(keep):])
 	r.queue = keep

@@ -109,9 +109,25 @@ func (r *Request) requestLine(line []byte) error {
 		return ErrMalformed
 	}
 	r.Method = methodName(method)
-	r.Path, r.Query, _ = bytes.Cut(target, []byte("?"))
+	r.Path, r.Query, _ = bytes.Cut(originForm(target), []byte("?"))
 	r.Major, r.Minor = int(version[5]-'0'), int(version[7]-'0')
 	return nil
+}
+
+// originForm takes the absolute form too, as RFC 9112 section 3.2.2 wants: clients
+// of proxies use it.
+func originForm(target []byte) []byte {
+	for _, scheme := range [...]string{"http://", "https://"} {
+		if n := len(scheme); len(target) > n && bytes.EqualFold(target[:n], []byte(scheme)) {
+			if i := bytes.IndexAny(target[n:], "/?"); i >= 0 && target[n+i] == '/' {
+				return target[n+i:]
+			} else if i >= 0 {
+				return append([]byte("/"), target[n+i:]...)
+			}
+			return []byte("/")
+		}
+	}
+	return target
 }
 
 func (r *Request) header(line []byte) error {

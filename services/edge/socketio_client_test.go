@@ -1,0 +1,362 @@
+package edge_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/confab-chat/confab/shared/admin"
+	"github.com/confab-chat/confab/shared/natstest"
+)
+
+// another runs one more edge around the same NATS and owner.
+func (w *world) another(settings ...string) *world {
+	w.tb.Helper()
+	b := &world{tb: w.tb, srv: w.srv, admin: admin.New(), log: &lines{}, owner: w.owner}
+	b.gate = natstest.NewGate(w.tb, w.srv)
+	b.run(settings...)
+	return b
+}
+
+// packets is a client of Engine.IO over a WebSocket: what it reads is kept as it
+// came, binary messages with a b in front. Pings are answered and left out.
+type packets struct {
+	w    *world
+	nc   net.Conn
+	mute bool // pings are not answered, but kept
+
+	mu   sync.Mutex // guards the following
+	all  []string
+	end  *ending
+	came chan struct{} // holds a token when something came; never closed
+}
+
+// engine opens a WebSocket at path with a query beside EIO and transport.
+func (w *world) engine(path, query string, header ...string) *packets {
+	w.tb.Helper()
+	p, status := w.tryEngine(path, "EIO=4&transport=websocket"+query, header...)
+	if p == nil {
+		w.tb.Fatalf("%s: HTTP %d", path, status)
+	}
+	return p
+}
+
+// tryEngine returns nil and the HTTP status when the upgrade is refused.
+func (w *world) tryEngine(path, query string, header ...string) (*packets, int) {
+	w.tb.Helper()
+	h := http.Header{}
+	for i := 0; i+1 < len(header); i += 2 {
+		h.Set(header[i], header[i+1])
+	}
+	d := ws.Dialer{Timeout: patience, Header: ws.HandshakeHeaderHTTP(h), TLSConfig: w.tls}
+	nc, buf, _, err := d.Dial(context.Background(), w.scheme("ws")+w.addr+path+"?"+query)
+	if err != nil {
+		status, ok := err.(ws.StatusError)
+		if !ok {
+			w.tb.Fatalf("dial: %v", err)
+		}
+		return nil, int(status)
+	}
+	p := &packets{w: w, nc: nc, came: make(chan struct{}, 1)}
+	var r io.Reader = nc
+	if buf != nil {
+		r = io.MultiReader(io.LimitReader(buf, int64(buf.Buffered())), nc)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); p.read(bufio.NewReader(r)) }()
+	w.tb.Cleanup(func() { _ = nc.Close(); <-done })
+	return p, http.StatusSwitchingProtocols
+}
+
+func (p *packets) read(r io.Reader) {
+	for {
+		f, err := readFrame(r)
+		p.mu.Lock()
+		switch {
+		case err != nil:
+			if p.end == nil {
+				p.end = &ending{code: 1006, err: err}
+			}
+		case f.Header.OpCode == ws.OpClose:
+			code, reason := ws.ParseCloseFrameData(f.Payload)
+			p.end = &ending{code: code, reason: reason}
+		case f.Header.OpCode == ws.OpBinary:
+			p.all = append(p.all, "b"+string(f.Payload))
+		case f.Header.OpCode == ws.OpText && string(f.Payload) == "2" && !p.mute:
+			_ = ws.WriteFrame(p.nc, ws.MaskFrame(ws.NewTextFrame([]byte("3"))))
+		case f.Header.OpCode == ws.OpText:
+			p.all = append(p.all, string(f.Payload))
+		}
+		p.mu.Unlock()
+		select {
+		case p.came <- struct{}{}:
+		default:
+		}
+		if err != nil {
+			return
+		}
+		if f.Header.OpCode == ws.OpClose {
+			_ = ws.WriteFrame(p.nc, ws.MaskFrame(ws.NewCloseFrame(f.Payload)))
+		}
+	}
+}
+
+func (p *packets) say(texts ...string) {
+	p.w.tb.Helper()
+	for _, text := range texts {
+		f := ws.NewTextFrame([]byte(text))
+		if data, binary := strings.CutPrefix(text, "b"); binary {
+			f = ws.NewBinaryFrame([]byte(data))
+		}
+		if err := ws.WriteFrame(p.nc, ws.MaskFrame(f)); err != nil {
+			p.w.tb.Errorf("write: %v", err)
+		}
+	}
+}
+
+func (p *packets) heard() ([]string, *ending) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.all...), p.end
+}
+
+// find waits for the n-th packet that begins so, from 1, and returns what follows.
+func (p *packets) find(prefix string, n int) string {
+	p.w.tb.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for {
+		all, end := p.heard()
+		left := n
+		for _, text := range all {
+			if rest, ok := strings.CutPrefix(text, prefix); ok {
+				if left--; left == 0 {
+					return rest
+				}
+			}
+		}
+		if end != nil {
+			p.w.tb.Fatalf("waiting for %s: ended %+v; heard %q", prefix, *end, all)
+		}
+		select {
+		case <-p.came:
+		case <-deadline.C:
+			p.w.tb.Fatalf("waiting for %s: heard %q\nlog:\n%s", prefix, all, p.w.log)
+		}
+	}
+}
+
+// ended waits for the end.
+func (p *packets) ended() ending {
+	p.w.tb.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for {
+		all, end := p.heard()
+		if end != nil {
+			return *end
+		}
+		select {
+		case <-p.came:
+		case <-deadline.C:
+			p.w.tb.Fatalf("the connection has not ended; heard %q", all)
+		}
+	}
+}
+
+// chat is a client of the contract over Socket.IO: one in the namespace /chat.
+type chat struct {
+	*packets
+	ns   string // as in packets: "/chat,"
+	pid  string
+	acks int
+}
+
+// chat connects user with a WebSocket; auth is more JSON members for CONNECT.
+func (w *world) chat(user string, auth ...string) *chat {
+	w.tb.Helper()
+	c := &chat{packets: w.engine("/socket.io/", ""), ns: "/chat,"}
+	c.connect(user, auth...)
+	return c
+}
+
+func (c *chat) connect(user string, auth ...string) {
+	c.w.tb.Helper()
+	c.say(fmt.Sprintf(`40%s{"token":%q%s}`, c.ns, token(user, time.Hour), strings.Join(append([]string{""}, auth...), ",")))
+	var granted struct{ SID, PID string }
+	c.unmarshal("{"+c.find("40"+c.ns+"{", 1), &granted)
+	if c.pid = granted.PID; granted.SID == "" || c.pid == "" {
+		c.w.tb.Fatalf("connect: %+v", granted)
+	}
+}
+
+func (p *packets) unmarshal(text string, v any) {
+	p.w.tb.Helper()
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		p.w.tb.Fatalf("%s: %v", text, err)
+	}
+}
+
+// emit sends an event, without callback.
+func (c *chat) emit(name, data string) {
+	c.w.tb.Helper()
+	c.say(fmt.Sprintf(`42%s[%q,%s]`, c.ns, name, data))
+}
+
+// reply sends an event with a callback and returns what it gets.
+func (c *chat) reply(name, data string) (b body) {
+	c.w.tb.Helper()
+	c.acks++
+	c.say(fmt.Sprintf(`42%s%d[%q,%s]`, c.ns, c.acks, name, data))
+	c.unmarshal(strings.TrimSuffix(c.find(fmt.Sprintf("43%s%d[", c.ns, c.acks), 1), "]"), &b)
+	return b
+}
+
+// event waits for the n-th event of that name and returns its first argument.
+func (c *chat) event(name string, n int) (b body) {
+	c.w.tb.Helper()
+	var args []json.RawMessage
+	c.unmarshal("[0"+c.find(fmt.Sprintf(`42%s[%q`, c.ns, name), n), &args)
+	c.unmarshal(string(args[1]), &b)
+	return b
+}
+
+func (c *chat) join(room string) {
+	c.w.tb.Helper()
+	if b := c.reply("joinRoom", fmt.Sprintf(`{"roomId":%q}`, room)); !b.Success {
+		c.w.tb.Fatalf("joinRoom: %+v", b)
+	}
+}
+
+// messages are the messages and gaps that came, in order: room and seq.
+func (c *chat) messages() string {
+	c.w.tb.Helper()
+	all, _ := c.heard()
+	var list []string
+	for _, text := range all {
+		for _, name := range []string{"receiveMessage", "gap"} {
+			rest, ok := strings.CutPrefix(text, fmt.Sprintf(`42%s[%q,`, c.ns, name))
+			if !ok {
+				continue
+			}
+			var b body
+			if err := json.NewDecoder(strings.NewReader(rest)).Decode(&b); err != nil {
+				c.w.tb.Fatal(err)
+			}
+			if name == "gap" {
+				list = append(list, fmt.Sprintf("%sgap%d-%d", b.RoomID, b.From, b.To))
+			} else {
+				list = append(list, fmt.Sprint(b.RoomID, b.Seq))
+			}
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+// hears waits until the messages that came are these.
+func (c *chat) hears(want string) {
+	c.w.tb.Helper()
+	eventually(c.w.tb, "hears "+want+", heard "+c.messages(), func() bool { return c.messages() == want })
+}
+
+// http asks for something over HTTP.
+func (w *world) http(method, pathQuery, body string, header ...string) (status int, answer string, h http.Header) {
+	w.tb.Helper()
+	req, err := http.NewRequest(method, w.scheme("http")+w.addr+pathQuery, strings.NewReader(body))
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	client := polls
+	if w.tls != nil {
+		client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: w.tls}, Timeout: patience}
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	return resp.StatusCode, string(b), resp.Header
+}
+
+// scheme is ws:// or http://, or what it is over TLS.
+func (w *world) scheme(plain string) string {
+	if w.tls != nil {
+		return plain + "s://"
+	}
+	return plain + "://"
+}
+
+// polls keeps no connections: the leak test would see them.
+var polls = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+
+// session is a session over long-polling.
+type pollSession struct {
+	w    *world
+	path string
+	sid  string
+}
+
+func (w *world) pollSession(path string) *pollSession {
+	w.tb.Helper()
+	status, text, _ := w.http("GET", path+"?EIO=4&transport=polling", "")
+	var open struct{ SID string }
+	if status != 200 || !strings.HasPrefix(text, "0") || json.Unmarshal([]byte(text[1:]), &open) != nil || open.SID == "" {
+		w.tb.Fatalf("open: %d %s", status, text)
+	}
+	return &pollSession{w, path, open.SID}
+}
+
+func (s *pollSession) url() string { return s.path + "?EIO=4&transport=polling&sid=" + s.sid }
+
+func (s *pollSession) get() (int, string) {
+	s.w.tb.Helper()
+	status, text, _ := s.w.http("GET", s.url(), "")
+	return status, text
+}
+
+func (s *pollSession) post(body string) (int, string) {
+	s.w.tb.Helper()
+	status, text, _ := s.w.http("POST", s.url(), body)
+	return status, text
+}
+
+// at is the session as another edge is asked for it.
+func (s *pollSession) at(w *world) *pollSession { return &pollSession{w, s.path, s.sid} }
+
+// gets polls until a packet that begins so has come, and returns the payload.
+func (s *pollSession) gets(prefix string) string {
+	s.w.tb.Helper()
+	for {
+		status, text := s.get()
+		if status != 200 {
+			s.w.tb.Fatalf("poll: %d %s", status, text)
+		}
+		if strings.Contains("\x1e"+text, "\x1e"+prefix) {
+			return text
+		}
+	}
+}
+
+func expect(tb testing.TB, what string, got, want any) {
+	tb.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		tb.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
