@@ -106,8 +106,22 @@ type Done struct{ Fault }
 
 func (m *Done) fields(c *codec) { m.fault(c) }
 
-// Send asks the owner to accept a message. ClientID makes it idempotent per user
-// and room; the edge makes one up when the client gave none. Reply: Sent.
+// Text is a message of Send.More. Its fields mean what Send's do.
+type Text struct {
+	ClientID string
+	Type     string
+	Content  string
+}
+
+func (m *Text) fields(c *codec) {
+	c.string(1, &m.ClientID)
+	c.string(2, &m.Type)
+	c.string(3, &m.Content)
+}
+
+// Send asks the owner to accept a message, and More of the same user, which follow it
+// in this order. ClientID makes a message idempotent per user and room; the edge makes
+// one up when the client gave none. Reply: Sent.
 type Send struct {
 	Origin
 	Room     string
@@ -115,6 +129,7 @@ type Send struct {
 	ClientID string
 	Type     string // TEXT, IMAGE, FILE
 	Content  string // trimmed and checked by the edge
+	More     []Text
 }
 
 func (m *Send) fields(c *codec) {
@@ -125,21 +140,34 @@ func (m *Send) fields(c *codec) {
 	c.string(6, &m.ClientID)
 	c.string(7, &m.Type)
 	c.string(8, &m.Content)
+	repeated(c, 9, &m.More)
 }
 
-// Sent answers Send, after the log has acknowledged the message.
-type Sent struct {
+// Outcome is what has become of a message, when the log has acknowledged it.
+type Outcome struct {
 	Fault
 	Seq       uint64
 	Message   []byte // the client's JSON of the stored message
 	Duplicate bool   // the ClientID was stored before: Message is that one
 }
 
-func (m *Sent) fields(c *codec) {
+func (m *Outcome) fields(c *codec) {
 	m.fault(c)
 	c.uint(4, &m.Seq)
 	c.bytes(5, &m.Message)
 	c.bool(6, &m.Duplicate)
+}
+
+// Sent answers Send: the outcome of the first, and of More in the same order. An
+// owner that knows only single messages, or refuses the whole, leaves More out.
+type Sent struct {
+	Outcome
+	More []Outcome
+}
+
+func (m *Sent) fields(c *codec) {
+	m.Outcome.fields(c)
+	repeated(c, 7, &m.More)
 }
 
 // History asks the owner for messages by seq. With neither After nor Before: the

@@ -305,9 +305,51 @@ func TestSlowPermitKeepsTheOrder(t *testing.T) {
 			t.Fatalf("%s %s", f.Event, f.Data)
 		}
 	}
-	for i, c := range w.owner.SeenOp("send") {
-		if c.Text != fmt.Sprint(i) {
-			t.Errorf("position %d: message %s", i, c.Text)
+	var texts []string
+	for _, c := range w.owner.SeenOp("send") {
+		texts = append(append(texts, c.Text), c.More...)
+	}
+	for i, text := range texts {
+		if text != fmt.Sprint(i) {
+			t.Errorf("position %d: message %s", i, text)
+		}
+	}
+}
+
+// Messages that are read together go to the owner together, and those that come while
+// they are under way follow together; an owner of an older release gets one at a time.
+// Every message gets its own answer, in order.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	for _, single := range []bool{false, true} {
+		w := start(t)
+		if single {
+			w.owner.Single()
+		}
+		a := w.dial("ann")
+		a.join("r")
+		ids := a.sayAll("sendMessage", 64, func(i int) string {
+			return fmt.Sprintf(`{"roomId":"r","content":"%d","clientMessageId":"c%d"}`, i, i%63) // the last repeats the first
+		})
+		for i, id := range ids {
+			f := a.reply(id)
+			if again := strings.Contains(string(f.Data), `"duplicate":true`); f.Event != "messageSent" || again != (i == 63) {
+				t.Errorf("single %v: message %d: %s %s", single, i, f.Event, f.Data)
+			}
+		}
+		w.owner.View("r", func(r *relaytest.Room) {
+			for i, it := range r.Items {
+				if !strings.Contains(string(it.JSON), fmt.Sprintf(`"content":"%d"`, i)) {
+					t.Errorf("single %v: position %d: %s", single, i, it.JSON)
+				}
+			}
+			if len(r.Items) != 63 {
+				t.Errorf("single %v: %d messages stored, want 63", single, len(r.Items))
+			}
+		})
+		sends := len(w.owner.SeenOp("send"))
+		if single && sends != 64 || !single && sends > 16 {
+			t.Errorf("single %v: %d commands for 64 messages", single, sends)
 		}
 	}
 }

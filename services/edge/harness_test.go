@@ -317,6 +317,21 @@ func (c *client) say(event, data string) uint64 {
 	return c.ids
 }
 
+// sayAll sends n requests in one write, and returns their ids.
+func (c *client) sayAll(event string, n int, data func(i int) string) (ids []uint64) {
+	c.w.tb.Helper()
+	var all []byte
+	for i := range n {
+		c.ids++
+		ids = append(ids, c.ids)
+		all = append(all, ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame(fmt.Appendf(nil, `{"id":%d,"event":%q,"data":%s}`, c.ids, event, data(i)))))...)
+	}
+	if _, err := c.nc.Write(all); err != nil {
+		c.w.tb.Fatal(err)
+	}
+	return ids
+}
+
 // ask sends a request and returns its reply.
 func (c *client) ask(event, data string) frame {
 	c.w.tb.Helper()

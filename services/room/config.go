@@ -1,11 +1,20 @@
 package room
 
 import (
+	"net/url"
+	"strings"
 	"time"
 
+	"github.com/confab-chat/confab/services/room/internal/ledger"
 	"github.com/confab-chat/confab/services/room/internal/log"
 	"github.com/confab-chat/confab/services/room/internal/presence"
 	"github.com/confab-chat/confab/shared/config"
+)
+
+// Values of CONFAB_DURABILITY.
+const (
+	durable = "durable"
+	fast    = "fast"
 )
 
 // Config is the settings of the room service.
@@ -16,8 +25,10 @@ type Config struct {
 	Streams    int    `env:"LOG_STREAMS" envDefault:"8" min:"1" max:"64" doc:"streams of the message log; fixed once they are made"`
 	Replicas   int    `env:"LOG_REPLICAS" envDefault:"1" min:"1" max:"5" doc:"copies of the message log and of the leases: 1, or 3 on a cluster"`
 
-	HistoryMaxAge     time.Duration `env:"HISTORY_MAX_AGE" envDefault:"168h" min:"0s" doc:"messages older than this are removed; 0: never. The last one of a room stays"`
-	HistoryMaxPerRoom int           `env:"HISTORY_MAX_PER_ROOM" envDefault:"10000" min:"1000" doc:"records kept of a room, each of 1 to 64 messages; the oldest go first"`
+	NATSMonitorURL string `env:"NATS_MONITOR_URL" example:"http://127.0.0.1:8222" doc:"monitoring ports of the NATS servers, comma separated: durable is checked there at start"`
+
+	HistoryMaxAge     time.Duration `env:"HISTORY_MAX_AGE" envDefault:"168h" min:"0s" doc:"messages older than this are removed; 0: never. The last 1 000 of a room stay in any case"`
+	HistoryMaxPerRoom int           `env:"HISTORY_MAX_PER_ROOM" envDefault:"10000" min:"1000" doc:"messages kept of a room at least, as long as they are not too old; the last 1 000 and those of 10 minutes stay in any case"`
 
 	PresenceScope string `env:"PRESENCE_SCOPE" envDefault:"all" production:"rooms" oneof:"all rooms" doc:"who hears that a user comes, goes, or is busy: all others, or those in the same rooms"`
 }
@@ -28,11 +39,22 @@ func (c Config) Validate(config.Env) []config.Problem {
 	if c.Replicas%2 == 0 {
 		found = append(found, config.Bad("LOG_REPLICAS", "must be odd, so that a majority is left when one fails", "3"))
 	}
+	for server := range strings.SplitSeq(c.NATSMonitorURL, ",") {
+		u, err := url.Parse(strings.TrimSpace(server))
+		if c.NATSMonitorURL != "" && (err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https") {
+			found = append(found, config.Bad("NATS_MONITOR_URL", "must be http addresses of NATS servers", "http://127.0.0.1:8222"))
+			break
+		}
+	}
 	return found
 }
 
 func (c Config) log() log.Config {
-	return log.Config{Streams: c.Streams, Replicas: c.Replicas, MaxPerRoom: c.HistoryMaxPerRoom}
+	return log.Config{Streams: c.Streams, Replicas: c.Replicas}
+}
+
+func (c Config) keep() ledger.Retention {
+	return ledger.Retention{MaxAge: c.HistoryMaxAge, MaxMessages: uint64(c.HistoryMaxPerRoom)}
 }
 
 func (c Config) scope() presence.Scope {

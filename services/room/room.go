@@ -92,7 +92,7 @@ func newService(cfg Config, deps lifecycle.Deps) (*service, error) {
 	s.server = endpoint.NewServer(endpoint.Config{
 		Conn: s.conn, Streams: cfg.Streams, Scope: cfg.scope(), Logger: s.logger,
 		Tracer: deps.Telemetry.Tracer, Count: s.count, Edges: s.edges,
-		SweepEvery: every, IdleAfter: idle, MaxAge: cfg.HistoryMaxAge,
+		SweepEvery: every, IdleAfter: idle, Keep: cfg.keep(),
 	})
 	s.member, err = partition.New(partition.Options{
 		Conn: s.conn, Group: subject.QueueRoom, Instance: deps.Instance, Shards: subject.Shards,
@@ -125,6 +125,9 @@ func (s *service) observe() error {
 // own makes the log and then serves the shards that fall to this instance.
 func (s *service) own(ctx context.Context) error {
 	if err := s.log.provision(ctx, s.conn, s.cfg.log(), s.logger); err != nil || ctx.Err() != nil {
+		return err
+	}
+	if err := s.keepsPromise(ctx); err != nil {
 		return err
 	}
 	return s.member.Run(ctx)

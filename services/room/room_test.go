@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
@@ -226,6 +228,60 @@ func TestStreamCountIsFixed(t *testing.T) {
 	}
 }
 
+// The promise that an acknowledgement survives a power failure is checked where the
+// NATS server can be asked.
+func TestDurabilityIsChecked(t *testing.T) {
+	t.Parallel()
+	monitored := func(o *server.Options) { o.HTTPHost, o.HTTPPort = "127.0.0.1", server.RANDOM_PORT }
+	lax, strict := natstest.Start(t, natstest.Listen, monitored), natstest.Start(t, natstest.Listen, monitored, natstest.Durable)
+	for name, c := range map[string]struct {
+		srv     *natstest.Server
+		environ []string
+		refused bool
+	}{
+		"durable, and it is":     {strict, nil, false},
+		"durable, and it is not": {lax, nil, true},
+		"one of several is not":  {strict, []string{"CONFAB_NATS_MONITOR_URL=" + monitorOf(strict) + ", " + monitorOf(lax)}, true},
+		"fast":                   {lax, []string{"CONFAB_DURABILITY=fast"}, false},
+		"cannot be seen":         {lax, []string{"CONFAB_NATS_MONITOR_URL="}, false},
+		"nobody answers":         {strict, []string{"CONFAB_NATS_MONITOR_URL=http://127.0.0.1:1"}, false},
+		"somebody else answers":  {strict, []string{"CONFAB_NATS_MONITOR_URL=" + monitorOf(strict) + "/none"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			environ := append([]string{"CONFAB_NATS_URL=" + c.srv.URL(), "CONFAB_NATS_MONITOR_URL=" + monitorOf(c.srv)}, c.environ...)
+			tel, err := telemetry.New(t.Context(), telemetry.Options{Service: wire.ServiceRoom, Log: io.Discard})
+			if err != nil {
+				t.Fatal(err)
+			}
+			health := admin.New()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			done := make(chan error, 1)
+			go func() {
+				done <- room.Run(ctx, settings(t, environ...), lifecycle.Deps{
+					Identity: lifecycle.NewIdentity(wire.ServiceRoom, "test"), Telemetry: tel, Admin: health,
+				})
+			}()
+			if c.refused {
+				if err := <-done; lifecycle.Explain(io.Discard, err) != lifecycle.ExitConfig || !strings.Contains(err.Error(), "sync_interval") {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			nc := c.srv.Conn(t)
+			send(t, nc, "general", strings.ReplaceAll(name, " ", "-"))
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// monitorOf is the address of a server's monitoring port.
+func monitorOf(srv *natstest.Server) string { return "http://" + srv.NATS().MonitorAddr().String() }
+
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	for name, environ := range map[string][]string{
@@ -234,6 +290,7 @@ func TestSettings(t *testing.T) {
 		"too many":        {"CONFAB_LOG_STREAMS=65"},
 		"window cut":      {"CONFAB_HISTORY_MAX_PER_ROOM=10"},
 		"unknown promise": {"CONFAB_DURABILITY=maybe"},
+		"no monitor":      {"CONFAB_NATS_MONITOR_URL=nats://here"},
 		"unknown scope":   {"CONFAB_PRESENCE_SCOPE=none"},
 	} {
 		if _, err := config.Load[room.Config](environ); err == nil {

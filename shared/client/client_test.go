@@ -164,6 +164,23 @@ func TestTrySendTellsUnknownFromRefused(t *testing.T) {
 	}
 }
 
+// A refusal says nothing of the attempt before it that nobody answered.
+func TestSendIsUncertainAfterALostAck(t *testing.T) {
+	t.Parallel()
+	f := startFake(t)
+	c := start(t, f)
+	if _, err := c.Join(t.Context(), "r"); err != nil {
+		t.Fatal(err)
+	}
+	f.set(func() { f.loseAcks, f.closed = 1, true })
+	if _, err := c.Send(t.Context(), "r", "x"); !errors.Is(err, client.ErrUncertain) || code.Of(err) != code.NotInRoom {
+		t.Errorf("refused after a lost acknowledgement: %v", err)
+	}
+	if _, err := c.Send(t.Context(), "r", "y"); errors.Is(err, client.ErrUncertain) || code.Of(err) != code.NotInRoom {
+		t.Errorf("refused at once: %v", err)
+	}
+}
+
 func TestSendWaitsForTheLimit(t *testing.T) {
 	t.Parallel()
 	f := startFake(t)
@@ -180,6 +197,30 @@ func TestSendWaitsForTheLimit(t *testing.T) {
 			t.Errorf("%d attempts, want 4", f.sends)
 		}
 	})
+}
+
+// An outcome that is unknown is asked about with the same id until it is known.
+func TestSendIsRepeatedWhileUnknown(t *testing.T) {
+	t.Parallel()
+	for _, refusal := range []string{"UNAVAILABLE", "INTERNAL"} {
+		t.Run(refusal, func(t *testing.T) {
+			t.Parallel()
+			f := startFake(t)
+			c := start(t, f)
+			if _, err := c.Join(t.Context(), "r"); err != nil {
+				t.Fatal(err)
+			}
+			f.set(func() { f.limit, f.limitAs = 2, refusal })
+			if sent, err := c.SendID(t.Context(), "r", "x", "my-id"); err != nil || sent.Message.Seq != 1 {
+				t.Fatal(sent, err)
+			}
+			f.set(func() {
+				if f.sends != 3 || len(f.log) != 1 || f.log[0].cid != "my-id" {
+					t.Errorf("%d attempts, stored %+v", f.sends, f.log)
+				}
+			})
+		})
+	}
 }
 
 func TestMakeBeforeBreak(t *testing.T) {

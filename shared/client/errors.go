@@ -11,6 +11,10 @@ import (
 // request may have been carried out or not.
 var ErrLost = errors.New("connection lost before the reply")
 
+// ErrUncertain is returned when a message was refused after an earlier attempt had
+// ended without an answer: that one may have been stored.
+var ErrUncertain = errors.New("an earlier attempt's outcome is unknown")
+
 // CloseError is how a server ended a connection.
 type CloseError struct {
 	Code   code.Close

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -28,9 +29,11 @@ type fake struct {
 	log      []message
 	conns    map[net.Conn]*sync.Mutex // each with the lock of its writes; joined
 	sends    int
-	loseAcks int // so many sends are stored, then the connection is cut
-	limit    int // so many sends are refused 429
-	refuse   int // HTTP status of handshakes, 0: accepted
+	loseAcks int    // so many sends are stored, then the connection is cut
+	limit    int    // so many sends are refused
+	limitAs  string // with this code; default RATE_LIMITED
+	closed   bool   // all sends are refused 403, from the first lost acknowledgement on
+	refuse   int    // HTTP status of handshakes, 0: accepted
 }
 
 func startFake(t *testing.T) *fake {
@@ -165,7 +168,11 @@ func (f *fake) send(c net.Conn, mu *sync.Mutex, id uint64, content, cid string) 
 	f.sends++
 	if f.limit > 0 {
 		f.limit--
-		write(c, mu, id, "error", map[string]any{"success": false, "error": "RATE_LIMITED", "message": "slow down", "statusCode": 429, "retryAfterMs": 1})
+		write(c, mu, id, "error", map[string]any{"success": false, "error": cmp.Or(f.limitAs, "RATE_LIMITED"), "message": "slow down", "statusCode": 429, "retryAfterMs": 1})
+		return
+	}
+	if f.closed && f.loseAcks == 0 {
+		write(c, mu, id, "error", map[string]any{"success": false, "error": "NOT_IN_ROOM", "message": "no", "statusCode": 403})
 		return
 	}
 	for _, m := range f.log {

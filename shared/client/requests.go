@@ -111,13 +111,16 @@ const sendPause = 200 * time.Millisecond
 // Send sends a text message and returns when it is stored. An attempt whose outcome
 // is unknown (connection lost, UNAVAILABLE, INTERNAL) is repeated with the same id
 // until ctx ends, so that the message is stored once; a limit is waited for. When
-// ctx ends first, the error wraps the last attempt's and the outcome is unknown.
+// ctx ends first, the error wraps the last attempt's and the outcome is unknown. It
+// is unknown, too, when the error wraps ErrUncertain: a refusal that came behind an
+// attempt of which nobody knows.
 func (c *Client) Send(ctx context.Context, room, content string) (Sent, error) {
 	return c.SendID(ctx, room, content, rand.Text())
 }
 
 // SendID is Send with a clientMessageId of the caller's, for repeats across processes.
 func (c *Client) SendID(ctx context.Context, room, content, id string) (Sent, error) {
+	uncertain := false
 	for {
 		sent, err := c.TrySend(ctx, room, content, id)
 		if err == nil {
@@ -126,7 +129,11 @@ func (c *Client) SendID(ctx context.Context, room, content, id string) (Sent, er
 		pause := sendPause
 		if refused, ok := errors.AsType[*code.Error](err); ok && refused.Code == code.RateLimited {
 			pause = refused.RetryAfter
-		} else if !unknown(err) {
+		} else if unknown(err) {
+			uncertain = true
+		} else if uncertain {
+			return Sent{}, fmt.Errorf("%w: %w", ErrUncertain, err)
+		} else {
 			return Sent{}, err
 		}
 		if !sleep(ctx, pause) {

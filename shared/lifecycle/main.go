@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -115,7 +116,10 @@ func Serve(limit time.Duration, stderr io.Writer, run func(context.Context) erro
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	ctx, cancel := context.WithCancel(context.Background())
+	var memory sync.WaitGroup
+	defer memory.Wait()
 	defer cancel()
+	memory.Go(func() { giveBackMemory(ctx) })
 	result := make(chan error, 1)
 	go func() { result <- run(ctx) }() // waited for, unless the process ends first
 	var expired <-chan time.Time

@@ -1,6 +1,7 @@
 package natstest_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -98,5 +99,29 @@ func TestGateDelay(t *testing.T) {
 	// A lower bound only: the box may be slow, never fast.
 	if took := time.Since(start); took < 2*delay {
 		t.Errorf("round trip took %s, less than twice the delay", took)
+	}
+}
+
+// Another process reaches a server that listens through the gate's own address.
+func TestGateListens(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t, natstest.Listen)
+	gate := natstest.NewGate(t, natstest.Remote(strings.TrimPrefix(srv.URL(), "nats://")))
+	nc, err := nats.Connect("nats://"+gate.Listen(t), nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.RTT(); err != nil {
+		t.Fatal(err)
+	}
+	states := nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING)
+	gate.Cut()
+	if s := <-states; s != nats.RECONNECTING {
+		t.Errorf("cut: %v", s)
+	}
+	gate.Open()
+	if s := <-states; s != nats.CONNECTED {
+		t.Errorf("open again: %v", s)
 	}
 }

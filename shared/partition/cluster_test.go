@@ -91,3 +91,29 @@ func TestClusterForgetsEverything(t *testing.T) {
 	l.waitNewEpochs(before)
 	l.waitShared("a", "b")
 }
+
+// A bucket that was made on one server is replicated when that is asked for.
+func TestBucketIsReplicatedLater(t *testing.T) {
+	t.Parallel()
+	srv := natstest.StartCluster(t, 3)
+	nc := srv.Conn(t)
+	l := newLedger(t)
+	a := l.start(patient(options(nc, "a")))
+	l.waitShared("a")
+	a.stop()
+	o := patient(options(nc, "b"))
+	o.Replicas = 3
+	l.start(o)
+	l.waitShared("b")
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := js.Stream(t.Context(), bucketStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := s.CachedInfo().Config.Replicas; n != 3 {
+		t.Errorf("%d replicas", n)
+	}
+}

@@ -13,7 +13,11 @@ import (
 
 // step lets the table act and publishes what changed.
 func (r *run) step() {
-	for _, a := range r.table.Step(time.Now()) {
+	actions := r.table.Step(time.Now())
+	for shard, h := range r.horizons {
+		h.set(r.table.Deadline(shard))
+	}
+	for _, a := range actions {
 		r.do(a)
 	}
 	floor, _ := r.table.Floor()
@@ -29,7 +33,7 @@ func (r *run) publishView() {
 	v := &view{owners: old.owners, live: old.live}
 	for shard := range r.o.Shards {
 		if epoch, _ := r.table.Epoch(shard); r.table.Serving(shard) {
-			v.held = append(v.held, Lease{shard, epoch})
+			v.held = append(v.held, Lease{Shard: shard, Epoch: epoch, until: r.horizons[shard]})
 		}
 	}
 	if r.table.Synced() {
@@ -59,7 +63,7 @@ func (r *run) do(a lease.Action) {
 	case lease.Start:
 		ctx, cancel := context.WithCancel(r.base)
 		r.contexts[a.Shard] = cancel
-		l := Lease{a.Shard, a.Epoch}
+		l := Lease{Shard: a.Shard, Epoch: a.Epoch, until: r.horizons[a.Shard]}
 		r.log.Debug("shard lease taken", "shard", l.Shard, "epoch", l.Epoch)
 		r.calling.Go(func() { r.calls <- call{shard: l.Shard, acquire: true, err: r.h.Acquire(ctx, l)} })
 	case lease.Stop:

@@ -64,7 +64,31 @@ type Lease struct {
 	// Epoch is the revision of the acquisition in the bucket. It grows with every
 	// lease of the shard, also over a loss of the bucket, and is below 2^53.
 	Epoch uint64
+
+	until *horizon // nil: not known, as in tests
 }
+
+// Valid tells whether the lease holds at now: a TTL has not passed since its last
+// renewal was sent. It is false in a process that has slept past the end of its
+// lease before anybody there has noticed, so that nothing that others have changed
+// meanwhile is answered from memory. Safe for concurrent use.
+func (l Lease) Valid(now time.Time) bool { return l.until == nil || l.until.reaches(now) }
+
+// LeaseUntil is a lease that holds until a time, for tests of a Holder.
+func LeaseUntil(shard int, epoch uint64, until time.Time) Lease {
+	h := &horizon{start: time.Now()}
+	h.set(until)
+	return Lease{Shard: shard, Epoch: epoch, until: h}
+}
+
+// horizon is the time up to which a shard's lease is known to hold.
+type horizon struct {
+	start time.Time    // static: monotonic
+	until atomic.Int64 // since start
+}
+
+func (h *horizon) set(t time.Time)            { h.until.Store(int64(t.Sub(h.start))) }
+func (h *horizon) reaches(now time.Time) bool { return int64(now.Sub(h.start)) < h.until.Load() }
 
 // Holder is implemented by the service. Calls for one shard alternate and do
 // not overlap; calls for different shards may be concurrent.

@@ -42,6 +42,11 @@ func TestOneInstanceTakesEverything(t *testing.T) {
 		t.Errorf("second Run: %v", err)
 	}
 
+	lease := a.Held()[0]
+	if now := time.Now(); !lease.Valid(now) || lease.Valid(now.Add(partition.DefaultTTL)) {
+		t.Error("a lease is valid until a TTL after its last renewal")
+	}
+
 	a.stop()
 	if a.err != nil {
 		t.Errorf("Run: %v", a.err)

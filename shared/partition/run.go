@@ -33,6 +33,7 @@ type run struct {
 	table    *lease.Table
 	version  uint64               // of the table, when last published
 	contexts []context.CancelFunc // by shard: ends the context of its lease
+	horizons []*horizon           // by shard; read by the Holder
 	base     context.Context      // of the leases: outlives the graceful stop's begin
 
 	messages <-chan *nats.Msg // of the present watch; nil: none
@@ -110,6 +111,7 @@ func newRun(m *Member, base context.Context) *run {
 		self:     bucket.Record{Instance: o.Instance, Generation: generation},
 		inbox:    o.Conn.NewInbox(),
 		contexts: make([]context.CancelFunc, o.Shards),
+		horizons: make([]*horizon, o.Shards),
 		// A shard has one publication under way; after a stall the answers to
 		// given up ones come on top. What overflows counts as lost.
 		answers: make(chan *nats.Msg, 32*o.Shards),
@@ -120,6 +122,10 @@ func newRun(m *Member, base context.Context) *run {
 		calls:  make(chan call, o.Shards),
 		events: make(chan watchEvent),
 		again:  make(chan bool, 1),
+	}
+	now := time.Now()
+	for shard := range r.horizons {
+		r.horizons[shard] = &horizon{start: now}
 	}
 	r.table = lease.New(lease.Config{
 		Shards: o.Shards, Instance: o.Instance, Generation: generation,

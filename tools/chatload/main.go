@@ -1,97 +1,139 @@
-// Command chatload loads a Confab edge with real clients: N clients in R rooms send
-// at a total rate (open loop: a slow server does not slow the senders down), every
-// member checks that it gets every message of its room, and the summary says what
-// was lost and how late the rest was, counted from when each message was due.
+// Command chatload is a load generator for chat servers over WebSocket: Confab by its
+// native and its Socket.IO door, and its peers, so that a comparison can be repeated.
+//
+//	chatload fanout -rooms 1 -members 1000             # closed loop: deliveries by second of processor
+//	chatload fanout -rooms 100 -members 10 -rate 2000  # open loop: latency at a given load
+//	chatload sweep -rooms 10 -members 100 -rates 500,1000,2000 -svg latency.svg
+//	chatload idle -connections 20000                   # bytes of a connection
+//	chatload echo, churn, resume, scale, table         # see README.md
+//
+// In the open loop latency counts from when a message was due, so that a server that
+// stalls is not spared what would have come meanwhile. The server's processor time and
+// memory come from /proc by -pid, and figures by second of processor time hold on a
+// machine that others use too. Results are a table for people, or JSON. It exits with
+// 3 when a message was lost.
 package main
 
 import (
 	"context"
 	"encoding/json"
-	"flag"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"time"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/confab-chat/confab/tools/chatload/internal/report"
+	"github.com/confab-chat/confab/tools/chatload/internal/scenario"
 )
 
-type options struct {
-	url      string
-	secret   string
-	clients  int
-	rooms    int
-	rate     float64
-	duration time.Duration
-	size     int
-	json     bool
-}
+// exitLost is the exit code of a run that lost a message.
+const exitLost = 3
+
+// errLost is why.
+var errLost = errors.New("messages were lost, came twice, or out of order")
 
 func main() {
-	o := options{}
-	fs := flag.NewFlagSet("chatload", flag.ExitOnError)
-	fs.StringVar(&o.url, "url", "ws://127.0.0.1:3001/ws", "the edge")
-	fs.StringVar(&o.secret, "secret", os.Getenv("CONFAB_AUTH_HMAC_SECRET"), "HS256 secret to sign tokens with; empty: ask the edge's /dev/token")
-	fs.IntVar(&o.clients, "clients", 100, "clients, each a user of its own")
-	fs.IntVar(&o.rooms, "rooms", 10, "rooms; client i joins room i mod rooms")
-	fs.Float64Var(&o.rate, "rate", 50, "messages a second, all clients together; mind the limit per user (development: 60 a minute)")
-	fs.DurationVar(&o.duration, "duration", 10*time.Second, "how long to send")
-	fs.IntVar(&o.size, "size", 128, "bytes of content")
-	fs.BoolVar(&o.json, "json", false, "print the summary as JSON")
-	_ = fs.Parse(os.Args[1:]) // it exits by itself
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	sum, err := run(ctx, o, os.Stderr)
+	debug.SetGCPercent(400) // the little garbage there is costs memory rather than time
+	err := run(ctx, os.Args[1:], os.Stdout)
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "chatload:", err)
+	if errors.Is(err, errLost) {
+		os.Exit(exitLost)
+	}
+	os.Exit(1)
+}
+
+func modes() []string {
+	names := []string{"scale", "table"}
+	for name := range scenario.All() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return fmt.Errorf("what? %s, with -help after it", strings.Join(modes(), ", "))
+	}
+	mode, args := args[0], args[1:]
+	switch mode {
+	case "table":
+		return table(args, out)
+	case "scale", "hold":
+		return scale(ctx, mode, args, out)
+	}
+	do := scenario.All()[mode]
+	if do == nil {
+		return fmt.Errorf("no mode %q: there are %s", mode, strings.Join(modes(), ", "))
+	}
+	f, err := parse(mode, args)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "chatload:", err)
-		os.Exit(1)
+		return err
 	}
-	if err := sum.print(os.Stdout, o.json); err != nil {
-		fmt.Fprintln(os.Stderr, "chatload:", err)
-		os.Exit(1)
+	if err := f.resolve(ctx); err != nil {
+		return err
 	}
-	if sum.Lost > 0 {
-		os.Exit(3)
-	}
+	results, err := do(ctx, f.Options)
+	return errors.Join(err, f.publish(out, results))
 }
 
-// summary is what a run found out. Latencies are milliseconds.
-type summary struct {
-	Clients    int     `json:"clients"`
-	Rooms      int     `json:"rooms"`
-	Seconds    float64 `json:"seconds"`
-	Accepted   int64   `json:"accepted"`
-	Failed     int64   `json:"failed"`
-	Limited    int64   `json:"limited"`
-	Delivered  int64   `json:"delivered"`
-	Expected   int64   `json:"expected"`
-	Lost       int64   `json:"lost"`
-	Reconnects int64   `json:"reconnects"`
-	Accept     latency `json:"acceptMs"`
-	Deliver    latency `json:"deliverMs"`
-}
-
-type latency struct {
-	P50 float64 `json:"p50"`
-	P90 float64 `json:"p90"`
-	P99 float64 `json:"p99"`
-	Max float64 `json:"max"`
-}
-
-func (s summary) print(w io.Writer, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(w).Encode(s)
+// publish prints results, stores them, and draws them.
+func (f *flags) publish(out io.Writer, results []report.Result) error {
+	if f.json == "-" {
+		if err := writeLines(out, results); err != nil {
+			return err
+		}
+	} else if err := writeTables(out, results); err != nil {
+		return err
 	}
-	_, err := fmt.Fprintf(w, `
-%d clients in %d rooms, %.1f s
-  accepted   %8d   %.0f/s, failed %d, refused for a limit %d
-  delivered  %8d   %.0f/s of %d expected, lost %d, reconnects %d
-                    p50      p90      p99      max   (ms, from when each message was due)
-  send -> ack    %7.2f  %7.2f  %7.2f  %7.2f
-  send -> member %7.2f  %7.2f  %7.2f  %7.2f
-`, s.Clients, s.Rooms, s.Seconds,
-		s.Accepted, float64(s.Accepted)/s.Seconds, s.Failed, s.Limited,
-		s.Delivered, float64(s.Delivered)/s.Seconds, s.Expected, s.Lost, s.Reconnects,
-		s.Accept.P50, s.Accept.P90, s.Accept.P99, s.Accept.Max,
-		s.Deliver.P50, s.Deliver.P90, s.Deliver.P99, s.Deliver.Max)
-	return err
+	if f.json != "" && f.json != "-" {
+		if err := appendLines(f.json, results); err != nil {
+			return err
+		}
+	}
+	if f.svg != "" {
+		if err := os.WriteFile(f.svg, draw(f.Label, results), 0o644); err != nil {
+			return err
+		}
+	}
+	return lost(results)
+}
+
+// lost is errLost when there is a figure that must be zero and is not.
+func lost(results []report.Result) error {
+	for _, r := range results {
+		for _, name := range []string{"missing", "out_of_order", "unanswered"} {
+			if v, _ := r.Figures.Get(name); v > 0 {
+				return fmt.Errorf("%w: %s %v", errLost, name, v)
+			}
+		}
+	}
+	return nil
+}
+
+func writeLines(w io.Writer, results []report.Result) error {
+	e := json.NewEncoder(w)
+	for _, r := range results {
+		if err := e.Encode(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func appendLines(file string, results []report.Result) error {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(writeLines(f, results), f.Close())
 }

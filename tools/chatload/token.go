@@ -4,39 +4,50 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
-	"net/url"
+	"net/netip"
+	"os"
+	"path/filepath"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
+	"github.com/confab-chat/confab/shared/devtoken"
 )
 
-// tokenSource gives client i its token: signed here, or asked of the edge.
-func tokenSource(o options, i int) func(context.Context) (string, error) {
-	name := fmt.Sprintf("load %d", i)
-	if o.secret == "" {
-		return func(ctx context.Context) (string, error) { return devToken(ctx, o.url, name) }
+// tokenLife is long enough for any run.
+const tokenLife = 24 * time.Hour
+
+// dataDir is where an all-in-one that was started here keeps its secret.
+const dataDir = ".confab"
+
+// developmentSecret is that secret, empty when there is none.
+func developmentSecret(dir string) (string, error) {
+	if _, err := os.Stat(filepath.Join(dir, devtoken.SecretFile)); errors.Is(err, fs.ErrNotExist) {
+		return "", nil // Secret would make one
 	}
-	return func(context.Context) (string, error) {
-		return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-			"sub": fmt.Sprintf("load-%d", i), "username": name, "exp": time.Now().Add(24 * time.Hour).Unix(),
-		}).SignedString([]byte(o.secret))
-	}
+	secret, err := devtoken.Secret(dir)
+	return string(secret), err
 }
 
-// devToken asks an edge outside production for a token.
-func devToken(ctx context.Context, edge, name string) (string, error) {
-	u, err := url.Parse(edge)
-	if err != nil {
-		return "", err
+// tokens signs for user load-<first + number>, or asks the edge when there is no secret:
+// once, because it is slow, so that all connections are the same user.
+func tokens(ctx context.Context, secret string, edge netip.AddrPort, first int) (func(number int) string, error) {
+	if secret == "" {
+		token, err := developmentToken(ctx, edge)
+		return func(int) string { return token }, err
 	}
-	u.Scheme, u.Path = map[string]string{"ws": "http", "wss": "https"}[u.Scheme], "/dev/token"
-	body, err := json.Marshal(map[string]string{"name": name})
-	if err != nil {
-		return "", err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	return func(number int) string {
+		id := fmt.Sprintf("load-%d", first+number)
+		return devtoken.Mint([]byte(secret), id, id, time.Now(), tokenLife)
+	}, nil
+}
+
+// developmentToken asks an edge outside production for a token.
+func developmentToken(ctx context.Context, edge netip.AddrPort) (string, error) {
+	url := "http://" + edge.String() + "/dev/token"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte(`{"name":"load"}`)))
 	if err != nil {
 		return "", err
 	}
@@ -48,7 +59,7 @@ func devToken(ctx context.Context, edge, name string) (string, error) {
 	defer resp.Body.Close()
 	var answer struct{ Token, Message string }
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s: %s %s (in production give -secret)", u, resp.Status, answer.Message)
+		return "", fmt.Errorf("%s: %s %s (in production give -secret)", url, resp.Status, answer.Message)
 	}
 	return answer.Token, nil
 }

@@ -27,7 +27,7 @@ func TestContractPortable(t *testing.T) {
 func shared() []string {
 	return []string{
 		"CONFAB_LIMIT_MESSAGES=100000", "CONFAB_LIMIT_JOINS=100000", "CONFAB_LIMIT_TYPING=100000",
-		"CONFAB_PRESENCE_SCOPE=rooms", "CONFAB_HISTORY_MAX_PER_ROOM=1000",
+		"CONFAB_PRESENCE_SCOPE=rooms",
 	}
 }
 
@@ -55,7 +55,6 @@ func contract() map[string]func(*scene) {
 		"since":                   since,
 		"since: while talking":    sinceWhileTalking,
 		"since: reconnect":        sinceAfterReconnect,
-		"since: older than kept":  sinceRetention,
 		"read":                    messageRead,
 		"read: coalesced":         messageReadCoalesced,
 		"departure: at once":      departureAtOnce,

@@ -6,7 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/subject"
+	"github.com/confab-chat/confab/shared/devtoken"
+	"github.com/confab-chat/confab/shared/natstest"
+	"github.com/confab-chat/confab/tools/internal/suitetest"
 )
 
 func history(sc *scene) {
@@ -152,8 +159,43 @@ func sinceAfterReconnect(sc *scene) {
 	ann.says("#r", "together again", 4, bob)
 }
 
-// sinceRetention: messages that are gone are announced, never left out in silence.
-func sinceRetention(sc *scene) {
+// TestRetention: messages that are gone are announced, never left out in silence. The
+// owner does not remove anything that young: the test does it, in the log.
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t, natstest.Listen)
+	s := suitetest.Start(t, append(shared(), "CONFAB_NATS_URL="+srv.URL())...)
+	settle(t, s)
+	secret, err := devtoken.Secret(s.DataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sinceRetention(newScene(t, s, secret), srv.Conn(t))
+}
+
+// purge leaves a room's last records.
+func (sc *scene) purge(nc *nats.Conn, room string, keep uint64) {
+	sc.Helper()
+	token := subject.Token(sc.id(room))
+	shard := subject.ShardOf(token)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		sc.Fatal(err)
+	}
+	stream, err := js.StreamNameBySubject(sc.Context(), subject.RoomLog(shard, token))
+	if err != nil {
+		sc.Fatal(err)
+	}
+	l, err := js.Stream(sc.Context(), stream)
+	if err == nil {
+		err = l.Purge(sc.Context(), jetstream.WithPurgeSubject(subject.RoomLog(shard, token)), jetstream.WithPurgeKeep(keep))
+	}
+	if err != nil {
+		sc.Fatal(err)
+	}
+}
+
+func sinceRetention(sc *scene, nc *nats.Conn) {
 	ann := sc.conn("ann")
 	ann.join("#r")
 	const n = 1100 // records: each is acknowledged before the next is sent
@@ -164,6 +206,7 @@ func sinceRetention(sc *scene) {
 			first = f.text("id")
 		}
 	}
+	sc.purge(nc, "r", 1000)
 	bob := sc.conn("bob")
 	bob.do(`joinRoom {"roomId":"#r","since":10}`)
 	bob.want(fmt.Sprintf(`re joinedRoom {"roomId":"#r","success":true,"activeUsers":["@ann","@bob"],"seq":%d,"recovered":false,"timestamp":"<time>"}`, n), "roomUsers")

@@ -2,6 +2,7 @@ package proctest_test
 
 import (
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,12 +10,10 @@ import (
 	"testing"
 
 	"github.com/confab-chat/confab/tools/internal/freeport"
+	"github.com/confab-chat/confab/tools/internal/proc"
 )
 
-const (
-	nowhere = "CONFAB_NATS_URL=nats://127.0.0.1:1" // nobody answers: services start all the same
-	secret  = "CONFAB_AUTH_HMAC_SECRET=a-secret-of-the-tests-with-more-than-32-bytes"
-)
+const nowhere = "CONFAB_NATS_URL=nats://127.0.0.1:1" // nobody answers: services start all the same
 
 func services() []string { return []string{"edge", "room", "ratelimit", "monitor"} }
 
@@ -27,7 +26,7 @@ func own(tb testing.TB, env ...string) (all []string, admin string) {
 	admin = freeport.Addr(tb)
 	return append([]string{
 		"CONFAB_ADMIN_ADDR=" + admin, "CONFAB_EDGE_ADDR=" + freeport.Addr(tb), "CONFAB_MONITOR_ADDR=" + freeport.Addr(tb),
-		"CONFAB_DATA_DIR=" + tb.TempDir(), nowhere, secret,
+		"CONFAB_DATA_DIR=" + tb.TempDir(), nowhere, proc.Secret,
 	}, env...), admin
 }
 
@@ -51,24 +50,24 @@ func TestSettings(t *testing.T) {
 			case "room":
 				wrong = append(wrong, "CONFAB_LOG_REPLICAS=2", "CONFAB_HISTORY_MAX_AGE=7d", "CONFAB_DURABILITY=none")
 			}
-			p := run(t, binary(t, name), wrong)
-			if code := p.exit(); code != 78 {
+			p := proc.Run(t, proc.Binary(t, name), wrong)
+			if code := p.Exit(); code != 78 {
 				t.Errorf("exit code %d", code)
 			}
-			lines := strings.Split(strings.TrimSpace(p.stderr()), "\n")
+			lines := strings.Split(strings.TrimSpace(p.Stderr()), "\n")
 			if len(lines) != len(wrong) {
-				t.Errorf("%d mistakes, %d lines:\n%s", len(wrong), len(lines), p.stderr())
+				t.Errorf("%d mistakes, %d lines:\n%s", len(wrong), len(lines), p.Stderr())
 			}
 			for _, w := range wrong {
 				variable, value, _ := strings.Cut(w, "=")
-				if !strings.Contains(p.stderr(), variable) {
+				if !strings.Contains(p.Stderr(), variable) {
 					t.Errorf("nothing about %s", variable)
 				}
-				if strings.HasSuffix(variable, "SECRET") && strings.Contains(p.stderr(), value) {
+				if strings.HasSuffix(variable, "SECRET") && strings.Contains(p.Stderr(), value) {
 					t.Error("a secret is shown")
 				}
 			}
-			if out := p.read(p.out); out != "" {
+			if out := p.Stdout(); out != "" {
 				t.Errorf("printed: %s", out)
 			}
 		})
@@ -99,32 +98,32 @@ func TestInputOutput(t *testing.T) {
 			if c.program != "confab" {
 				env = append(env, nowhere)
 			}
-			told(t, run(t, binary(t, c.program), env), c.variable)
+			told(t, proc.Run(t, proc.Binary(t, c.program), env), c.variable)
 		})
 	}
 	t.Run("edge without a folder for its secret", func(t *testing.T) {
 		t.Parallel()
 		env, _ := own(t, "CONFAB_DATA_DIR="+file, "CONFAB_AUTH_HMAC_SECRET=")
-		told(t, run(t, binary(t, "edge"), env), "CONFAB_DATA_DIR")
+		told(t, proc.Run(t, proc.Binary(t, "edge"), env), "CONFAB_DATA_DIR")
 	})
 	t.Run("folder in use", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
 		env, admin := embedded(t, "CONFAB_DATA_DIR="+dir)
-		first := run(t, binary(t, "confab"), env)
-		first.answers("http://"+admin+"/readyz", 200)
+		first := proc.Run(t, proc.Binary(t, "confab"), env)
+		first.Answers("http://"+admin+"/readyz", 200)
 		env, _ = embedded(t, "CONFAB_DATA_DIR="+dir)
-		told(t, run(t, binary(t, "confab"), env), "CONFAB_DATA_DIR")
+		told(t, proc.Run(t, proc.Binary(t, "confab"), env), "CONFAB_DATA_DIR")
 	})
 }
 
 // told checks the exit code and that the variable to change is named.
-func told(t *testing.T, p *process, variable string) {
+func told(t *testing.T, p *proc.Process, variable string) {
 	t.Helper()
-	if code := p.exit(); code != 74 {
+	if code := p.Exit(); code != 74 {
 		t.Errorf("exit code %d", code)
 	}
-	if text := p.stderr(); !strings.Contains(text, variable) || strings.Count(strings.TrimSpace(text), "\n") > 0 {
+	if text := p.Stderr(); !strings.Contains(text, variable) || strings.Count(strings.TrimSpace(text), "\n") > 0 {
 		t.Errorf("want one line about %s:\n%s", variable, text)
 	}
 }
@@ -136,16 +135,16 @@ func TestArguments(t *testing.T) {
 			t.Parallel()
 			for args, want := range map[string]int{"--version": 0, "version": 0, "--help": 0, "-h": 0, "nonsense": 2, "serve twice": 2} {
 				env, _ := own(t)
-				p := run(t, binary(t, name), env, strings.Fields(args)...)
-				if code := p.exit(); code != want {
+				p := proc.Run(t, proc.Binary(t, name), env, strings.Fields(args)...)
+				if code := p.Exit(); code != want {
 					t.Errorf("%s: exit code %d", args, code)
 				}
-				switch text := p.read(p.out); {
+				switch text := p.Stdout(); {
 				case want == 0 && text == "":
 					t.Errorf("%s: nothing on stdout", args)
 				case strings.Contains(args, "version") && !strings.Contains(text, "proctest"):
 					t.Errorf("%s: %s", args, text)
-				case want == 2 && p.stderr() == "":
+				case want == 2 && p.Stderr() == "":
 					t.Errorf("%s: no explanation", args)
 				}
 			}
@@ -153,7 +152,7 @@ func TestArguments(t *testing.T) {
 	}
 	for _, name := range services() {
 		env, _ := own(t)
-		if code := run(t, binary(t, name), env, "config", "check").exit(); code != 0 {
+		if code := proc.Run(t, proc.Binary(t, name), env, "config", "check").Exit(); code != 0 {
 			t.Errorf("%s config check: %d", name, code)
 		}
 	}
@@ -184,30 +183,41 @@ func TestSignals(t *testing.T) {
 			if len(c.signals) > 1 {
 				env = append(env, "CONFAB_DRAIN_DELAY=50s")
 			}
-			p := run(t, binary(t, c.program), env)
+			p := proc.Run(t, proc.Binary(t, c.program), env)
 			ready := 200
 			if c.program != "confab" {
 				ready = 503 // without NATS
 			}
-			p.answers("http://"+admin+"/livez", 200)
-			p.answers("http://"+admin+"/readyz", ready)
-			p.signal(c.signals[0])
+			p.Answers("http://"+admin+"/livez", 200)
+			p.Answers("http://"+admin+"/readyz", ready)
+			p.Signal(c.signals[0])
 			for _, s := range c.signals[1:] {
 				// Two of the same that wait are one to the system.
-				eventually(t, func() error {
-					if !strings.Contains(p.read(p.out), "draining") {
+				proc.Eventually(t, func() error {
+					if !strings.Contains(p.Stdout(), "draining") {
 						return errors.New("the first signal is not taken")
 					}
 					return nil
 				})
-				p.signal(s)
+				p.Signal(s)
 			}
-			if code := p.exit(); code != c.want {
-				t.Errorf("exit code %d, want %d:\n%s", code, c.want, p.stderr())
+			if code := p.Exit(); code != c.want {
+				t.Errorf("exit code %d, want %d:\n%s", code, c.want, p.Stderr())
 			}
-			if out := p.read(p.out); strings.Contains(out, "panic") || strings.Contains(p.stderr(), "panic") {
+			if out := p.Stdout(); strings.Contains(out, "panic") || strings.Contains(p.Stderr(), "panic") {
 				t.Error("panic")
 			}
 		})
 	}
+}
+
+// taken is a loopback address that somebody listens on.
+func taken(tb testing.TB) string {
+	tb.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { ln.Close() })
+	return ln.Addr().String()
 }

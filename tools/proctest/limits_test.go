@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/tools/internal/proc"
+	"github.com/confab-chat/confab/tools/internal/talk"
 )
 
 // sends counts how many of n messages of a user are accepted through an edge. All
@@ -14,8 +16,8 @@ import (
 func sends(tb testing.TB, o *observer, n int) (accepted int) {
 	tb.Helper()
 	for range n {
-		ctx, cancel := context.WithTimeout(context.Background(), attempt)
-		_, err := o.Send(ctx, "r", text)
+		ctx, cancel := context.WithTimeout(context.Background(), talk.Attempt)
+		_, err := o.Send(ctx, "r", talk.Text)
 		cancel()
 		switch e := code.From(err); {
 		case err == nil:
@@ -31,20 +33,20 @@ func sends(tb testing.TB, o *observer, n int) (accepted int) {
 // the user is at knows it without ratelimit, and a new owner hears of it from there.
 func TestLimitOverEdges(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, "CONFAB_LIMIT_MESSAGES=12")
-	c.all("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
-	c.probe("edge1", "/readyz", 200)
-	c.probe("edge2", "/readyz", 200)
-	c.owned(1)
-	one := observe(t, c.url("edge1"), "ann")
+	c := proc.NewCluster(t, "CONFAB_LIMIT_MESSAGES=12")
+	c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
+	c.Probe("edge1", "/readyz", 200)
+	c.Probe("edge2", "/readyz", 200)
+	c.Owned(1)
+	one := observe(t, c.URL("edge1"), "ann")
 	one.enter("r")
 	before := sends(t, one, 3)
-	c.parts["ratelimit1"].kill()
-	c.silent("ratelimit", "degraded")
+	c.Parts["ratelimit1"].Kill()
+	c.Silent("ratelimit", "degraded")
 	without := sends(t, one, 3)
-	c.start("ratelimit1")
-	c.owned(1)
-	two := observe(t, c.url("edge2"), "ann")
+	c.Start("ratelimit1")
+	c.Owned(1)
+	two := observe(t, c.URL("edge2"), "ann")
 	two.enter("r")
 	after := sends(t, two, 8)
 	if before+without != 6 || after != 6 {
@@ -59,22 +61,22 @@ func TestLimitOverEdges(t *testing.T) {
 // used there.
 func TestLimitOfAnEdgeThatStops(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, "CONFAB_LIMIT_MESSAGES=6")
-	c.all("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
-	c.probe("edge1", "/readyz", 200)
-	c.probe("edge2", "/readyz", 200)
-	c.owned(1)
-	one := observe(t, c.url("edge1"), "ann")
+	c := proc.NewCluster(t, "CONFAB_LIMIT_MESSAGES=6")
+	c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
+	c.Probe("edge1", "/readyz", 200)
+	c.Probe("edge2", "/readyz", 200)
+	c.Owned(1)
+	one := observe(t, c.URL("edge1"), "ann")
 	one.enter("r")
 	if n := sends(t, one, 4); n != 4 {
 		t.Fatalf("%d of 4 accepted", n)
 	}
 	one.stop()
-	c.parts["edge1"].signal(syscall.SIGTERM)
-	if code := c.parts["edge1"].exit(); code != 0 {
+	c.Parts["edge1"].Signal(syscall.SIGTERM)
+	if code := c.Parts["edge1"].Exit(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
-	two := observe(t, c.url("edge2"), "ann")
+	two := observe(t, c.URL("edge2"), "ann")
 	two.enter("r")
 	if n := sends(t, two, 4); n != 2 {
 		t.Errorf("%d more accepted, 2 were left", n)

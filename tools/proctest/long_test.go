@@ -7,6 +7,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/confab-chat/confab/tools/internal/proc"
+	"github.com/confab-chat/confab/tools/internal/talk"
 )
 
 // long leaves a slow test to CI.
@@ -23,37 +26,37 @@ func long(t *testing.T) {
 func TestRollingRestart(t *testing.T) {
 	long(t)
 	t.Parallel()
-	c := newCluster(t, "CONFAB_DRAIN_DELAY=1s", "CONFAB_DRAIN_WINDOW=3s")
+	c := proc.NewCluster(t, "CONFAB_DRAIN_DELAY=1s", "CONFAB_DRAIN_WINDOW=3s")
 	names := []string{"room1", "room2", "ratelimit1", "ratelimit2", "monitor1", "edge1", "edge2", "edge3"}
-	c.start("nats1")
-	c.all(names...)
+	c.Start("nats1")
+	c.All(names...)
 	for _, name := range names {
-		c.probe(name, "/readyz", 200)
+		c.Probe(name, "/readyz", 200)
 	}
-	lb := balance(t, c.parts["edge1"], c.parts["edge2"], c.parts["edge3"])
-	c.owned(2)
-	ann, bob := observe(t, lb.url(), "ann"), observe(t, lb.url(), "bob")
+	lb := proc.Balance(t, c.Parts["edge1"], c.Parts["edge2"], c.Parts["edge3"])
+	c.Owned(2)
+	ann, bob := observe(t, lb.URL(), "ann"), observe(t, lb.URL(), "bob")
 	ann.enter("r")
 	bob.enter("r")
 	ann.hears("userJoined bob")
-	ch := startChat(t, 6, lb.url(), lb.url(), lb.url(), lb.url())
-	ch.progress()
+	ch := talk.Start(t, 6, lb.URL(), lb.URL(), lb.URL(), lb.URL())
+	ch.Progress()
 	for _, name := range names {
-		p := c.parts[name]
-		p.signal(syscall.SIGTERM)
-		if code := p.exit(); code != 0 {
+		p := c.Parts[name]
+		p.Signal(syscall.SIGTERM)
+		if code := p.Exit(); code != 0 {
 			t.Errorf("%s ended with %d", name, code)
 		}
-		t.Logf("%s stopped: sends went on within %v", name, ch.progress())
-		c.start(name)
-		c.probe(name, "/readyz", 200)
-		ch.progress()
-		if p.service == "room" {
-			c.owned(2)
+		t.Logf("%s stopped: sends went on within %v", name, ch.Progress())
+		c.Start(name)
+		c.Probe(name, "/readyz", 200)
+		ch.Progress()
+		if p.Service == "room" {
+			c.Owned(2)
 		}
 	}
-	c.healthy()
-	ch.verdict()
+	c.Healthy()
+	ch.Verdict()
 	ann.never("userLeft bob", "userOffline bob")
 	bob.never("userLeft ann", "userOffline ann")
 	ann.hears("userJoined bob", "userOnline bob") // once, for all of it
@@ -72,46 +75,46 @@ func TestNemesis(t *testing.T) {
 	}
 	t.Logf("CONFAB_TEST_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	c := newCluster(t)
+	c := proc.NewCluster(t)
 	names := []string{"nats1", "room1", "room2", "ratelimit1", "monitor1", "edge1", "edge2"}
-	c.all(names...)
-	c.probe("edge1", "/readyz", 200)
-	c.probe("edge2", "/readyz", 200)
-	ch := startChat(t, 6, c.url("edge1"), c.url("edge1"), c.url("edge2"))
+	c.All(names...)
+	c.Probe("edge1", "/readyz", 200)
+	c.Probe("edge2", "/readyz", 200)
+	ch := talk.Start(t, 6, c.URL("edge1"), c.URL("edge1"), c.URL("edge2"))
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		name := names[random.IntN(len(names))]
-		p := c.parts[name]
+		p := c.Parts[name]
 		switch what := random.IntN(4); {
-		case what == 0 && p.service != "nats":
+		case what == 0 && p.Service != "nats":
 			t.Logf("%s is asked to stop", name)
-			p.signal(syscall.SIGTERM)
-			if code := p.exit(); code != 0 {
+			p.Signal(syscall.SIGTERM)
+			if code := p.Exit(); code != 0 {
 				t.Errorf("%s ended with %d", name, code)
 			}
-			c.start(name)
+			c.Start(name)
 		case what == 1:
 			// Longer than a lease: whoever wakes up believes to own what others own.
 			t.Logf("%s is held up", name)
-			p.signal(syscall.SIGSTOP)
+			p.Signal(syscall.SIGSTOP)
 			wait(t, time.Duration(random.IntN(6000))*time.Millisecond)
-			p.signal(syscall.SIGCONT)
+			p.Signal(syscall.SIGCONT)
 		default:
 			t.Logf("%s is killed", name)
-			p.kill()
+			p.Kill()
 			if random.IntN(2) == 0 { // with another one
 				other := names[random.IntN(len(names))]
 				t.Logf("%s too", other)
-				c.parts[other].kill()
+				c.Parts[other].Kill()
 				wait(t, time.Duration(random.IntN(1000))*time.Millisecond)
 				if other != name {
-					c.start(other)
+					c.Start(other)
 				}
 			}
-			c.start(name)
+			c.Start(name)
 		}
-		t.Logf("sends go on after %v", ch.progress())
+		t.Logf("sends go on after %v", ch.Progress())
 	}
-	ch.verdict()
+	ch.Verdict()
 }
 
 // wait lets a fault last.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/shared/client"
+	"github.com/confab-chat/confab/tools/internal/proc"
+	"github.com/confab-chat/confab/tools/internal/talk"
 )
 
 // observer is a client that notes what it hears of other users.
@@ -27,7 +29,7 @@ type observer struct {
 func observe(tb testing.TB, url, user string) *observer {
 	tb.Helper()
 	o := &observer{tb: tb, user: user}
-	o.Client = newClient(url, user, o.event)
+	o.Client = talk.NewClient(url, user, o.event)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -70,7 +72,7 @@ func (o *observer) count(what string) (n int) {
 // hears waits until all of that was heard, and checks that each was heard once.
 func (o *observer) hears(what ...string) {
 	o.tb.Helper()
-	took := eventually(o.tb, func() error {
+	took := proc.Eventually(o.tb, func() error {
 		for _, w := range what {
 			if o.count(w) == 0 {
 				o.mu.Lock()
@@ -103,8 +105,8 @@ func (o *observer) never(what ...string) {
 // enter joins a room, again while that is unavailable.
 func (o *observer) enter(room string) {
 	o.tb.Helper()
-	eventually(o.tb, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), attempt)
+	proc.Eventually(o.tb, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), talk.Attempt)
 		defer cancel()
 		_, err := o.Join(ctx, room)
 		if err != nil && code.Of(err) != code.Unavailable && ctx.Err() == nil {
@@ -117,31 +119,31 @@ func (o *observer) enter(room string) {
 // TestNewsWithoutOwner: who comes while the owners are away is told when they are back.
 func TestNewsWithoutOwner(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t)
-	c.all("nats1", "room1", "ratelimit1", "monitor1", "edge1")
-	c.probe("edge1", "/readyz", 200)
-	c.owned(1)
-	ann := observe(t, c.url("edge1"), "ann")
+	c := proc.NewCluster(t)
+	c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1")
+	c.Probe("edge1", "/readyz", 200)
+	c.Owned(1)
+	ann := observe(t, c.URL("edge1"), "ann")
 	ann.enter("r") // so that she is there when bob comes
-	bob := observe(t, c.url("edge1"), "bob")
+	bob := observe(t, c.URL("edge1"), "bob")
 	bob.enter("r")
 	ann.hears("userOnline bob", "userJoined bob")
 
-	c.parts["room1"].kill()
-	carol, dave := observe(t, c.url("edge1"), "carol"), observe(t, c.url("edge1"), "dave")
+	c.Parts["room1"].Kill()
+	carol, dave := observe(t, c.URL("edge1"), "carol"), observe(t, c.URL("edge1"), "dave")
 	var entering sync.WaitGroup
 	for _, o := range []*observer{carol, dave} {
 		entering.Go(func() { o.enter("r") })
 	}
-	eventually(t, func() error { // they wait for the owner: nobody answers yet
-		ctx, cancel := context.WithTimeout(context.Background(), attempt)
+	proc.Eventually(t, func() error { // they wait for the owner: nobody answers yet
+		ctx, cancel := context.WithTimeout(context.Background(), talk.Attempt)
 		defer cancel()
 		if err := dave.Request(ctx, "heartbeat", nil, nil); err != nil {
 			return err
 		}
 		return carol.Request(ctx, "heartbeat", nil, nil)
 	})
-	c.start("room1")
+	c.Start("room1")
 	entering.Wait()
 	ann.hears("userJoined carol", "userJoined dave", "userOnline carol", "userOnline dave")
 	carol.stop()
@@ -155,26 +157,26 @@ func TestNewsWithoutOwner(t *testing.T) {
 func TestDeadEdge(t *testing.T) {
 	long(t)
 	t.Parallel()
-	c := newCluster(t)
-	c.all("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
-	c.probe("edge1", "/readyz", 200)
-	c.probe("edge2", "/readyz", 200)
-	c.owned(1)
-	ann := observe(t, c.url("edge1"), "ann")
+	c := proc.NewCluster(t)
+	c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
+	c.Probe("edge1", "/readyz", 200)
+	c.Probe("edge2", "/readyz", 200)
+	c.Owned(1)
+	ann := observe(t, c.URL("edge1"), "ann")
 	ann.enter("r")
 	there := make(map[string]*observer)
 	for _, user := range []string{"bob", "carol", "dave"} {
-		there[user] = observe(t, c.url("edge2"), user)
+		there[user] = observe(t, c.URL("edge2"), user)
 		there[user].enter("r")
 		ann.hears("userJoined "+user, "userOnline "+user)
 	}
-	c.parts["edge2"].kill()
-	back := observe(t, c.url("edge1"), "dave") // in time
+	c.Parts["edge2"].Kill()
+	back := observe(t, c.URL("edge1"), "dave") // in time
 	back.enter("r")
 	ann.hears("userLeft bob", "userLeft carol", "userOffline bob", "userOffline carol")
 	ann.never("userLeft dave", "userOffline dave")
-	c.start("edge2") // bob and carol come back by themselves: that is news
-	eventually(t, func() error {
+	c.Start("edge2") // bob and carol come back by themselves: that is news
+	proc.Eventually(t, func() error {
 		for _, what := range []string{"userJoined bob", "userJoined carol", "userOnline bob", "userOnline carol"} {
 			if n := ann.count(what); n != 2 {
 				return fmt.Errorf("heard %q %d times", what, n)

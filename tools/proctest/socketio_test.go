@@ -2,10 +2,13 @@ package proctest_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"testing"
 
+	"github.com/confab-chat/confab/tools/internal/proc"
+	"github.com/confab-chat/confab/tools/internal/talk"
 	"github.com/confab-chat/confab/tools/sioclient"
 )
 
@@ -83,6 +86,13 @@ func (c *cable) carry(in net.Conn) {
 	delete(c.conns, out)
 }
 
+// copyAll ends both ways when one has ended.
+func copyAll(dst, src net.Conn) {
+	_, _ = io.Copy(dst, src) // either end may go at any time
+	dst.Close()
+	src.Close()
+}
+
 // seen is what the tests look at in any payload.
 type seen struct {
 	Success   bool
@@ -110,22 +120,22 @@ func TestSocketRecovery(t *testing.T) {
 	for name, transports := range map[string]any{"default": nil, "websocket": []string{"websocket"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t)
-			c.all("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
-			c.probe("edge1", "/readyz", 200)
-			c.probe("edge2", "/readyz", 200)
-			c.healthy()
+			c := proc.NewCluster(t)
+			c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
+			c.Probe("edge1", "/readyz", 200)
+			c.Probe("edge2", "/readyz", 200)
+			c.Healthy()
 			n := sioclient.Start(t, sioclient.Libraries()[0])
-			line := lay(t, c.parts["edge1"].public)
+			line := lay(t, c.Parts["edge1"].Public)
 			opts := func(user string) map[string]any {
-				o := map[string]any{"auth": map[string]any{"token": token(user)}}
+				o := map[string]any{"auth": map[string]any{"token": talk.Token(user)}}
 				if transports != nil {
 					o["transports"] = transports
 				}
 				return o
 			}
 			a := n.Open("http://"+line.addr+"/chat", opts("ann"))
-			b := n.Open("http://"+c.parts["edge2"].public+"/chat", opts("bob"))
+			b := n.Open("http://"+c.Parts["edge2"].Public+"/chat", opts("bob"))
 			var s seen
 			a.Wait("connect", 1, &s)
 			b.Wait("connect", 1, &s)
@@ -158,7 +168,7 @@ func TestSocketRecovery(t *testing.T) {
 			say("p")
 			hasAll()
 
-			line.cut(c.parts["edge2"].public)
+			line.cut(c.Parts["edge2"].Public)
 			say("q")
 			say("p")
 			if a.Wait("connect", 2, &s); !s.Recovered {
@@ -172,17 +182,17 @@ func TestSocketRecovery(t *testing.T) {
 			counts["q"]++
 			hasAll()
 
-			line.cut(c.parts["edge1"].public)
+			line.cut(c.Parts["edge1"].Public)
 			if a.Wait("connect", 3, &s); !s.Recovered {
 				t.Error("not recovered on the way back")
 			}
 			say("p")
 			hasAll()
 
-			line.cut(c.parts["edge1"].public) // and while it is away:
-			c.parts["edge1"].kill()
+			line.cut(c.Parts["edge1"].Public) // and while it is away:
+			c.Parts["edge1"].Kill()
 			say("q")
-			c.start("edge1")
+			c.Start("edge1")
 			if a.Wait("connect", 4, &s); s.Recovered {
 				t.Error("recovered from an edge that was killed")
 			}
@@ -209,22 +219,22 @@ func TestSocketRecovery(t *testing.T) {
 func TestPollingAnywhere(t *testing.T) {
 	t.Parallel()
 	sioclient.Need(t)
-	c := newCluster(t)
-	c.all("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
-	c.probe("edge1", "/readyz", 200)
-	c.probe("edge2", "/readyz", 200)
-	c.healthy()
-	b := balance(t, c.parts["edge1"], c.parts["edge2"])
+	c := proc.NewCluster(t)
+	c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
+	c.Probe("edge1", "/readyz", 200)
+	c.Probe("edge2", "/readyz", 200)
+	c.Healthy()
+	b := proc.Balance(t, c.Parts["edge1"], c.Parts["edge2"])
 	for _, library := range sioclient.Libraries() {
 		n := sioclient.Start(t, library)
 		var s seen
 		room := library
 		open := func(user string, transports ...string) *sioclient.Socket {
-			o := map[string]any{"auth": map[string]any{"token": token(user)}}
+			o := map[string]any{"auth": map[string]any{"token": talk.Token(user)}}
 			if len(transports) > 0 {
 				o["transports"] = transports
 			}
-			who := n.Open("http://"+b.addr+"/chat", o)
+			who := n.Open("http://"+b.Addr+"/chat", o)
 			who.Wait("connect", 1, &s)
 			if who.Ask(&s, "joinRoom", map[string]any{"roomId": room}); !s.Success {
 				t.Fatalf("join: %+v", s)

@@ -7,13 +7,17 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/tools/internal/freeport"
+	"github.com/confab-chat/confab/tools/internal/proc"
+	"github.com/confab-chat/confab/tools/internal/talk"
 )
 
 // spanSink is an OpenTelemetry collector that remembers the spans it was sent.
@@ -75,11 +79,11 @@ func TestTrace(t *testing.T) {
 	edge := freeport.Addr(t)
 	env, admin := embedded(t, "CONFAB_EDGE_ADDR="+edge, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+srv.URL,
 		"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=50")
-	p := run(t, binary(t, "confab"), env)
-	p.answers("http://"+admin+"/readyz", 200)
+	p := proc.Run(t, proc.Binary(t, "confab"), env)
+	p.Answers("http://"+admin+"/readyz", 200)
 
-	c := newClient("ws://"+edge+"/ws", "ann", nil)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	c := talk.NewClient("ws://"+edge+"/ws", "ann", nil)
+	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := c.Run(ctx); err != nil {
@@ -87,16 +91,26 @@ func TestTrace(t *testing.T) {
 		}
 	})
 	t.Cleanup(func() { cancel(); running.Wait() })
-	eventually(t, func() error {
+	proc.Eventually(t, func() error {
 		_, err := c.Join(ctx, "general")
 		return err
 	})
 	for range 2 {
-		if _, err := c.Send(ctx, "general", text); err != nil {
+		if _, err := c.Send(ctx, "general", talk.Text); err != nil {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, func() error {
+	// A refusal is found in the log by the ref that the client has, in its trace.
+	refused := code.From(c.Request(ctx, "leaveRoom", map[string]string{"roomId": "elsewhere"}, nil))
+	proc.Eventually(t, func() error {
+		for line := range strings.Lines(p.Stdout()) {
+			if strings.Contains(line, refused.Ref) && refused.Ref != "" && strings.Contains(line, "trace_id=") {
+				return nil
+			}
+		}
+		return fmt.Errorf("%q is not in the log with a trace", refused.Ref)
+	})
+	proc.Eventually(t, func() error {
 		return errors.Join(
 			sink.chain("edge sendMessage", "room send", "edge fan-out"),
 			sink.chain("edge joinRoom", "room join"),

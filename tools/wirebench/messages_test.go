@@ -109,7 +109,7 @@ func ourSend() *wire.Send {
 
 func ourSent() *wire.Sent {
 	m := message(3)
-	return &wire.Sent{Seq: m.Seq, Message: m.AppendJSON(nil)}
+	return &wire.Sent{Outcome: wire.Outcome{Seq: m.Seq, Message: m.AppendJSON(nil)}}
 }
 
 func ourRecord(n int) *wire.Record { return recordFrom(0, n) }

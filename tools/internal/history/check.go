@@ -1,7 +1,6 @@
 package history
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,12 +9,13 @@ import (
 
 // The anomalies.
 const (
-	Lost             = "lost"               // acknowledged, and not in the final history
+	Lost             = "lost"               // acknowledged or shown, and not in the final history
 	Duplicate        = "duplicate"          // stored twice, or shown twice in one view
 	Reordered        = "reordered"          // shown or stored out of order, or against the order in which it was sent
 	Phantom          = "phantom"            // nobody sent it
 	SilentGap        = "silent-gap"         // not shown, and nobody said so
 	RefusedButStored = "refused-but-stored" // every attempt was refused for good
+	FalseGap         = "false-gap"          // told to be gone, and stored
 	SplitOrder       = "split-order"        // two views disagree on what a seq is
 	Incomplete       = "incomplete"         // the history cannot be judged: no Final, or an event that makes no sense
 )
@@ -80,6 +80,7 @@ type send struct {
 type view struct {
 	next  uint64 // the seq that must come next; 0: not subscribed
 	ended bool
+	gaps  []Event
 }
 
 // room is the state of the check for one room.
@@ -166,6 +167,7 @@ func (r *room) shown(v *view, e *Event) {
 			r.report(SilentGap, e.Client, "", e.Seq, "%d to %d were left out; the gap begins later", v.next, e.Seq-1)
 		}
 		v.next = max(v.next, e.To+1)
+		v.gaps = append(v.gaps, *e)
 	case End:
 		v.ended = true
 	}
@@ -182,77 +184,4 @@ func (r *room) agree(client, id string, seq uint64) {
 		return
 	}
 	r.at[seq], r.seqOf[id] = id, seq
-}
-
-// judge compares everything with the Final.
-func (r *room) judge() {
-	if !r.seen {
-		r.report(Incomplete, "", "", 0, "the final history is missing")
-		return
-	}
-	r.judgeFinal()
-	r.judgeSends()
-	last := uint64(0)
-	if n := len(r.final); n > 0 {
-		last = r.final[n-1].Seq
-	}
-	for _, client := range slices.Sorted(maps.Keys(r.views)) {
-		if v := r.views[client]; v.ended && v.next <= last {
-			r.report(SilentGap, client, "", v.next, "%d to %d, the newest, were never shown", v.next, last)
-		}
-	}
-}
-
-func (r *room) judgeFinal() {
-	for i, e := range r.final {
-		if i > 0 && e.Seq <= r.final[i-1].Seq {
-			r.report(Reordered, "", e.ID, e.Seq, "stored behind seq %d", r.final[i-1].Seq)
-		}
-		if i > 0 && e.Seq > r.final[i-1].Seq+1 {
-			r.report(SilentGap, "", e.ID, e.Seq, "the log has nothing between %d and it", r.final[i-1].Seq)
-		}
-		r.agree("", e.ID, e.Seq)
-	}
-	for _, id := range slices.Sorted(maps.Keys(r.seqOf)) {
-		if s := r.sends[id]; s == nil {
-			r.report(Phantom, "", id, r.seqOf[id], "nobody sent it")
-		} else if s.seq == 0 && s.refused == s.attempts {
-			r.report(RefusedButStored, "", id, r.seqOf[id], "%d attempts, each refused", s.attempts)
-		}
-	}
-}
-
-// judgeSends looks for what was acknowledged: it must be there, unless retention
-// took it, and in the order in which it happened.
-func (r *room) judgeSends() {
-	oldest, stored := uint64(1), make(map[string]bool, len(r.final))
-	if len(r.final) > 0 {
-		oldest = r.final[0].Seq
-	}
-	for _, e := range r.final {
-		stored[e.ID] = true
-	}
-	var acked []string
-	for id, s := range r.sends {
-		if s.seq != 0 {
-			acked = append(acked, id)
-		}
-	}
-	slices.SortFunc(acked, func(a, b string) int {
-		return cmp.Or(cmp.Compare(r.sends[a].seq, r.sends[b].seq), cmp.Compare(a, b))
-	})
-	var before time.Duration // the latest first attempt among the seqs so far
-	var late string
-	for _, id := range acked {
-		s := r.sends[id]
-		if !stored[id] && s.seq >= oldest {
-			r.report(Lost, "", id, s.seq, "acknowledged and not stored")
-		}
-		if s.answered < before {
-			r.report(Reordered, "", id, s.seq, "acknowledged before message %s was sent, and stored behind it", late)
-		}
-		if s.invoked > before {
-			before, late = s.invoked, id
-		}
-	}
 }

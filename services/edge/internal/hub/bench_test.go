@@ -65,3 +65,28 @@ func fanOut(b *testing.B, rooms, members, together int) {
 		loop.Turn(time.Now())
 	}
 }
+
+// BenchmarkManyPosts is a room that was told many things while its loop was busy, each
+// by a flush of its own.
+func BenchmarkManyPosts(b *testing.B) {
+	loop := poll.NewManual(time.Now(), time.Second)
+	h := hub.New([]*poll.Loop{loop}, native.Codec{})
+	set := conn.NewSet(loop, conn.Options{Heartbeat: -1}, &conn.Stats{})
+	room := h.NewRoom("room", 0)
+	client := &hub.Client{}
+	h.Local(0).Add(client, set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil), "user", 0)
+	room.Enter(0, 0, 0, func(p *hub.Part) { p.Join(client) })
+	loop.Turn(time.Now())
+	const posts = 256
+	seq := uint64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		for range posts {
+			seq++
+			room.Messages([]wire.Item{{Seq: seq, JSON: []byte(`{"content":"hello"}`)}})
+			room.Flush()
+		}
+		loop.Turn(time.Now())
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/posts, "ns/post")
+}

@@ -15,6 +15,7 @@ type Part struct {
 	followers []*Follower
 	live      uint64 // the last seq that the members were given, or that is gone
 	pending   []post // posted, not given yet
+	shared    bool   // pending is the feeder's slice, which other loops have too
 	deferred  bool   // Flush is due in this turn
 }
 
@@ -26,10 +27,14 @@ func (p *Part) Shard() int { return p.room.Shard }
 
 // take receives what the feeder has brought.
 func (p *Part) take(posts []post) {
-	if p.pending == nil {
-		p.pending = posts
-	} else {
-		p.pending = append(p.pending[:len(p.pending):len(p.pending)], posts...)
+	switch {
+	case p.pending == nil:
+		p.pending, p.shared = posts, true
+	case p.shared:
+		own := make([]post, 0, 2*(len(p.pending)+len(posts)))
+		p.pending, p.shared = append(append(own, p.pending...), posts...), false
+	default:
+		p.pending = append(p.pending, posts...)
 	}
 	if !p.deferred {
 		p.deferred = true

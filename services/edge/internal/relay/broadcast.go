@@ -129,14 +129,20 @@ func (in *intake) everyone(m *nats.Msg) {
 	in.hub.Everyone(eventOf(&b))
 }
 
-// digest takes the heads of rooms that have moved.
-func (in *intake) digest(m *nats.Msg) {
+// digest takes the heads of a shard's rooms that have moved. After a silence the heads
+// of all of them are asked for: what moved and was told meanwhile is not known.
+func (in *intake) digest(shard int, m *nats.Msg) {
 	var d wire.Digest
 	if err := wire.Unmarshal(m.Data, &d); err != nil {
 		in.log.Error("digest not understood", "event", "relay.digest", "subject", m.Subject, "err", err)
 		return
 	}
 	in.heads(d.Heads)
+	last := in.digests[shard]
+	in.digests[shard] = in.now
+	if !last.IsZero() && in.now.Sub(last) > in.relay.silence {
+		in.askShard(shard)
+	}
 }
 
 func (in *intake) heads(heads []wire.Head) {

@@ -56,8 +56,9 @@ type intake struct {
 	lanes   [kinds][subject.Shards]*lane // nil until needed
 	dark    map[*lane]struct{}
 	epochs  [subject.Shards]uint64
-	touched []*room      // brought something since the last flush
-	spans   []trace.Span // of the messages that wait for it
+	digests [subject.Shards]time.Time // when the last one came
+	touched []*room                   // brought something since the last flush
+	spans   []trace.Span              // of the messages that wait for it
 	timed   map[*room]struct{}
 	out     stream.Out
 	repairs repairs

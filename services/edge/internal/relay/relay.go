@@ -40,9 +40,12 @@ type Options struct {
 	RoomScope bool
 	// Dead is how long an outage may last without owners declaring this edge dead;
 	// default declaredDead.
-	Dead   time.Duration
-	Logger *slog.Logger
-	Tracer trace.Tracer // nil: nothing is traced
+	Dead time.Duration
+	// Silence is how long nothing may be heard of a shard's heads before they are
+	// asked for; default digestSilence.
+	Silence time.Duration
+	Logger  *slog.Logger
+	Tracer  trace.Tracer // nil: nothing is traced
 }
 
 // Relay is the edge's side of NATS. All methods may be called from any goroutine.
@@ -52,6 +55,7 @@ type Relay struct {
 	hub       *hub.Hub
 	roomScope bool
 	dead      time.Duration
+	silence   time.Duration
 	log       *slog.Logger
 	tracer    trace.Tracer // may be nil
 	intakes   []*intake
@@ -67,7 +71,10 @@ func New(o Options) (*Relay, error) {
 	if len(o.Conns) == 0 {
 		return nil, errors.New("relay: no nats connection")
 	}
-	r := &Relay{edge: o.Edge, hub: o.Hub, roomScope: o.RoomScope, dead: cmp.Or(o.Dead, declaredDead), log: o.Logger, tracer: o.Tracer}
+	r := &Relay{
+		edge: o.Edge, hub: o.Hub, roomScope: o.RoomScope, log: o.Logger, tracer: o.Tracer,
+		dead: cmp.Or(o.Dead, declaredDead), silence: cmp.Or(o.Silence, digestSilence),
+	}
 	r.gen.Store(o.Gen)
 	for i, nc := range o.Conns {
 		in, err := newIntake(r, i, nc)
@@ -118,7 +125,7 @@ func (in *intake) subscribe() error {
 	for shard := in.index; shard < subject.Shards; shard += len(in.relay.intakes) {
 		// With presence by rooms only what concerns a user's own connections comes
 		// on the second.
-		errs = append(errs, add(subject.Head(shard), in.digest), add(subject.UserBroadcast(shard), in.everyone))
+		errs = append(errs, add(subject.Head(shard), func(m *nats.Msg) { in.digest(shard, m) }), add(subject.UserBroadcast(shard), in.everyone))
 	}
 	return errors.Join(errs...)
 }

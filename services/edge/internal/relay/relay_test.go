@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/services/edge/internal/relay"
 )
 
@@ -107,6 +108,48 @@ func TestHoleIsRepaired(t *testing.T) {
 	}
 }
 
+// Holes in many rooms at once are not asked for at once: each connection to NATS asks
+// for eight, and for the next when one is answered or given up.
+func TestRepairsAreFew(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	const rooms, most = 100, 8 * 2
+	ann := e.member("ann", 0)
+	name := func(i int) string { return fmt.Sprint("r", i) }
+	for i := range rooms {
+		ann.join(name(i))
+	}
+	e.owner.SilenceOp("hist")
+	e.owner.Mute(true)
+	for i := range rooms {
+		e.owner.Say(name(i), "x", "lost")
+	}
+	e.owner.Mute(false)
+	began := time.Now()
+	for i := range rooms {
+		e.owner.Say(name(i), "x", "shows it")
+	}
+	asked := func() int {
+		seen := make(map[string]bool)
+		for _, c := range e.owner.SeenOp("hist") {
+			seen[c.Room] = true
+		}
+		return len(seen)
+	}
+	eventually(t, "holes are asked for", func() bool { return asked() >= most })
+	for i := range 4 { // behind everything that was said, on both connections
+		ann.join(fmt.Sprint("other", i))
+	}
+	if n := asked(); n > most*(1+int(time.Since(began)/(2*time.Second))) { // after 2 s they are given up
+		t.Errorf("%d of %d holes are asked for at once", n, rooms)
+	}
+	e.owner.SilenceOp("")
+	all := ann.wait("everything", atLeast(2*rooms))
+	if len(all) != 2*rooms {
+		t.Errorf("%d messages", len(all))
+	}
+}
+
 func TestLostTailIsFoundByTheDigest(t *testing.T) {
 	t.Parallel()
 	e := start(t)
@@ -115,6 +158,20 @@ func TestLostTailIsFoundByTheDigest(t *testing.T) {
 	e.owner.Mute(true)
 	e.owner.Say("a.room:1", "x", "lost")
 	e.owner.Digest("a.room:1")
+	ann.wait("the lost message", atLeast(1))
+}
+
+// No digest was heard for a while, so one that told of a lost message may be among
+// those that were missed: the next one, whatever it says, has all heads asked for.
+func TestSilenceOfDigestsIsASuspicion(t *testing.T) {
+	t.Parallel()
+	e := start(t, func(o *relay.Options) { o.Silence = time.Nanosecond })
+	ann := e.member("ann", 0)
+	e.owner.Still(subject.Shard("r"))
+	ann.join("r")
+	e.owner.Mute(true)
+	e.owner.Say("r", "x", "lost")
+	e.owner.Still(subject.Shard("r"))
 	ann.wait("the lost message", atLeast(1))
 }
 

@@ -22,6 +22,10 @@ const (
 	// dead by anybody, with a second to spare (the owners wait 5 s).
 	declaredDead = 4 * time.Second
 
+	// digestSilence is less than the time for which owners tell a head that has
+	// moved (10 s): a longer silence may have hidden one. They tell each 4 s at least.
+	digestSilence = 9 * time.Second
+
 	// registering is how many users are announced again at once.
 	registering = 256
 )
@@ -119,25 +123,39 @@ func (in *intake) restored(lostAt time.Time) {
 
 // askHeads asks the owners how far the rooms have come.
 func (in *intake) askHeads() {
+	clear(in.digests[:]) // their silence is explained
 	byShard := make(map[int][]string)
 	for _, r := range in.rooms {
 		byShard[r.shard] = append(byShard[r.shard], r.id)
 	}
 	for shard, rooms := range byShard {
-		for _, part := range chunks(rooms, headsAtOnce) {
-			in.lane(roomShard, shard).do(&call{
-				subject: subject.RoomCommand(shard, subject.OpHeads), data: wire.Marshal(&wire.Heads{Rooms: part}),
-				deadline: in.now.Add(goodbye),
-				done: func(reply []byte, err error) {
-					var d wire.Digest
-					if err := Unpack(reply, err, &d); err != nil {
-						in.log.Debug("heads not learnt", "event", "relay.heads", "err", err)
-						return
-					}
-					in.heads(d.Heads)
-				},
-			})
-		}
+		in.askHeadsOf(shard, rooms)
+	}
+}
+
+// askShard asks the owner of a shard how far its rooms have come.
+func (in *intake) askShard(shard int) {
+	var rooms []string
+	for _, r := range in.held(shard) {
+		rooms = append(rooms, r.id)
+	}
+	in.askHeadsOf(shard, rooms)
+}
+
+func (in *intake) askHeadsOf(shard int, rooms []string) {
+	for _, part := range chunks(rooms, headsAtOnce) {
+		in.lane(roomShard, shard).do(&call{
+			subject: subject.RoomCommand(shard, subject.OpHeads), data: wire.Marshal(&wire.Heads{Rooms: part}),
+			deadline: in.now.Add(goodbye),
+			done: func(reply []byte, err error) {
+				var d wire.Digest
+				if err := Unpack(reply, err, &d); err != nil {
+					in.log.Debug("heads not learnt", "event", "relay.heads", "err", err)
+					return
+				}
+				in.heads(d.Heads)
+			},
+		})
 	}
 }
 

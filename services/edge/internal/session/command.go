@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,7 @@ type command struct {
 	decided   bool // permit is valid
 	run       func(*command)
 	restored  func(exact bool) // of a room that Restore joins; called once
+	text      *wire.Text       // of a message
 
 	header nats.Header // trace context for the owner; usually nil
 	span   trace.Span  // nil when nothing is traced
@@ -52,6 +54,7 @@ type work struct {
 	s       *Session
 	open    int        // requests without answer
 	line    []*command // those that have not run, in the order they came
+	later   bool       // Flush is due in this turn
 	joining []string   // rooms with a join under way; one twice is there twice
 	sending []string   // rooms with a message under way
 	replays []*replay
@@ -61,16 +64,17 @@ type work struct {
 func (s *Session) Dispatch(req door.Request) {
 	r, known := s.local.core.rules[string(req.Event)]
 	if !known {
-		s.fail(req.ID, "", code.New(code.BadRequest, "unknown event"))
+		s.fail(context.Background(), req.ID, "", code.New(code.BadRequest, "unknown event"))
 		return
 	}
 	c := &command{s: s, id: req.ID, name: r.Name, reply: r.Reply, at: time.Now(), needsRoom: r.NeedsRoom}
+	c.trace()
 	if err := r.begin(c, req.Data); err != nil {
-		s.fail(c.id, c.name, relay.Refusal(err))
+		c.refuse(err)
 		return
 	}
 	if c.needsRoom && s.Part(c.room) == nil && !s.joins(c.room) {
-		s.fail(c.id, c.name, code.New(code.NotInRoom, "join the room first"))
+		c.refuse(code.New(code.NotInRoom, "join the room first"))
 		return
 	}
 	s.begin(c)
@@ -83,7 +87,6 @@ func (s *Session) begin(c *command) {
 		w = &work{s: s}
 		s.work = w
 	}
-	c.trace()
 	w.open++
 	w.line = append(w.line, c)
 	if c.action == 0 {
@@ -91,7 +94,7 @@ func (s *Session) begin(c *command) {
 	} else {
 		s.askPermit(c)
 	}
-	w.advance()
+	w.advanceFor(c)
 	if w.open >= maxInFlight {
 		s.conn.PauseReads()
 	}
@@ -110,7 +113,7 @@ func (s *Session) askPermit(c *command) {
 		}
 		loop.Post(func() {
 			if c.decided, c.permit = true, d; !s.closed {
-				s.work.advance()
+				s.work.advanceFor(c)
 			}
 		})
 	})
@@ -124,6 +127,24 @@ func (s *Session) joins(room string) bool {
 	w := s.work
 	return w != nil && (slices.Contains(w.joining, room) ||
 		slices.ContainsFunc(w.line, func(c *command) bool { return c.reply == event.NameJoinedRoom && c.room == room }))
+}
+
+// advanceFor runs what can run now that something is new about c. Messages wait until
+// the end of this turn of the loop: those that have been read together go together.
+func (w *work) advanceFor(c *command) {
+	switch {
+	case c.text == nil:
+		w.advance()
+	case !w.later:
+		w.later = true
+		w.s.local.loop.Defer(w)
+	}
+}
+
+// Flush implements poll.Flusher.
+func (w *work) Flush() {
+	w.later = false
+	w.advance()
 }
 
 // advance runs what can run: in order for each room.
@@ -149,9 +170,7 @@ func (w *work) mustWait(c *command, i int) bool {
 		return false
 	}
 	return slices.Contains(w.joining, c.room) ||
-		// One message of a room at a time: were several under way while the room
-		// changes owners, the later could be accepted and the earlier come again.
-		c.action == wire.ActionMessage && slices.Contains(w.sending, c.room) ||
+		c.text != nil && slices.Contains(w.sending, c.room) || // see maxBurst
 		slices.ContainsFunc(w.line[:i], func(earlier *command) bool { return earlier.room == c.room })
 }
 
@@ -183,7 +202,7 @@ func (c *command) succeed(r event.Reply) {
 // fail refuses c.
 func (c *command) fail(err error) {
 	if !c.s.closed && c.name != "" { // somebody asked
-		c.s.fail(c.id, c.name, relay.Refusal(err))
+		c.s.fail(c.context(), c.id, c.name, relay.Refusal(err))
 	}
 	if c.restored != nil && !c.s.closed {
 		c.restored(false)
@@ -192,6 +211,15 @@ func (c *command) fail(err error) {
 		c.span.RecordError(err)
 	}
 	c.finish()
+}
+
+// refuse is fail for a command that has not begun.
+func (c *command) refuse(err error) {
+	c.s.fail(c.context(), c.id, c.name, relay.Refusal(err))
+	if c.span != nil {
+		c.span.RecordError(err)
+		c.span.End()
+	}
 }
 
 // finish takes c off the books.

@@ -101,10 +101,11 @@ type local struct {
 	loop *poll.Loop
 	hub  *hub.Local
 
-	reader  strictjson.Reader
-	scratch []byte // the reply that is being made
-	ping    []byte // payload of the last ping event
-	pingAt  event.Time
+	reader   strictjson.Reader
+	scratch  []byte // the reply that is being made
+	ping     []byte // payload of the last ping event
+	pingAt   event.Time
+	refusals refusals
 
 	mu      sync.Mutex // guards the following
 	accepts wire.Histogram
@@ -134,12 +135,12 @@ func (l *local) pingData() []byte {
 	return l.ping
 }
 
-func (l *local) accepted(took time.Duration) {
+func (l *local) accepted(ctx context.Context, took time.Duration) {
 	l.mu.Lock()
 	l.accepts.Add(took)
 	l.mu.Unlock()
 	if h := l.core.AcceptSeconds; h != nil {
-		h.Record(context.Background(), took.Seconds())
+		h.Record(ctx, took.Seconds())
 	}
 }
 

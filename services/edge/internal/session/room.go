@@ -2,8 +2,6 @@ package session
 
 import (
 	"crypto/rand"
-	"slices"
-	"time"
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
@@ -17,29 +15,12 @@ func sendMessage(c *command, data []byte) error {
 	if err := p.Decode(data); err != nil {
 		return err
 	}
-	c.room, c.action = p.RoomID, wire.ActionMessage
-	c.run = func(c *command) {
-		m := wire.Send{
-			Origin: c.s.local.core.Relay.Origin(), Room: p.RoomID, User: c.s.user(),
-			ClientID: p.ClientMessageID, Type: p.MessageType, Content: p.Content,
-		}
-		if m.ClientID == "" { // sending it twice must not store it twice
-			m.ClientID = "edge-" + rand.Text()
-		}
-		c.s.work.sending = append(c.s.work.sending, c.room)
-		c.ask(subject.OpSend, &m, func(reply []byte, err error) {
-			defer c.s.advance() // the next one may go
-			w := c.s.work
-			w.sending = slices.DeleteFunc(w.sending, func(room string) bool { return room == c.room })
-			var m wire.Sent
-			if err := relay.Unpack(reply, err, &m); err != nil {
-				c.fail(err)
-				return
-			}
-			c.s.local.accepted(time.Since(c.at))
-			c.succeed(&event.MessageSent{Message: m.Message, Duplicate: m.Duplicate})
-		})
+	if p.ClientMessageID == "" { // sending it twice must not store it twice
+		p.ClientMessageID = "edge-" + rand.Text()
 	}
+	c.room, c.action = p.RoomID, wire.ActionMessage
+	c.text = &wire.Text{ClientID: p.ClientMessageID, Type: p.MessageType, Content: p.Content}
+	c.run = (*command).send
 	return nil
 }
 

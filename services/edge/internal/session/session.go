@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -173,7 +172,7 @@ func (s *Session) malformed(id int64, err error) {
 	}
 	refusal := code.New(code.BadRequest, "%s", err.Error())
 	if bad, ok := errors.AsType[*strictjson.Error](err); ok && bad.Text {
-		s.fail(id, "", refusal) // a wrong text is no broken frame
+		s.fail(context.Background(), id, "", refusal) // a wrong text is no broken frame
 		return
 	}
 	now := s.local.loop.Now()
@@ -184,7 +183,7 @@ func (s *Session) malformed(id int64, err error) {
 		}
 	}
 	s.broken = append(recent, now)
-	s.fail(id, "", refusal)
+	s.fail(context.Background(), id, "", refusal)
 	if len(s.broken) >= abuseCount {
 		s.conn.Close(code.CloseProtocolAbuse, "")
 	}
@@ -209,17 +208,17 @@ func (s *Session) tell(name string, data []byte) {
 	s.local.hub.Tell(&s.Client, name, data, conn.Reply)
 }
 
-// fail refuses a request: as its reply, or as the error event if it has no id.
-func (s *Session) fail(id int64, name string, e *code.Error) {
+// fail refuses a request: as its reply, or as the error event if it has no id. ctx
+// has its span, if it is traced.
+func (s *Session) fail(ctx context.Context, id int64, name string, e *code.Error) {
 	refusal := *e // the original may be shared
 	refusal.Event, refusal.Ref = name, newRef()
 	s.local.refuse(e.Code)
-	level := slog.LevelDebug
-	if e.Code == code.Internal {
-		level = slog.LevelError
+	level, unsaid := s.local.refusals.level(s.local.loop.Now(), e.Code)
+	if l := s.local.core.Logger; l.Enabled(ctx, level) {
+		l.Log(ctx, level, "request refused", "event", "session.refused", "ref", refusal.Ref,
+			"conn", s.conn.ID(), "user", s.User, "request", name, "err", e, "suppressed", unsaid)
 	}
-	s.local.core.Logger.Log(context.Background(), level, "request refused", "event", "session.refused",
-		"ref", refusal.Ref, "conn", s.conn.ID(), "user", s.User, "request", name, "err", e)
 	object := event.AppendError(s.local.object(), &refusal, event.At(s.local.loop.Now()))
 	if id == door.NoID {
 		s.tell(event.NameError, object)

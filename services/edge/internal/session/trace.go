@@ -21,3 +21,11 @@ func (c *command) trace() {
 	c.header = telemetry.Inject(ctx, nil)
 	c.span = span
 }
+
+// context has the command's span, for what is logged and measured about it.
+func (c *command) context() context.Context {
+	if c.span == nil {
+		return context.Background()
+	}
+	return trace.ContextWithSpan(context.Background(), c.span)
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/actor"
 	"github.com/confab-chat/confab/services/room/internal/bus"
 	"github.com/confab-chat/confab/services/room/internal/edges"
+	"github.com/confab-chat/confab/services/room/internal/ledger"
 	"github.com/confab-chat/confab/services/room/internal/log/logtest"
 	"github.com/confab-chat/confab/services/room/internal/stats"
 )
@@ -33,6 +34,7 @@ type scene struct {
 const (
 	sweepEvery = time.Minute
 	idleAfter  = 10 * time.Minute
+	maxAge     = 24 * time.Hour
 )
 
 func newScene(t *testing.T) *scene {
@@ -51,6 +53,7 @@ func (s *scene) takeOver(owner int) {
 		Log: &logtest.Log{World: s.world, Owner: owner}, Bus: bus.New(s, slog.New(slog.DiscardHandler)),
 		Now: func() time.Time { return s.world.Now }, Logger: slog.New(slog.DiscardHandler),
 		Count: s.count, Edges: s.edges, SweepEvery: sweepEvery, IdleAfter: idleAfter,
+		Keep: ledger.Retention{MaxAge: maxAge, MaxMessages: 5000},
 	})
 }
 

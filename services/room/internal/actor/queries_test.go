@@ -3,11 +3,13 @@ package actor_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/log"
 )
 
 func TestTyping(t *testing.T) {
@@ -127,14 +129,22 @@ func TestHeadsAndDigest(t *testing.T) {
 		s.send("a", "ann", fmt.Sprint(i))
 	}
 	s.send("b", "ann", "x")
-	for range 5 {
-		s.pass(time.Second)
+	s.pass(30 * time.Second)
+	moved, still := 0, 0
+	for _, d := range s.digests {
+		if len(d.Heads) > 0 {
+			moved++
+		} else {
+			still++
+		}
 	}
-	if n := len(s.digests); n < 3 || n > 4 {
-		t.Errorf("a moved head is told in %d digests", n)
+	// Each second for ten seconds; then one each four, so that a loss is seen.
+	if moved < 10 || moved > 12 || still < 4 || still > 6 {
+		t.Errorf("a moved head is told in %d digests, followed by %d without", moved, still)
 	}
 	heads := map[string]uint64{}
-	for _, h := range s.digests[0].Heads {
+	first := slices.IndexFunc(s.digests, func(d *wire.Digest) bool { return len(d.Heads) > 0 })
+	for _, h := range s.digests[first].Heads {
 		heads[h.Room] = h.Seq
 	}
 	if len(heads) != 2 || heads["a"] != 3 || heads["b"] != 1 {
@@ -229,5 +239,44 @@ func TestLogAway(t *testing.T) {
 	}
 	if sent := s.send("r", "ann", "c"); sent.Code != "" || sent.Seq != 1 {
 		t.Errorf("when it is back: %+v", sent)
+	}
+}
+
+// Rooms that nobody opens lose what is too old too, one after another, and never their
+// last message; small ones are left alone.
+func TestPatrol(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	old := uint64(s.world.Now.UnixMilli())
+	fill := func(room string, messages int) log.Room {
+		place := log.RoomOf(room, 1)
+		for seq := 1; seq <= messages; seq++ {
+			s.world.Store(place, wire.Marshal(&wire.Record{First: uint64(seq), Room: room, CreatedMs: old, Entries: []wire.Entry{
+				{User: "u", ClientID: fmt.Sprint(seq), AtMs: old, JSON: []byte("{}")},
+			}}))
+		}
+		return place
+	}
+	large, small := []log.Room{fill("one", 1500), fill("two", 3000)}, fill("small", 10)
+	s.world.Now = s.world.Now.Add(2 * maxAge)
+	for range int((8 * time.Hour) / time.Minute) { // in steps, for speed
+		s.world.Now = s.world.Now.Add(time.Minute)
+		s.Timers(s.world.Now)
+		s.Tick(s.world.Now)
+		s.world.Answer()
+	}
+	for _, place := range large {
+		if n := len(s.world.Records[place]); n != 1000 {
+			t.Errorf("%s: %d records are left", place.Subject, n)
+		}
+	}
+	if n := len(s.world.Records[small]); n != 10 {
+		t.Errorf("small: %d records are left", n)
+	}
+	if s.Has("one") || s.Has("two") {
+		t.Error("they are in memory now")
+	}
+	if sent := s.send("two", "ann", "next"); sent.Seq != 3001 {
+		t.Errorf("the next message is %d", sent.Seq)
 	}
 }

@@ -30,9 +30,9 @@ type Config struct {
 	Count   *stats.Counters
 	Edges   *edges.Table
 
-	SweepEvery time.Duration // rooms without members are looked at so often,
-	IdleAfter  time.Duration // and dropped after being idle for so long
-	MaxAge     time.Duration // of messages; 0 = kept for ever
+	SweepEvery time.Duration    // rooms without members are looked at so often,
+	IdleAfter  time.Duration    // and dropped after being idle for so long
+	Keep       ledger.Retention // of messages
 }
 
 // Shard is the state of one shard. All methods belong to its goroutine.
@@ -47,11 +47,13 @@ type Shard struct {
 	moved    map[*ledger.Room]time.Time // heads that moved lately: told by the digest
 	holders  edges.Holders
 	cold     []*room // restored, and not loaded yet
-	populous int     // rooms with members
-	typing   int     // users who type
+	patrol   patrol
+	populous int // rooms with members
+	typing   int // users who type
 
 	begun             time.Time
 	digestAt, sweepAt time.Time
+	toldAt            time.Time   // of the last digest
 	users             []wire.User // scratch
 }
 
@@ -132,6 +134,7 @@ func (s *Shard) Tick(now time.Time) (back bool) {
 	if now.Sub(s.digestAt) >= everySecond {
 		s.digestAt = now
 		s.digest(now)
+		s.patrols(now)
 		back = s.holders.Watch(now, func(e membership.Edge, grace time.Duration) { s.loseEdge(now, e, grace) })
 	}
 	if now.Sub(s.sweepAt) >= s.cfg.SweepEvery {
@@ -157,9 +160,10 @@ func (s *Shard) Busy() bool {
 // sweep drops rooms that are empty and idle, and shrinks the others. Their log,
 // seq and creation time stay.
 func (s *Shard) sweep(now time.Time) {
+	s.env.Shrink(now)
 	for id, r := range s.rooms {
 		r.Shrink(now)
-		r.Retain(now, s.cfg.MaxAge)
+		r.Retain(now, s.cfg.Keep)
 		switch {
 		case !r.members.Empty() || !r.Quiet() || r.chatter != nil:
 			r.idleFrom = now
@@ -171,8 +175,14 @@ func (s *Shard) sweep(now time.Time) {
 }
 
 const (
-	digestWindow = 3 * time.Second // a moved head is told three times
-	maxDigest    = 1000            // heads a message: 70 KB at most
+	// digestWindow is how long a head that has moved is told, each second. An edge
+	// that has heard no digest for almost as long knows that it may have missed one.
+	digestWindow = 10 * time.Second
+
+	// digestRest is how often a digest goes out in which nothing has moved.
+	digestRest = 4 * time.Second
+
+	maxDigest = 1000 // heads a message: 70 KB at most
 )
 
 // digest tells the edges which heads have moved, so that a lost broadcast that
@@ -184,11 +194,13 @@ func (s *Shard) digest(now time.Time) {
 			delete(s.moved, r)
 		}
 		if d.Heads = append(d.Heads, wire.Head{Room: r.ID(), Seq: r.Head()}); len(d.Heads) == maxDigest {
+			s.toldAt = now
 			s.cfg.Bus.Publish(subject.Head(s.cfg.Shard), &d)
 			d.Heads = d.Heads[:0]
 		}
 	}
-	if len(d.Heads) > 0 {
+	if len(d.Heads) > 0 || now.Sub(s.toldAt) >= digestRest {
+		s.toldAt = now
 		s.cfg.Bus.Publish(subject.Head(s.cfg.Shard), &d)
 	}
 }

@@ -3,13 +3,16 @@
 // I/O: the index is filled from the room's log, newest window first.
 package dedup
 
+import "hash/maphash"
+
 // The window: a message is remembered while it is younger than WindowMs or among
-// the last MinMessages of its room, whichever is more, and at most MaxMessages
-// are (a bound for memory: about 3 MB for the busiest room).
+// the last MinMessages of its room, whichever is more. MaxMessages is a bound for
+// memory, about 20 MB, that only a room with more than 333 messages a second over
+// ten minutes reaches: it remembers so many.
 const (
 	WindowMs    = 10 * 60 * 1000
 	MinMessages = 1000
-	MaxMessages = 20_000
+	MaxMessages = 200_000
 )
 
 // Key is what makes a message one message: the same id from the same user in the same room.
@@ -20,13 +23,24 @@ type Ref struct {
 	Seq  uint64
 	Sum  uint64 // hash of type and content: tells a repeat from a conflict
 	AtMs uint64
+	By   uint64 // epoch of the owner that stored it
+}
+
+// name stands for a Key in an eighth of its memory. Two keys with the same 128 bits
+// are not to be expected, nor can they be made: the seeds are of this process.
+type name [2]uint64
+
+var seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+
+func (k Key) name() name {
+	return name{maphash.Comparable(seeds[0], k), maphash.Comparable(seeds[1], k)}
 }
 
 // Index is the window of one room. The zero value is empty; not safe for
 // concurrent use.
 type Index struct {
-	refs  map[Key]Ref
-	order []Key  // of seq first, first+1, ...
+	refs  map[name]Ref
+	order []name // of seq first, first+1, ...
 	first uint64 // seq of order[0]
 }
 
@@ -40,10 +54,11 @@ func (x *Index) Add(k Key, r Ref) {
 		x.first = r.Seq
 	}
 	if x.refs == nil {
-		x.refs = make(map[Key]Ref)
+		x.refs = make(map[name]Ref)
 	}
-	x.refs[k] = r
-	x.order = append(x.order, k)
+	n := k.name()
+	x.refs[n] = r
+	x.order = append(x.order, n)
 	if len(x.order) > MaxMessages {
 		x.drop(1)
 	}
@@ -51,7 +66,7 @@ func (x *Index) Add(k Key, r Ref) {
 
 // Find tells whether a message with this key was stored within the window.
 func (x *Index) Find(k Key) (Ref, bool) {
-	r, ok := x.refs[k]
+	r, ok := x.refs[k.name()]
 	return r, ok
 }
 
@@ -72,10 +87,10 @@ func (x *Index) Trim(nowMs uint64) {
 // Clear forgets everything.
 func (x *Index) Clear() { *x = Index{} }
 
-// old tells whether the message seq with key k is out of the window's age. A key
-// that was stored again later is as good as gone.
-func (x *Index) old(seq uint64, k Key, nowMs uint64) bool {
-	r := x.refs[k]
+// old tells whether the message seq with the given name is out of the window's age.
+// A key that was stored again later is as good as gone.
+func (x *Index) old(seq uint64, n name, nowMs uint64) bool {
+	r := x.refs[n]
 	return r.Seq != seq || r.AtMs+WindowMs < nowMs
 }
 
@@ -84,7 +99,6 @@ func (x *Index) drop(n int) {
 		if x.refs[k].Seq == x.first+uint64(i) {
 			delete(x.refs, k)
 		}
-		x.order[i] = Key{} // the array lives on until append moves the rest
 	}
 	x.order = x.order[n:]
 	x.first += uint64(n)

@@ -24,7 +24,7 @@ func TestWindow(t *testing.T) {
 		"many and old":    {3000, 60_000, 1000},
 		"many and young":  {5000, 100, 5000},
 		"half of it old":  {5000, 200, 3001},
-		"more than bound": {25_000, 1, dedup.MaxMessages},
+		"more than bound": {250_000, 1, dedup.MaxMessages},
 	} {
 		var x dedup.Index
 		at := uint64(0)

@@ -2,6 +2,8 @@ package endpoint_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -9,9 +11,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/history"
+	"github.com/confab-chat/confab/services/room/internal/log"
 	"github.com/confab-chat/confab/shared/natsconn"
 	"github.com/confab-chat/confab/shared/natstest"
 )
@@ -92,4 +97,68 @@ func benchmarkSend(b *testing.B, srv dialer, rooms int) {
 	b.ReportMetric(float64(h.Quantile(0.5).Microseconds()), "append-p50-us")
 	b.ReportMetric(float64(h.Quantile(0.99).Microseconds()), "append-p99-us")
 	b.Cleanup(wg.Wait)
+}
+
+// A page of 50 messages of a room's history: the newest ones, which the owner has in
+// memory, and random ones, which it reads from the log. Between two messages of the room
+// lie 20 of others, one of them or ten thousand: the cost does not depend on how many.
+func BenchmarkHistory(b *testing.B) {
+	const messages, limit = 2000, 50
+	for _, rooms := range []int{2, 100, 10_000} {
+		srv := natstest.Start(b)
+		e, _ := startOn(b, srv)
+		fill(b, srv.Conn(b), messages, rooms)
+		for name, page := range map[string]func() wire.History{
+			"newest": func() wire.History { return wire.History{} },
+			"random": func() wire.History { return wire.History{Before: limit + 1 + rand.Uint64N(messages-limit-300)} },
+		} {
+			b.Run(fmt.Sprintf("%s/rooms=%d", name, rooms), func(b *testing.B) {
+				var took []time.Duration
+				for b.Loop() {
+					q := page()
+					q.Room, q.Limit = "busy", limit
+					var m wire.Messages
+					began := time.Now()
+					if !e.room(subject.OpHist, "busy", &q, &m) || len(m.Items) != limit {
+						b.Fatalf("%+v: %d items %s", q, len(m.Items), m.Code)
+					}
+					took = append(took, time.Since(began))
+				}
+				slices.Sort(took)
+				b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-us")
+				b.ReportMetric(float64(took[len(took)*95/100].Microseconds()), "p95-us")
+			})
+		}
+	}
+}
+
+// fill stores messages in the room "busy", and 20 of the other rooms in turn behind each;
+// without an owner, as one would.
+func fill(b *testing.B, nc *nats.Conn, messages, rooms int) {
+	b.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		b.Fatal(err)
+	}
+	text := []byte(`{"id":"x","content":"` + strings.Repeat("x", 128) + `"}`)
+	put := func(room string, first uint64, m history.Marks) (*wire.Record, uint64) {
+		rec := &wire.Record{
+			First: first, Mark64: m.Near, Mark1024: m.Far, Room: room, CreatedMs: 1,
+			Entries: []wire.Entry{{User: "u", ClientID: strconv.FormatUint(first, 10), AtMs: 1, JSON: text}},
+		}
+		ack, err := js.Publish(b.Context(), log.RoomOf(room, streams).Subject, wire.Marshal(rec))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return rec, ack.Sequence
+	}
+	other := 0
+	var m history.Marks
+	for seq := range uint64(messages) {
+		m = m.Advance(put("busy", seq+1, m))
+		for range 20 {
+			put("room-"+strconv.Itoa(other%(rooms-1)), uint64(1+other/(rooms-1)), history.Marks{})
+			other++
+		}
+	}
 }

@@ -75,8 +75,13 @@ func (l *loop) ours(id string) bool {
 	return l.rooms.Has(id) || event.ValidRoomID(id) && subject.Shard(id) == l.lease.Shard
 }
 
-// command takes one message from the mailbox.
+// command takes one message from the mailbox. An owner that has slept past the end
+// of its lease says nothing: what it remembers is old, and the next owner is asked
+// when the edge sends its command again.
 func (l *loop) command(m *nats.Msg) {
+	if !l.lease.Valid(l.now) {
+		return
+	}
 	switch m.Sub {
 	case l.syncSub:
 		l.snapshot(m)

@@ -41,7 +41,7 @@ func provision(tb testing.TB, nc *nats.Conn, replicas int) {
 	}
 	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
 	defer cancel()
-	if err := log.Provision(ctx, js, log.Config{Streams: streams, Replicas: replicas, MaxPerRoom: 1000}); err != nil {
+	if err := log.Provision(ctx, js, log.Config{Streams: streams, Replicas: replicas}); err != nil {
 		tb.Fatal(err)
 	}
 }

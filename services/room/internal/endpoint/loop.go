@@ -125,7 +125,7 @@ func newLoop(cfg Config, lease partition.Lease) (*loop, error) {
 		Log: log.New(serial{l.req, l.posts.add}), Bus: out, Now: clock,
 		Logger: cfg.Logger.With("shard", strconv.Itoa(lease.Shard)),
 		Count:  cfg.Count, Edges: cfg.Edges,
-		SweepEvery: cfg.SweepEvery, IdleAfter: cfg.IdleAfter, MaxAge: cfg.MaxAge,
+		SweepEvery: cfg.SweepEvery, IdleAfter: cfg.IdleAfter, Keep: cfg.Keep,
 	})
 	l.users = users.NewShard(users.Config{
 		Shard: lease.Shard, Epoch: lease.Epoch, Scope: cfg.Scope,

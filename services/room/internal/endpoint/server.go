@@ -14,6 +14,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/edges"
+	"github.com/confab-chat/confab/services/room/internal/ledger"
 	"github.com/confab-chat/confab/services/room/internal/presence"
 	"github.com/confab-chat/confab/services/room/internal/stats"
 	"github.com/confab-chat/confab/shared/partition"
@@ -30,7 +31,7 @@ type Config struct {
 	Edges   *edges.Table
 
 	SweepEvery, IdleAfter time.Duration // of rooms nobody is in
-	MaxAge                time.Duration // of messages; 0 = kept for ever
+	Keep                  ledger.Retention
 }
 
 // Server serves shards; it is the partition.Holder of its instance. All methods

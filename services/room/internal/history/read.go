@@ -10,7 +10,7 @@ import (
 
 const (
 	// maxBatch and maxBytes bound one batch read: what is on its way to us at once.
-	maxBatch = 256
+	maxBatch = 512
 	maxBytes = 1 << 20
 )
 

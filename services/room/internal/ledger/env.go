@@ -15,6 +15,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/bus"
 	"github.com/confab-chat/confab/services/room/internal/log"
+	"github.com/confab-chat/confab/services/room/internal/recent"
 	"github.com/confab-chat/confab/services/room/internal/stats"
 )
 
@@ -28,6 +29,7 @@ type Log interface {
 	First(room log.Room, done func(log.Stored, error))
 	Range(room log.Room, from uint64, batch, maxBytes int, each func(log.Stored, error) bool)
 	Purge(room log.Room, before uint64, done func(n uint64, err error))
+	Large(shard, streams int, min uint64, done func([]log.Room, error))
 }
 
 // Env is what the ledgers of one shard share; like them it belongs to one goroutine.
@@ -44,10 +46,20 @@ type Env struct {
 	// Moved is told of every room whose last message has become another.
 	Moved func(*Room)
 
+	pages   recent.Pages // of history
+	pagesAt time.Time    // when something was read for them
+
 	reads gate     // of history
 	loads gate     // of last records
 	spare [][]byte // record buffers
 	sent  wire.Sent
+}
+
+// Shrink gives back memory that nobody has needed for a while.
+func (e *Env) Shrink(now time.Time) {
+	if now.Sub(e.pagesAt) > ringIdle {
+		e.pages.Clear()
+	}
 }
 
 // Limits of one room and of one shard. Full means UNAVAILABLE for the next one,

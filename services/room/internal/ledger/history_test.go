@@ -3,7 +3,6 @@ package ledger_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -193,38 +192,5 @@ func TestWindowIsReadBack(t *testing.T) {
 			t.Errorf("%s: %+v", name, s)
 		}
 		w.Records[general] = w.Records[general][:records]
-	}
-}
-
-// What retention may take, and what it must leave.
-func TestRetain(t *testing.T) {
-	t.Parallel()
-	const hour = 3600 * 1000
-	for name, c := range map[string]struct {
-		n    int
-		ages func(seq int) uint64 // ms ago
-		left int                  // messages
-	}{
-		"all young":                  {3000, func(int) uint64 { return 0 }, 3000},
-		"all old":                    {3000, func(int) uint64 { return 50 * hour }, 1000},
-		"half of it old":             {3000, func(seq int) uint64 { return uint64(max(1500-seq, 0)) * hour }, 1524},
-		"fewer than the window":      {900, func(int) uint64 { return 50 * hour }, 900},
-		"old, of several batches":    {5000, func(int) uint64 { return 50 * hour }, 1000},
-		"one young among old, first": {3000, func(seq int) uint64 { return min(uint64(seq-1), 1) * 50 * hour }, 3000},
-	} {
-		w := newWorld()
-		nowMs := uint64(w.Now.UnixMilli())
-		w.fill(c.n, func() int { return 1 }, func(seq int) uint64 { return nowMs - c.ages(seq) })
-		r := w.ledger(1)
-		r.WhenLoaded(func(error) {})
-		w.Settle()
-		for range 2 { // the first look is put off
-			r.Retain(w.Now, 24*time.Hour)
-			w.Settle()
-			w.Now = w.Now.Add(time.Hour)
-		}
-		if len(w.Records[general]) != c.left {
-			t.Errorf("%s: %d left, want %d", name, len(w.Records[general]), c.left)
-		}
 	}
 }

@@ -38,10 +38,15 @@ type Room struct {
 	indexed bool // index covers the window up to head
 	ring    recent.Ring
 	lastUse time.Time // of index and ring
+	warmAt  time.Time // when the server had the room's last record at hand
 
 	oldest   uint64 // seq of the first message retained, as of oldestAt
 	oldestAt time.Time
-	retainAt time.Time // when to look for messages that are too old, see Retain
+
+	// When to look for what is not to be kept any more, see Retain.
+	retainAt  time.Time
+	retainSeq uint64 // or when the head has come so far
+	retaining bool   // a look is under way
 }
 
 // head is what is known of the room's last record.
@@ -149,6 +154,8 @@ func (r *Room) step() {
 		r.reload()
 	case !r.indexed && r.head.seq > 0:
 		r.rebuild()
+	case r.head.seq > 0 && r.env.Now().Sub(r.warmAt) > coldAfter:
+		r.touch()
 	default:
 		r.append()
 	}
@@ -156,6 +163,7 @@ func (r *Room) step() {
 
 // follow makes the record at pos the room's last one. Its bytes may be kept.
 func (r *Room) follow(rec *wire.Record, pos uint64) {
+	r.warmAt = r.env.Now()
 	r.head.marks = r.head.marks.Advance(rec, pos)
 	r.head.seq, r.head.pos = rec.Last(), pos
 	r.head.createdMs = rec.CreatedMs
@@ -165,7 +173,7 @@ func (r *Room) follow(rec *wire.Record, pos uint64) {
 		r.ring.Add(wire.Item{Seq: seq, JSON: e.JSON})
 		if r.indexed {
 			r.index.Add(dedup.Key{User: e.User, ClientID: e.ClientID},
-				dedup.Ref{Seq: seq, Sum: e.Sum, AtMs: e.AtMs})
+				dedup.Ref{Seq: seq, Sum: e.Sum, AtMs: e.AtMs, By: rec.Epoch})
 		}
 	}
 	r.env.Moved(r)

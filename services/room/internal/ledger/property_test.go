@@ -18,6 +18,7 @@ type attempt struct {
 	key     dedup.Key
 	content string
 	reply   string
+	place   int // in its command
 	owner   int
 }
 
@@ -49,9 +50,16 @@ func TestOrderSurvivesEverything(t *testing.T) {
 					a.content = "other"
 				}
 				all = append(all, a)
-				rooms[a.owner].Send(&wire.Send{
+				cmd := wire.Send{
 					Room: "general", User: wire.User{ID: "u", Name: "U"}, ClientID: a.key.ClientID, Type: "TEXT", Content: a.content,
-				}, a.reply)
+				}
+				for range rapid.IntRange(0, 2).Draw(t, "more") {
+					a.place++
+					a.key.ClientID = fmt.Sprint("c", rapid.IntRange(0, 12).Draw(t, "id"))
+					all = append(all, a)
+					cmd.More = append(cmd.More, wire.Text{ClientID: a.key.ClientID, Type: "TEXT", Content: a.content})
+				}
+				rooms[a.owner].Send(&cmd, a.reply)
 			case choice < 9 && len(w.Steps) > 0:
 				f := logtest.Fine
 				if rapid.Bool().Draw(t, "fault") {
@@ -100,7 +108,13 @@ func verify(t *rapid.T, w *world, all []attempt, dead map[string]bool) {
 	if w.count.Holes.Load() > 0 {
 		t.Fatal("a ledger saw a hole")
 	}
+	firsts := map[dedup.Key]int{}
 	for _, a := range all {
+		if s := w.sent(a.reply); s != nil && s.Code == "" && !s.Duplicate {
+			if firsts[a.key]++; firsts[a.key] > 1 {
+				t.Fatalf("%v was accepted %d times as if for the first time", a.key, firsts[a.key])
+			}
+		}
 		answers := w.replies[a.reply]
 		if len(answers) > 1 || len(answers) == 0 && !dead[a.reply] {
 			t.Fatalf("%s got %d answers", a.reply, len(answers))
@@ -109,7 +123,11 @@ func verify(t *rapid.T, w *world, all []attempt, dead map[string]bool) {
 			continue
 		}
 		sum := ledger.Sum("TEXT", a.content)
-		switch s := w.sent(a.reply); s.Code {
+		s := w.sent(a.reply).Outcome
+		if a.place > 0 {
+			s = w.sent(a.reply).More[a.place-1]
+		}
+		switch s.Code {
 		case "":
 			if e := bySeq[s.Seq]; seqs[a.key] != s.Seq || e.Sum != sum || string(e.JSON) != string(s.Message) {
 				t.Fatalf("%v was acknowledged as %d, stored as %d", a.key, s.Seq, seqs[a.key])

@@ -8,6 +8,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/history"
 	"github.com/confab-chat/confab/services/room/internal/log"
+	"github.com/confab-chat/confab/services/room/internal/recent"
 )
 
 const (
@@ -51,18 +52,68 @@ func (r *Room) page(q *wire.History, oldest uint64, reply string) {
 	case span.Empty():
 		r.env.Bus.Publish(reply, &wire.Messages{Head: head, Oldest: oldest})
 		return
-	case r.ring.Has(span.From):
-		r.answer(q, r.ring.Slice(span.From, span.To), head, oldest, reply)
-		return
 	}
-	r.read(span, func(items []wire.Item, err error) {
+	r.chunks(span, func(items []wire.Item, err error) {
 		if err != nil {
 			r.unreadable(err, reply)
 			return
 		}
-		r.warm(items)
 		r.answer(q, items, head, oldest, reply)
 	})
+}
+
+// atHand is the messages of span, if all of them are in memory.
+func (r *Room) atHand(span history.Span) ([]wire.Item, bool) {
+	if r.ring.Has(span.From) {
+		return r.ring.Slice(span.From, span.To), true
+	}
+	to := span.To
+	if first := r.ring.First(); first > 0 {
+		to = min(to, first-1)
+	}
+	items, ok := r.env.pages.Get(r.id, span.From, to)
+	if ok && to < span.To {
+		items = append(items, r.ring.Slice(to+1, span.To)...)
+	}
+	return items, ok
+}
+
+// chunks collects the messages of span, from memory or from the log; what is read there
+// is whole chunks, which are kept for the next who asks.
+func (r *Room) chunks(span history.Span, done func([]wire.Item, error)) {
+	if items, ok := r.atHand(span); ok {
+		done(items, nil)
+		return
+	}
+	r.whenRead(func(leave func()) {
+		if items, ok := r.atHand(span); ok { // somebody else has read it meanwhile
+			done(items, nil)
+			leave()
+			return
+		}
+		r.env.pagesAt = r.env.Now()
+		from, to := recent.Whole(span.From, span.To)
+		whole := history.Span{From: from, To: min(to, r.head.seq)}
+		history.Read(r.env.Log, r.place, r.head.seq, r.head.marks, whole, func(items []wire.Item, err error) {
+			if err == nil {
+				r.env.pages.Add(r.id, items)
+				r.warm(items)
+			}
+			done(within(items, span), err)
+			leave()
+		})
+	}, done)
+}
+
+// within is the items that are in span.
+func within(items []wire.Item, span history.Span) []wire.Item {
+	for len(items) > 0 && items[0].Seq < span.From {
+		items = items[1:]
+	}
+	for len(items) > 0 && items[len(items)-1].Seq > span.To {
+		items = items[:len(items)-1]
+	}
+	return items
 }
 
 // warm keeps the room's newest messages, read for one who came, for those who
@@ -94,13 +145,18 @@ func (r *Room) unreadable(err error, reply string) {
 
 // read collects the messages of span from the log, when its turn comes.
 func (r *Room) read(span history.Span, done func([]wire.Item, error)) {
-	ok := r.env.reads.enter(func() {
+	r.whenRead(func(leave func()) {
 		history.Read(r.env.Log, r.place, r.head.seq, r.head.marks, span, func(items []wire.Item, err error) {
 			done(items, err)
-			r.env.reads.leave()
+			leave()
 		})
-	})
-	if !ok {
+	}, done)
+}
+
+// whenRead runs f when its turn to read has come; it ends with leave. Too many wait:
+// done is told so.
+func (r *Room) whenRead(f func(leave func()), done func([]wire.Item, error)) {
+	if !r.env.reads.enter(func() { f(r.env.reads.leave) }) {
 		done(nil, errBusy())
 	}
 }

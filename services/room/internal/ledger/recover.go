@@ -93,6 +93,26 @@ func (r *Room) tail() {
 	})
 }
 
+// coldAfter is how long a room may have been idle and still be appended to at once.
+// The server forgets a block that was not used for 10 s; an append would then read
+// 8 MB of the disk while all other rooms of the stream wait for it.
+const coldAfter = 8 * time.Second
+
+// touch has the server read the room's last record, outside the way of appends.
+func (r *Room) touch() {
+	r.busy = true
+	r.env.Log.Tail(r.place, func(s log.Stored, err error) {
+		r.busy = false
+		if err != nil && !errors.Is(err, log.ErrNotFound) {
+			r.pause(err)
+			return
+		}
+		r.warmAt = r.env.Now()
+		r.stale = s.Pos != r.head.pos // somebody else has appended; or the log has lost its end
+		r.step()
+	})
+}
+
 // reload reads what the log has behind the head, one record after another, from
 // the leader. The head then is the log's end, and messages of ours that were found
 // on the way are answered.
@@ -153,7 +173,8 @@ func (r *Room) recognise() {
 			continue
 		}
 		delete(r.waiting, p.key)
-		r.repeat(ref, p.sum, !p.tried, p.replies()...)
+		ours := p.tried && ref.By == r.env.Epoch // its own attempt was stored, and nobody else's
+		r.repeat(ref, p.sum, !ours, p.askers()...)
 	}
 	clear(r.queue[len(keep):])
 	r.queue = keep
@@ -198,7 +219,7 @@ func (r *Room) window(n uint64) {
 			if index.Len() == 0 {
 				atMs = e.AtMs
 			}
-			index.Add(dedup.Key{User: e.User, ClientID: e.ClientID}, dedup.Ref{Seq: seq, Sum: e.Sum, AtMs: e.AtMs})
+			index.Add(dedup.Key{User: e.User, ClientID: e.ClientID}, dedup.Ref{Seq: seq, Sum: e.Sum, AtMs: e.AtMs, By: rec.Epoch})
 		}
 	}
 	done := func(err error) {

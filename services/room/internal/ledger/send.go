@@ -19,8 +19,8 @@ type pending struct {
 	content string
 	until   time.Time
 	tried   bool // it was part of an append whose outcome was bad or unknown
-	reply   string
-	also    []string // those who sent it again meanwhile
+	asker   asker
+	also    []asker // those who sent it again meanwhile
 }
 
 func errBusy() *code.Error {
@@ -35,88 +35,97 @@ func errConflict() *code.Error {
 	return code.New(code.Conflict, "this clientMessageId was used for another message")
 }
 
-// Send accepts a message, or tells reply why not: after its record is stored, or
-// at once when its client id is known or the room is overloaded.
+// Send accepts the messages of a command in their order, and tells reply what has
+// become of them: after the last record is stored, or at once of those whose client
+// id is known, or when the room is overloaded.
 func (r *Room) Send(cmd *wire.Send, reply string) {
-	key := dedup.Key{User: cmd.User.ID, ClientID: cmd.ClientID}
-	sum := Sum(cmd.Type, cmd.Content)
+	askers := askersOf(cmd, reply)
+	r.take(cmd.User, &wire.Text{ClientID: cmd.ClientID, Type: cmd.Type, Content: cmd.Content}, askers.next())
+	for i := range cmd.More {
+		r.take(cmd.User, &cmd.More[i], askers.next())
+	}
+	r.step()
+}
+
+// take puts one message in the queue, unless its outcome is known or near.
+func (r *Room) take(user wire.User, t *wire.Text, from asker) {
+	key := dedup.Key{User: user.ID, ClientID: t.ClientID}
+	sum := Sum(t.Type, t.Content)
 	if p := r.waiting[key]; p != nil {
-		r.join(p, sum, reply)
+		r.join(p, sum, from)
 		return
 	}
 	if r.indexed && !r.stale {
 		if ref, ok := r.index.Find(key); ok {
-			r.repeat(ref, sum, true, reply)
+			r.repeat(ref, sum, true, from)
 			return
 		}
 	}
 	if len(r.queue) >= maxQueue {
-		r.refuse(errBusy(), reply)
+		r.refuse(errBusy(), from)
 		return
 	}
 	p := &pending{
-		key: key, sum: sum, name: cmd.User.Name, kind: cmd.Type, content: cmd.Content,
-		until: r.env.Now().Add(Patience), reply: reply,
+		key: key, sum: sum, name: user.Name, kind: t.Type, content: t.Content,
+		until: r.env.Now().Add(Patience), asker: from,
 	}
 	if r.waiting == nil {
 		r.waiting = make(map[dedup.Key]*pending)
 	}
 	r.waiting[key] = p
 	r.queue = append(r.queue, p)
-	r.step()
 }
 
 // join lets a repeat wait for the outcome of the message that is on its way.
-func (r *Room) join(p *pending, sum uint64, reply string) {
+func (r *Room) join(p *pending, sum uint64, from asker) {
 	switch {
 	case p.sum != sum:
-		r.refuse(errConflict(), reply)
+		r.refuse(errConflict(), from)
 	case len(p.also) >= maxRepliesEach:
-		r.refuse(errBusy(), reply)
+		r.refuse(errBusy(), from)
 	default:
-		p.also = append(p.also, reply)
+		p.also = append(p.also, from)
 	}
 }
 
 // repeat answers a message that is stored already with the stored one.
-func (r *Room) repeat(ref dedup.Ref, sum uint64, duplicate bool, replies ...string) {
+func (r *Room) repeat(ref dedup.Ref, sum uint64, duplicate bool, askers ...asker) {
 	if ref.Sum != sum {
-		r.refuse(errConflict(), replies...)
+		r.refuse(errConflict(), askers...)
 		return
 	}
 	r.Message(ref.Seq, func(it wire.Item, err error) {
 		if err != nil {
-			r.refuse(errAway(), replies...)
+			r.refuse(errAway(), askers...)
 			return
 		}
-		r.accept(wire.Sent{Seq: it.Seq, Message: it.JSON, Duplicate: duplicate}, replies...)
+		r.accept(wire.Outcome{Seq: it.Seq, Message: it.JSON, Duplicate: duplicate}, askers...)
 	})
 }
 
-// accept answers the first of replies, and the others as repeats of it.
-func (r *Room) accept(sent wire.Sent, replies ...string) {
-	for i, to := range replies {
-		if sent.Duplicate = sent.Duplicate || i > 0; sent.Duplicate {
+// accept tells the first of askers, and the others that they repeated it.
+func (r *Room) accept(o wire.Outcome, askers ...asker) {
+	for i, a := range askers {
+		if o.Duplicate = o.Duplicate || i > 0; o.Duplicate {
 			r.env.Count.Duplicates.Add(1)
 		}
-		r.env.sent = sent // not &sent, which would cost an allocation
-		r.env.Bus.Publish(to, &r.env.sent)
+		a.tell(r.env, o)
 	}
 }
 
-func (r *Room) refuse(err *code.Error, replies ...string) {
-	for _, to := range replies {
+func (r *Room) refuse(err *code.Error, askers ...asker) {
+	for _, a := range askers {
 		if err.Code == code.Conflict {
 			r.env.Count.Conflicts.Add(1)
 		} else {
 			r.env.Count.Refused.Add(1)
 		}
-		r.env.Bus.Publish(to, &wire.Sent{Fault: wire.FaultOf(err)})
+		a.tell(r.env, wire.Outcome{Fault: wire.FaultOf(err)})
 	}
 }
 
-// replies are all who wait for p.
-func (p *pending) replies() []string { return append([]string{p.reply}, p.also...) }
+// askers are all who wait for p.
+func (p *pending) askers() []asker { return append([]asker{p.asker}, p.also...) }
 
 // append sends the next record off.
 func (r *Room) append() {
@@ -185,11 +194,11 @@ func (r *Room) message(p *pending, seq, at uint64) []byte {
 func (r *Room) settle(rec *wire.Record, pos uint64, data []byte) {
 	var traces []string
 	for i, p := range r.queue[:len(rec.Entries)] {
-		traces = r.env.Bus.Traces(traces, p.reply) // before the answer, which ends it
-		sent := wire.Sent{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON}
-		r.accept(sent, p.reply)
-		for sent.Duplicate = true; len(p.also) > 0; p.also = p.also[1:] {
-			r.accept(sent, p.also[0])
+		traces = r.env.Bus.Traces(traces, p.asker.command()) // before the answer, which ends it
+		o := wire.Outcome{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON}
+		r.accept(o, p.asker)
+		for o.Duplicate = true; len(p.also) > 0; p.also = p.also[1:] {
+			r.accept(o, p.also[0])
 		}
 		delete(r.waiting, p.key)
 	}
@@ -211,7 +220,7 @@ func (r *Room) dequeue(n int) {
 func (r *Room) drop(now time.Time) {
 	n := 0
 	for ; n < len(r.queue) && r.queue[n].until.Before(now); n++ {
-		r.refuse(errAway(), r.queue[n].replies()...)
+		r.refuse(errAway(), r.queue[n].askers()...)
 		delete(r.waiting, r.queue[n].key)
 	}
 	if n > 0 {

@@ -142,3 +142,38 @@ func TestNoAnswerBeforeAcknowledgement(t *testing.T) {
 		t.Errorf("answers: %+v, %+v", a, b)
 	}
 }
+
+// A room that was idle for so long that the server has to go to the disk for its
+// last record has it read before the append, which others would have to wait for.
+func TestColdRoomIsTouched(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	r := w.ledger(1)
+	say := func(id string) (steps int) {
+		r.Send(&wire.Send{User: wire.User{ID: "u"}, ClientID: id, Type: "TEXT", Content: "x"}, id)
+		for ; len(w.Steps) > 0; steps++ {
+			w.Take(0, logtest.Fine)
+		}
+		return steps
+	}
+	say("first")
+	if n := say("at once"); n != 1 {
+		t.Errorf("%d steps in a warm room", n)
+	}
+	w.Now = w.Now.Add(9 * time.Second)
+	if n := say("later"); n != 2 {
+		t.Errorf("%d steps in a cold room, want a read and an append", n)
+	}
+	// Another owner has appended meanwhile: that is seen without a refusal.
+	other := w.ledger(2)
+	w.Now = w.Now.Add(9 * time.Second)
+	other.Send(&wire.Send{User: wire.User{ID: "u"}, ClientID: "elsewhere", Type: "TEXT", Content: "x"}, "other")
+	w.Settle()
+	say("elsewhere")
+	if s := w.sent("elsewhere"); s == nil || !s.Duplicate || s.Seq != 4 || len(w.Records[general]) != 4 {
+		t.Errorf("a repeat of what another owner has stored: %+v", s)
+	}
+	if w.sent("elsewhere").Seq != r.Head() {
+		t.Errorf("head is %d", r.Head())
+	}
+}

@@ -13,14 +13,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/services/room/internal/log"
 	"github.com/confab-chat/confab/shared/natsconn"
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// A server leaves these behind when a stream gets more replicas.
+		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server.(*fileStore).flushStreamStateLoop"),
+		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"),
+	)
+}
 
-var config = log.Config{Streams: 4, Replicas: 1, MaxPerRoom: 1000}
+var config = log.Config{Streams: 4, Replicas: 1}
 
 func provision(tb testing.TB, nc *nats.Conn, c log.Config) error {
 	tb.Helper()
@@ -197,6 +204,14 @@ func TestReads(t *testing.T) {
 	if got, err := l.scan(a, pos[19]+1, 10, 1<<20); len(got) > 0 || !errors.Is(err, log.ErrNotFound) && !errors.Is(err, log.ErrEnd) {
 		t.Errorf("behind the end: %d records, %v", len(got), err)
 	}
+	large, err := wait(func(done func([]log.Room, error)) { l.Large(subject.Shard("a"), config.Streams, 19, done) })
+	if err != nil || len(large) != 1 || large[0] != a {
+		t.Errorf("rooms with more than 19 records: %v, %v", large, err)
+	}
+	large, err = wait(func(done func([]log.Room, error)) { l.Large(subject.Shard("a"), config.Streams, 20, done) })
+	if err != nil || len(large) != 0 {
+		t.Errorf("rooms with more than 20 records: %v, %v", large, err)
+	}
 	n, err := wait(func(done func(uint64, error)) { l.Purge(a, pos[10], done) })
 	if err != nil || n != 10 {
 		t.Errorf("purged %d, %v", n, err)
@@ -259,25 +274,104 @@ func TestProvision(t *testing.T) {
 			t.Errorf("at the same time: %v", err)
 		}
 	}
-	more := config
-	more.MaxPerRoom = 5000
-	if err := provision(t, nc, more); err != nil {
-		t.Errorf("other retention: %v", err)
-	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := js.Stream(t.Context(), "LOG_3")
-	if err != nil {
-		t.Fatal(err)
+	stream := func() jetstream.StreamConfig {
+		s, err := js.Stream(t.Context(), "LOG_3")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.CachedInfo().Config
 	}
-	if c := s.CachedInfo().Config; c.MaxMsgsPerSubject != 5000 || len(c.Subjects) != 16 {
-		t.Errorf("stream: %d records a room, %d subjects", c.MaxMsgsPerSubject, len(c.Subjects))
+	made := stream()
+	if len(made.Subjects) != 16 || made.MaxAge != 0 || made.MaxMsgsPerSubject > 0 || made.MaxBytes > 0 || made.MaxMsgs > 0 {
+		t.Errorf("stream: %+v", made)
+	}
+	// What somebody else may do to a stream.
+	for name, c := range map[string]struct {
+		change func(*jetstream.StreamConfig)
+		wrong  bool
+	}{
+		"an older release's limit": {func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 5000 }, false},
+		"no direct get":            {func(c *jetstream.StreamConfig) { c.AllowDirect = false }, false},
+		"refuses when it is full":  {func(c *jetstream.StreamConfig) { c.MaxBytes, c.Discard = 1<<20, jetstream.DiscardNew }, false},
+		"discards when it is full": {func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 20 }, true},
+		"counts":                   {func(c *jetstream.StreamConfig) { c.MaxMsgs = 1000 }, true},
+		"max age":                  {func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, true},
+		"other subjects":           {func(c *jetstream.StreamConfig) { c.Subjects = c.Subjects[1:] }, true},
+	} {
+		changed := made
+		c.change(&changed)
+		if _, err := js.UpdateStream(t.Context(), changed); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := provision(t, nc, config); errors.Is(err, log.ErrMismatch) != c.wrong || !c.wrong && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if now := stream(); !c.wrong && (now.MaxMsgsPerSubject > 0 || !now.AllowDirect) {
+			t.Errorf("%s: left as %+v", name, now)
+		}
+		if _, err := js.UpdateStream(t.Context(), made); err != nil {
+			t.Fatalf("%s, back: %v", name, err)
+		}
 	}
 	other := config
 	other.Streams = 8
 	if err := provision(t, nc, other); !errors.Is(err, log.ErrMismatch) {
 		t.Errorf("other stream count: %v", err)
+	}
+}
+
+// An installation that has outgrown one server: what exists is replicated, and messages
+// stay.
+func TestProvisionReplicatesWhatExists(t *testing.T) {
+	t.Parallel()
+	srv := natstest.StartCluster(t, 3)
+	nc := srv.Conn(t)
+	if err := provision(t, nc, config); err != nil {
+		t.Fatal(err)
+	}
+	l, room := syncLog{open(t, nc)}, log.RoomOf("general", config.Streams)
+	pos, err := l.append(room, 0, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := config
+	more.Replicas = 3
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A stream whose leader is being found does not answer: room tries again, too.
+	for n := 0; ; n++ {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		err := log.Provision(ctx, js, more)
+		cancel()
+		if err == nil {
+			break
+		}
+		if n == 10 {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"LOG_0", "LOG_3", "KV_chat_cfg"} {
+		s, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := s.CachedInfo().Config.Replicas; n != 3 {
+			t.Errorf("%s has %d replicas", name, n)
+		}
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; { // the new leader takes its time
+		s, err := l.tail(room)
+		if err == nil && s.Pos == pos {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("tail: %+v, %v", s, err)
+		}
 	}
 }

@@ -12,15 +12,10 @@ import (
 	"github.com/confab-chat/confab/proto/subject"
 )
 
-// MinPerRoom is the least number of records a room keeps: the de-duplication
-// window is read back from the log, and it is 1 000 messages at least.
-const MinPerRoom = 1000
-
 // Config says how the streams are made.
 type Config struct {
-	Streams    int // 1 to subject.Shards; fixed once they exist
-	Replicas   int
-	MaxPerRoom int // records kept of a room; raised to MinPerRoom
+	Streams  int // 1 to subject.Shards; fixed once they exist
+	Replicas int
 }
 
 // Names under which subject.BucketConfig remembers what cannot change.
@@ -29,10 +24,10 @@ const (
 	keyShards  = "shards"
 )
 
-// Provision creates what is missing of the streams and brings replicas and
-// retention up to date. Doing it again, or at the same time elsewhere, changes
+// Provision creates what is missing of the streams and brings the number of
+// replicas up to date. Doing it again, or at the same time elsewhere, changes
 // nothing. ErrMismatch: they exist with another stream or shard count, or with
-// other subjects; any other error may go away by itself.
+// settings under which messages get lost; any other error may go away by itself.
 func Provision(ctx context.Context, js jetstream.JetStream, c Config) error {
 	if err := remember(ctx, js, c); err != nil {
 		return err
@@ -45,23 +40,23 @@ func Provision(ctx context.Context, js jetstream.JetStream, c Config) error {
 	return nil
 }
 
-// stream is the configuration of stream k.
+// stream is the configuration of stream k. It has no limits of its own: those of
+// JetStream know neither the last record of a room, from which its numbers go on,
+// nor the window of de-duplication. Owners remove what is not to be kept.
 func (c Config) stream(k int) jetstream.StreamConfig {
 	var subjects []string
 	for s := k; s < subject.Shards; s += c.Streams {
 		subjects = append(subjects, subject.LogShard(s))
 	}
 	return jetstream.StreamConfig{
-		Name:              subject.LogStream(k),
-		Description:       "chat messages, one subject a room",
-		Subjects:          subjects,
-		Storage:           jetstream.FileStorage,
-		Retention:         jetstream.LimitsPolicy,
-		Discard:           jetstream.DiscardOld,
-		Replicas:          c.Replicas,
-		MaxMsgsPerSubject: int64(max(c.MaxPerRoom, MinPerRoom)),
-		AllowDirect:       true,
-		DenyDelete:        true, // a hole in a room's seq could not be told from a loss
+		Name:        subject.LogStream(k),
+		Description: "chat messages, one subject a room",
+		Subjects:    subjects,
+		Storage:     jetstream.FileStorage,
+		Retention:   jetstream.LimitsPolicy,
+		Replicas:    c.Replicas,
+		AllowDirect: true,
+		DenyDelete:  true, // a hole in a room's seq could not be told from a loss
 	}
 }
 
@@ -82,6 +77,9 @@ func remember(ctx context.Context, js jetstream.JetStream, c Config) error {
 
 func bucket(ctx context.Context, js jetstream.JetStream, replicas int) (jetstream.KeyValue, error) {
 	kv, err := js.KeyValue(ctx, subject.BucketConfig)
+	if err == nil {
+		err = replicate(ctx, js, "KV_"+subject.BucketConfig, replicas)
+	}
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return kv, err
 	}
@@ -94,6 +92,18 @@ func bucket(ctx context.Context, js jetstream.JetStream, replicas int) (jetstrea
 		return js.KeyValue(ctx, subject.BucketConfig)
 	}
 	return kv, err
+}
+
+// replicate gives a stream as many replicas as that.
+func replicate(ctx context.Context, js jetstream.JetStream, name string, replicas int) error {
+	s, err := js.Stream(ctx, name)
+	if err != nil || s.CachedInfo().Config.Replicas == replicas {
+		return err
+	}
+	c := s.CachedInfo().Config
+	c.Replicas = replicas
+	_, err = js.UpdateStream(ctx, c)
+	return err
 }
 
 func pin(ctx context.Context, kv jetstream.KeyValue, key, want string) error {
@@ -124,18 +134,36 @@ func provision(ctx context.Context, js jetstream.JetStream, want jetstream.Strea
 		return err
 	}
 	have := s.CachedInfo().Config
-	switch {
-	case !slices.Equal(have.Subjects, want.Subjects):
-		return fmt.Errorf("%w: subjects", ErrMismatch)
-	case have.Storage != want.Storage, have.Retention != want.Retention, !have.DenyDelete:
-		return fmt.Errorf("%w: storage, retention or protection", ErrMismatch)
+	if why := differs(have, want); why != "" {
+		return fmt.Errorf("%w: %s", ErrMismatch, why)
 	}
-	if have.Replicas == want.Replicas && have.MaxMsgsPerSubject == want.MaxMsgsPerSubject &&
-		have.AllowDirect && have.MaxAge == 0 {
+	if have.Replicas == want.Replicas && have.AllowDirect && have.MaxMsgsPerSubject <= 0 {
 		return nil
 	}
-	have.Replicas, have.MaxMsgsPerSubject = want.Replicas, want.MaxMsgsPerSubject
-	have.AllowDirect, have.MaxAge = true, 0
+	have.Replicas, have.AllowDirect = want.Replicas, true
+	have.MaxMsgsPerSubject = -1 // releases before had JetStream count
 	_, err = js.UpdateStream(ctx, have)
 	return err
+}
+
+// differs says what of a stream that exists cannot be changed, or was set by
+// somebody who must know that it loses messages; empty when nothing is.
+func differs(have, want jetstream.StreamConfig) string {
+	switch {
+	case !slices.Equal(have.Subjects, want.Subjects):
+		return "its subjects"
+	case have.Storage != want.Storage:
+		return "its storage is not a file"
+	case have.Retention != want.Retention:
+		return "its retention policy"
+	case !have.DenyDelete:
+		return "messages can be deleted from it"
+	case have.DenyPurge || have.Sealed:
+		return "nothing can be removed from it, so retention does not work"
+	case have.MaxAge != 0:
+		return "it has a max_age, which would take the last message of a quiet room"
+	case have.Discard == jetstream.DiscardOld && (have.MaxBytes > 0 || have.MaxMsgs > 0):
+		return "it discards old messages when it is full, whichever they are"
+	}
+	return ""
 }

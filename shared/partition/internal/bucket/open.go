@@ -38,7 +38,8 @@ const (
 // memory. So a new bucket starts at the present unix time in microseconds, far
 // above any revision of an earlier one, which cannot have counted a million
 // changes a second. A replicated bucket whose servers all restarted comes back
-// by itself, empty, at the old start: it is moved forward by a purge.
+// by itself, empty, at the old start: it is moved forward by a purge. One with fewer
+// replicas gets more: a cluster may have grown out of one server.
 func Open(ctx context.Context, js jetstream.JetStream, replicas int, floor uint64, rewound bool) error {
 	s, err := js.Stream(ctx, Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -53,6 +54,13 @@ func Open(ctx context.Context, js jetstream.JetStream, replicas int, floor uint6
 	info := s.CachedInfo()
 	if !info.Config.AllowMsgTTL || info.Config.SubjectDeleteMarkerTTL <= 0 {
 		return fmt.Errorf("open bucket %s: %w", subject.BucketOwners, ErrUnusable)
+	}
+	if info.Config.Replicas < replicas {
+		more := info.Config
+		more.Replicas = replicas
+		if _, err := js.UpdateStream(ctx, more); err != nil {
+			return fmt.Errorf("give bucket %s %d replicas: %w", subject.BucketOwners, replicas, err)
+		}
 	}
 	if !rewound && !forgot(info, time.Now()) {
 		return nil

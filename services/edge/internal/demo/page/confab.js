@@ -36,8 +36,10 @@ export class Confab extends EventTarget {
 
   async join(roomId) {
     const since = this.#seen.get(roomId);
-    const reply = await this.request('joinRoom', since === undefined ? {roomId} : {roomId, since});
+    const socket = this.#socket;
+    const reply = await this.#ask(socket, 'joinRoom', since === undefined ? {roomId} : {roomId, since});
     if (since === undefined) this.#seen.set(roomId, reply.seq);
+    if (this.#socket && this.#socket !== socket) await this.#rejoin(this.#socket, roomId); // moved meanwhile
     return reply;
   }
 
@@ -81,17 +83,31 @@ export class Confab extends EventTarget {
     });
   }
 
+  // A connection is used when it is in every room again; until then an old one is.
   async #opened(socket) {
+    const here = new Set();
+    for (let missing; (missing = this.rooms.filter(roomId => !here.has(roomId))).length;) {
+      await Promise.all(missing.map(roomId => this.#rejoin(socket, roomId).then(() => here.add(roomId))));
+    }
+    if (socket.readyState !== WebSocket.OPEN) return;
     const old = this.#socket;
     this.#socket = socket;
-    const rejoin = [...this.#seen];
-    await Promise.allSettled(rejoin.map(([roomId, since]) => this.#ask(socket, 'joinRoom', {roomId, since})
-      .catch(e => this.#emit('problem', {roomId, ...e}))));
-    if (socket !== this.#socket || socket.readyState !== WebSocket.OPEN) return;
-    if (old && old !== socket) old.close(1000); // make before break
+    if (old) old.close(1000); // make before break
     this.#attempt = 0;
     this.#emit('link', 'online');
     for (const id of this.#unsent.keys()) this.#deliver(id);
+  }
+
+  /** Joins a room where it was, as often as it takes: a room's owner may be away for some seconds. */
+  async #rejoin(socket, roomId) {
+    while (this.#seen.has(roomId) && socket.readyState === WebSocket.OPEN) {
+      try { return await this.#ask(socket, 'joinRoom', {roomId, since: this.#seen.get(roomId)}); } catch (e) {
+        if (e.error === 'LOST') return;
+        this.#emit('problem', {roomId, ...e});
+        if (e.error !== 'UNAVAILABLE' && e.error !== 'INTERNAL' && e.error !== 'RATE_LIMITED') return this.#seen.delete(roomId);
+        await new Promise(resolve => setTimeout(resolve, e.retryAfterMs ?? 1000));
+      }
+    }
   }
 
   #received(socket, {id, event, data}) {
@@ -114,7 +130,7 @@ export class Confab extends EventTarget {
         break;
       }
       case 'gap':
-        this.#seen.set(data.roomId, Math.max(this.#seen.get(data.roomId) ?? 0, data.to));
+        if (this.#seen.has(data.roomId)) this.#seen.set(data.roomId, Math.max(this.#seen.get(data.roomId), data.to));
     }
     this.#emit(event, data);
   }

@@ -62,6 +62,9 @@ func (o *Owner) decode(m *nats.Msg) (Command, func() wire.Message) {
 	case string(subject.OpSend):
 		q := read[wire.Send](o, m)
 		c.Room, c.User, c.Text = q.Room, q.User.ID, q.Content
+		for _, t := range q.More {
+			c.More = append(c.More, t.Content)
+		}
 		return c, func() wire.Message { return o.send(q) }
 	case string(subject.OpHist):
 		q := read[wire.History](o, m)
@@ -123,13 +126,24 @@ func (o *Owner) leave(q *wire.Leave) wire.Message {
 }
 
 func (o *Owner) send(q *wire.Send) wire.Message {
-	r := o.room(q.Room)
-	key := q.User.ID + "\x00" + q.ClientID
-	if i, ok := r.byID[key]; ok {
-		return &wire.Sent{Seq: r.Items[i].Seq, Message: r.Items[i].JSON, Duplicate: true}
+	sent := &wire.Sent{Outcome: o.accept(q, &wire.Text{ClientID: q.ClientID, Type: q.Type, Content: q.Content})}
+	for i := range q.More {
+		if o.single {
+			break
+		}
+		sent.More = append(sent.More, o.accept(q, &q.More[i]))
 	}
-	seq := o.append(q.Room, q.User, key, q.Type, q.Content)
-	return &wire.Sent{Seq: seq, Message: r.Items[seq-1].JSON}
+	return sent
+}
+
+func (o *Owner) accept(q *wire.Send, t *wire.Text) wire.Outcome {
+	r := o.room(q.Room)
+	key := q.User.ID + "\x00" + t.ClientID
+	if i, ok := r.byID[key]; ok {
+		return wire.Outcome{Seq: r.Items[i].Seq, Message: r.Items[i].JSON, Duplicate: true}
+	}
+	seq := o.append(q.Room, q.User, key, t.Type, t.Content)
+	return wire.Outcome{Seq: seq, Message: r.Items[seq-1].JSON}
 }
 
 // append stores and broadcasts a message; o.mu is held.

@@ -36,6 +36,7 @@ type Owner struct {
 	silent   func(Command) bool
 	carryOut bool
 	mute     bool // no broadcasts
+	single   bool // takes one message of a send
 	fault    *code.Error
 	takes    int
 	deny     time.Duration
@@ -46,7 +47,8 @@ type Command struct {
 	Op   string // the last token of the subject
 	Room string
 	User string
-	Text string // of a send
+	Text string   // of a send
+	More []string // of a send, the texts that follow
 }
 
 // Room is a room's state.
@@ -70,6 +72,13 @@ func New(tb testing.TB, nc *nats.Conn) *Owner {
 	o := &Owner{tb: tb, nc: nc, epoch: 1, rooms: map[string]*Room{}, users: map[string]*User{}}
 	o.Serve()
 	return o
+}
+
+// Single makes o an owner of a release that does not know wire.Send.More.
+func (o *Owner) Single() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.single = true
 }
 
 // Serve subscribes; it ends with Vanish or the connection.
@@ -220,6 +229,13 @@ func (o *Owner) Digest(rooms ...string) {
 		d := wire.Digest{Epoch: o.epoch, Heads: []wire.Head{{Room: id, Seq: uint64(len(o.room(id).Items))}}}
 		o.publish(subject.Head(subject.Shard(id)), &d)
 	}
+}
+
+// Still says that nothing has moved in a shard.
+func (o *Owner) Still(shard int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.publish(subject.Head(shard), &wire.Digest{Epoch: o.epoch})
 }
 
 // Sync asks the edges who is in a shard and returns what they say, until n have finished.

@@ -4,6 +4,7 @@ package logtest
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -216,5 +217,23 @@ func (l *Log) Purge(room log.Room, before uint64, done func(uint64, error)) {
 		n := len(l.World.Records[room])
 		l.World.Records[room] = slices.DeleteFunc(l.World.Records[room], func(s log.Stored) bool { return s.Pos < before })
 		done(uint64(n-len(l.World.Records[room])), nil)
+	})
+}
+
+// Large is log.Log.Large; the world has one shard.
+func (l *Log) Large(_, _ int, min uint64, done func([]log.Room, error)) {
+	l.step(func(f Fate) {
+		if f == Lost {
+			done(nil, nats.ErrTimeout)
+			return
+		}
+		var found []log.Room
+		for room, records := range l.World.Records {
+			if uint64(len(records)) > min {
+				found = append(found, room)
+			}
+		}
+		slices.SortFunc(found, func(a, b log.Room) int { return strings.Compare(a.Subject, b.Subject) })
+		done(found, nil)
 	})
 }

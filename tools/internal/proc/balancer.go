@@ -1,4 +1,4 @@
-package proctest_test
+package proc
 
 import (
 	"errors"
@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// balancer forwards connections to whichever edge is ready, as a load balancer does.
-type balancer struct {
-	addr    string
-	backend []*part // static
+// Balancer forwards connections to whichever edge is ready, as a load balancer does.
+type Balancer struct {
+	Addr    string  // static
+	backend []*Part // static
 
 	mu      sync.Mutex // guards the following
 	ready   []bool
@@ -21,14 +21,14 @@ type balancer struct {
 	closing bool
 }
 
-// balance runs a balancer until the test ends. Every half second it looks who is ready.
-func balance(tb testing.TB, edges ...*part) *balancer {
+// Balance runs a balancer until the test ends. Every half second it looks who is ready.
+func Balance(tb testing.TB, edges ...*Part) *Balancer {
 	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b := &balancer{addr: ln.Addr().String(), backend: edges, ready: make([]bool, len(edges)), conns: make(map[net.Conn]struct{})}
+	b := &Balancer{Addr: ln.Addr().String(), backend: edges, ready: make([]bool, len(edges)), conns: make(map[net.Conn]struct{})}
 	b.look()
 	done := make(chan struct{})
 	var running sync.WaitGroup
@@ -69,11 +69,12 @@ func balance(tb testing.TB, edges ...*part) *balancer {
 	return b
 }
 
-func (b *balancer) url() string { return "ws://" + b.addr + "/ws" }
+// URL is its native door.
+func (b *Balancer) URL() string { return "ws://" + b.Addr + "/ws" }
 
-func (b *balancer) look() {
+func (b *Balancer) look() {
 	for i, p := range b.backend {
-		status, _, err := get("http://" + p.admin + "/readyz")
+		status, _, err := Get("http://" + p.Admin + "/readyz")
 		b.mu.Lock()
 		b.ready[i] = err == nil && status == 200
 		b.mu.Unlock()
@@ -81,7 +82,7 @@ func (b *balancer) look() {
 }
 
 // pick is the next edge that is ready, nil without one.
-func (b *balancer) pick() *part {
+func (b *Balancer) pick() *Part {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for range b.backend {
@@ -94,7 +95,7 @@ func (b *balancer) pick() *part {
 }
 
 // hold keeps a connection, so that the end of the test can close it.
-func (b *balancer) hold(c net.Conn) bool {
+func (b *Balancer) hold(c net.Conn) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closing {
@@ -105,14 +106,14 @@ func (b *balancer) hold(c net.Conn) bool {
 	return true
 }
 
-func (b *balancer) drop(c net.Conn) {
+func (b *Balancer) drop(c net.Conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.conns, c)
 	c.Close()
 }
 
-func (b *balancer) forward(in net.Conn) {
+func (b *Balancer) forward(in net.Conn) {
 	if !b.hold(in) {
 		return
 	}
@@ -121,7 +122,7 @@ func (b *balancer) forward(in net.Conn) {
 	if p == nil {
 		return
 	}
-	out, err := net.DialTimeout("tcp", p.public, time.Second)
+	out, err := net.DialTimeout("tcp", p.Public, time.Second)
 	if err != nil || !b.hold(out) {
 		return
 	}

@@ -1,10 +1,9 @@
-package proctest_test
+package proc
 
 import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,11 +15,11 @@ import (
 	"time"
 )
 
-// patience bounds one wait, on a busy machine.
-const patience = 30 * time.Second
+// Patience bounds one wait, on a busy machine.
+const Patience = 30 * time.Second
 
-// process is one running program. Its fields are static.
-type process struct {
+// Process is one running program. Its fields are static.
+type Process struct {
 	tb    testing.TB
 	name  string
 	cmd   *exec.Cmd
@@ -29,11 +28,11 @@ type process struct {
 	ended chan struct{} // closed when it has been waited for
 }
 
-// run starts a program with nothing in its environment but env.
-func run(tb testing.TB, path string, env []string, args ...string) *process {
+// Run starts a program with nothing in its environment but env.
+func Run(tb testing.TB, path string, env []string, args ...string) *Process {
 	tb.Helper()
 	dir := tb.TempDir()
-	p := &process{
+	p := &Process{
 		tb: tb, name: filepath.Base(path), cmd: exec.Command(path, args...),
 		out: filepath.Join(dir, "stdout"), err: filepath.Join(dir, "stderr"), ended: make(chan struct{}),
 	}
@@ -50,7 +49,7 @@ func run(tb testing.TB, path string, env []string, args ...string) *process {
 	}
 	go func() { defer close(p.ended); _ = p.cmd.Wait() }() // its state says all
 	tb.Cleanup(func() {
-		p.signal(syscall.SIGKILL)
+		p.Signal(syscall.SIGKILL)
 		<-p.ended
 		if tb.Failed() {
 			tb.Logf("%s printed, at the end:\n%s%s", p.name, tail(p.read(p.out)), tail(p.read(p.err)))
@@ -75,7 +74,7 @@ func tail(text string) string {
 	return strings.Join(lines[max(0, len(lines)-15):], "")
 }
 
-func (p *process) read(path string) string {
+func (p *Process) read(path string) string {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
@@ -83,43 +82,45 @@ func (p *process) read(path string) string {
 	return string(b)
 }
 
-func (p *process) stderr() string { return p.read(p.err) }
+// Stdout and Stderr are what it has printed so far.
+func (p *Process) Stdout() string { return p.read(p.out) }
+func (p *Process) Stderr() string { return p.read(p.err) }
 
-// signal sends a signal; a process that has ended does not get it.
-func (p *process) signal(s syscall.Signal) {
+// Signal sends a signal; a process that has ended does not get it.
+func (p *Process) Signal(s syscall.Signal) {
 	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.tb.Errorf("signal %v to %s: %v", s, p.name, err)
 	}
 }
 
-// kill is kill -9, and waits for the end.
-func (p *process) kill() { p.signal(syscall.SIGKILL); <-p.ended }
+// Kill is kill -9, and waits for the end.
+func (p *Process) Kill() { p.Signal(syscall.SIGKILL); <-p.ended }
 
-// exit waits for the process to end by itself and returns its exit code.
-func (p *process) exit() int {
+// Exit waits for the process to end by itself and returns its exit code.
+func (p *Process) Exit() int {
 	p.tb.Helper()
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(Patience)
 	defer timeout.Stop()
 	select {
 	case <-p.ended:
 		return p.cmd.ProcessState.ExitCode()
 	case <-timeout.C:
-		p.tb.Fatalf("%s has not ended in %v", p.name, patience)
+		p.tb.Fatalf("%s has not ended in %v", p.name, Patience)
 		return 0
 	}
 }
 
-// answers waits until url is answered with that status; a process that has ended
+// Answers waits until url is answered with that status; a process that has ended
 // meanwhile fails the test.
-func (p *process) answers(url string, status int) {
+func (p *Process) Answers(url string, status int) {
 	p.tb.Helper()
-	eventually(p.tb, func() error {
+	Eventually(p.tb, func() error {
 		select {
 		case <-p.ended:
-			p.tb.Fatalf("%s ended with %d:\n%s", p.name, p.cmd.ProcessState.ExitCode(), p.stderr())
+			p.tb.Fatalf("%s ended with %d:\n%s", p.name, p.cmd.ProcessState.ExitCode(), p.Stderr())
 		default:
 		}
-		got, _, err := get(url)
+		got, _, err := Get(url)
 		if err == nil && got != status {
 			err = fmt.Errorf("%s: %d, want %d", url, got, status)
 		}
@@ -127,8 +128,8 @@ func (p *process) answers(url string, status int) {
 	})
 }
 
-// get asks over a connection of its own.
-func get(url string) (status int, body string, err error) {
+// Get asks over a connection of its own.
+func Get(url string) (status int, body string, err error) {
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get(url)
 	if err != nil {
@@ -139,8 +140,8 @@ func get(url string) (status int, body string, err error) {
 	return resp.StatusCode, string(b), err
 }
 
-// eventually asks until nothing is wrong any more, and returns how long it took.
-func eventually(tb testing.TB, ask func() error) time.Duration {
+// Eventually asks until nothing is wrong any more, and returns how long it took.
+func Eventually(tb testing.TB, ask func() error) time.Duration {
 	tb.Helper()
 	began := time.Now()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -150,20 +151,9 @@ func eventually(tb testing.TB, ask func() error) time.Duration {
 		if err == nil {
 			return time.Since(began)
 		}
-		if time.Since(began) > patience {
-			tb.Fatalf("after %v: %v", patience, err)
+		if time.Since(began) > Patience {
+			tb.Fatalf("after %v: %v", Patience, err)
 		}
 		<-tick.C
 	}
-}
-
-// taken is a loopback address that somebody listens on.
-func taken(tb testing.TB) string {
-	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { ln.Close() })
-	return ln.Addr().String()
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package proctest_test
+package proc
 
 import "syscall"
 

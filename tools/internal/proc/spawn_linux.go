@@ -1,4 +1,4 @@
-package proctest_test
+package proc
 
 import "syscall"
 

@@ -1,0 +1,65 @@
+package log
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/confab-chat/confab/proto/subject"
+)
+
+const apiInfo = "$JS.API.STREAM.INFO."
+
+// Large lists the rooms of a shard that have more than min records, when there are
+// streams log streams; from the stream's leader, in the order of their subjects.
+func (l *Log) Large(shard, streams int, min uint64, done func([]Room, error)) {
+	l.large(subject.LogStream(shard%streams), subject.LogShard(shard), 0, min, nil, done)
+}
+
+// large asks for one page of subjects, and then for the next.
+func (l *Log) large(stream, filter string, offset int, min uint64, found []Room, done func([]Room, error)) {
+	body, err := json.Marshal(struct {
+		Filter string `json:"subjects_filter"`
+		Offset int    `json:"offset"`
+	}{filter, offset})
+	if err != nil {
+		panic(err) // a string and an integer
+	}
+	l.req.Do(apiInfo+stream, nil, body, purgeTimeout, func(m *nats.Msg, err error) {
+		var r struct {
+			Error *apiError `json:"error"`
+			Total int       `json:"total"`
+			State struct {
+				Subjects map[string]uint64 `json:"subjects"`
+			} `json:"state"`
+		}
+		if err == nil {
+			err = json.Unmarshal(m.Data, &r)
+		}
+		if err == nil && r.Error != nil {
+			err = r.Error.err()
+		}
+		if err != nil {
+			done(nil, fmt.Errorf("list the rooms of %s: %w", stream, err))
+			return
+		}
+		for subj, n := range r.State.Subjects {
+			if n > min {
+				found = append(found, Room{Stream: stream, Subject: subj})
+			}
+		}
+		if next := offset + len(r.State.Subjects); next < r.Total && next > offset {
+			l.large(stream, filter, next, min, found, done)
+			return
+		}
+		slices.SortFunc(found, func(a, b Room) int {
+			if a.Subject < b.Subject {
+				return -1
+			}
+			return 1
+		})
+		done(found, nil)
+	})
+}

@@ -1,0 +1,247 @@
+package crowd
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/confab-chat/confab/tools/chatload/internal/dialect"
+	"github.com/confab-chat/confab/tools/chatload/internal/wsframe"
+)
+
+const (
+	eventsPerPoll = 1024
+	readBuffer    = 256 << 10
+)
+
+// Crowd is the set. Everything belongs to the goroutine that made it.
+type Crowd struct {
+	Stats Stats
+
+	options Options
+	traits  dialect.Traits
+	epoll   int
+	conns   []*Conn // by slot, which the kernel gives back; nil: free
+	free    []int32 // slots
+	freed   []int32 // during this Poll: events of it may still name them
+	dialed  int32
+	spare   []Conn // allocated, not handed out
+	events  []unix.EpollEvent
+	buf     []byte
+	frame   []byte // scratch
+}
+
+// New returns an empty crowd.
+func New(o Options) (*Crowd, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if o.PerSource == 0 {
+		o.PerSource = 4_000
+	}
+	return &Crowd{
+		options: o, traits: o.Dialect.Traits(), epoll: fd,
+		events: make([]unix.EpollEvent, eventsPerPoll), buf: make([]byte, readBuffer),
+	}, nil
+}
+
+// Dial begins to open a connection; Opened or Closed is called for it later. An
+// error concerns this machine (no descriptors, no ports), not the server.
+func (w *Crowd) Dial(target netip.AddrPort) (*Conn, error) {
+	fd, err := unix.Socket(family(target), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	c := w.admit(fd, target)
+	if err := w.connect(c); err != nil {
+		w.forget(c)
+		return nil, err
+	}
+	w.Stats.Pending++
+	return c, nil
+}
+
+// admit makes the struct and gives it a slot.
+func (w *Crowd) admit(fd int, target netip.AddrPort) *Conn {
+	if len(w.spare) == 0 {
+		w.spare = make([]Conn, 256)
+	}
+	c := &w.spare[0]
+	w.spare = w.spare[1:]
+	*c = Conn{Number: w.dialed, Room: -1, crowd: w, target: target, fd: int32(fd)}
+	w.dialed++
+	if n := len(w.free); n > 0 {
+		w.conns[w.free[n-1]] = c
+		c.slot, w.free = w.free[n-1], w.free[:n-1]
+		return c
+	}
+	c.slot = int32(len(w.conns))
+	w.conns = append(w.conns, c)
+	return c
+}
+
+func (w *Crowd) connect(c *Conn) error {
+	fd := int(c.fd)
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return os.NewSyscallError("setsockopt TCP_NODELAY", err)
+	}
+	if err := w.bind(c); err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, sockaddr(c.target)); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		return os.NewSyscallError("connect", err)
+	}
+	return w.control(unix.EPOLL_CTL_ADD, c, unix.EPOLLIN|unix.EPOLLOUT)
+}
+
+// bind takes a source address of 127.0.0.0/8 when the server is on loopback.
+func (w *Crowd) bind(c *Conn) error {
+	if !c.target.Addr().Is4() || !c.target.Addr().IsLoopback() {
+		return nil
+	}
+	if err := unix.SetsockoptInt(int(c.fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
+		return os.NewSyscallError("setsockopt IP_BIND_ADDRESS_NO_PORT", err)
+	}
+	n := w.options.FirstSource + int(c.slot)/w.options.PerSource
+	source := &unix.SockaddrInet4{Addr: [4]byte{127, 1, byte(n / 250), byte(1 + n%250)}}
+	return os.NewSyscallError("bind", unix.Bind(int(c.fd), source))
+}
+
+func family(a netip.AddrPort) int {
+	if a.Addr().Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+func sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
+	}
+	return &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
+}
+
+func (w *Crowd) control(op int, c *Conn, events uint32) error {
+	e := unix.EpollEvent{Events: events, Fd: c.slot}
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(w.epoll, op, int(c.fd), &e))
+}
+
+// Poll handles what is ready, after waiting for it for at most d. It is precise to
+// some microseconds, which an open loop needs.
+func (w *Crowd) Poll(d time.Duration) {
+	n := w.poll(min(max(d, 0), wait))
+	for i := range w.events[:n] {
+		c, events := w.conns[w.events[i].Fd], w.events[i].Events
+		if c == nil {
+			continue // ended earlier in this loop
+		}
+		if events&unix.EPOLLOUT != 0 {
+			c.writable()
+		}
+		if c.state != gone && events&(unix.EPOLLIN|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+			c.readable()
+		}
+	}
+	w.free = append(w.free, w.freed...)
+	w.freed = w.freed[:0]
+}
+
+func (w *Crowd) poll(d time.Duration) int {
+	events, limit := unsafe.Pointer(unsafe.SliceData(w.events)), unix.NsecToTimespec(int64(d))
+	call := syscall.Syscall6
+	if d == 0 {
+		call = syscall.RawSyscall6
+	}
+	n, _, errno := call(unix.SYS_EPOLL_PWAIT2, uintptr(w.epoll), uintptr(events), eventsPerPoll, uintptr(unsafe.Pointer(&limit)), 0, 0)
+	switch errno {
+	case 0:
+		return int(n)
+	case unix.ENOSYS: // a kernel before 5.11
+		n, err := unix.EpollWait(w.epoll, w.events, int((d+time.Millisecond-1)/time.Millisecond))
+		if err == nil {
+			return n
+		}
+	}
+	return 0 // interrupted
+}
+
+// Close ends all connections at once.
+func (w *Crowd) Close() {
+	for _, c := range w.conns {
+		if c != nil {
+			w.forget(c)
+		}
+	}
+	unix.Close(w.epoll)
+}
+
+// forget closes the descriptor and frees the slot.
+func (w *Crowd) forget(c *Conn) {
+	unix.Close(int(c.fd))
+	c.state, c.partial, c.out = gone, nil, nil
+	w.conns[c.slot] = nil
+	w.freed = append(w.freed, c.slot)
+}
+
+// lose ends c, for which why is the reason.
+func (w *Crowd) lose(c *Conn, why error) {
+	if c.state == gone {
+		return
+	}
+	w.count(c)
+	w.Stats.Lost++
+	if w.Stats.FirstError == nil {
+		w.Stats.FirstError = fmt.Errorf("connection %d: %w", c.Number, why)
+	}
+	w.forget(c)
+	if w.options.Closed != nil {
+		w.options.Closed(c, why)
+	}
+}
+
+// count takes c out of where it was counted.
+func (w *Crowd) count(c *Conn) {
+	if c.state == open {
+		w.Stats.Open--
+	} else {
+		w.Stats.Pending--
+	}
+}
+
+// Text sends one text frame. What the socket does not take waits in memory.
+func (c *Conn) Text(payload []byte) {
+	w := c.crowd
+	w.frame = wsframe.Append(w.frame[:0], wsframe.Text, payload)
+	c.write(w.frame)
+}
+
+// Deafen makes c a client that never reads any more.
+func (c *Conn) Deafen() {
+	c.deaf = true
+	c.interest()
+}
+
+// HangUp ends c without a word, as a lost network does. Closed is not called.
+func (c *Conn) HangUp() {
+	if c.state == gone {
+		return
+	}
+	c.crowd.count(c)
+	c.crowd.forget(c)
+}
+
+// Leave ends c as a browser's closed tab does: with a close frame.
+func (c *Conn) Leave() {
+	if c.state == gone {
+		return
+	}
+	c.write(wsframe.Append(nil, wsframe.Close, []byte{1000 >> 8, 1000 & 255}))
+	c.HangUp()
+}

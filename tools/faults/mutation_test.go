@@ -1,0 +1,105 @@
+package faults_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/confab-chat/confab/tools/internal/history"
+	"github.com/confab-chat/confab/tools/internal/proc"
+)
+
+// mutation is a bug to plant: what is replaced by what, in which file.
+type mutation struct {
+	file     string
+	old, new string
+	run      string   // scenarios that must find it, as a pattern for -run
+	finds    []string // anomalies, one of which the judge must report
+}
+
+// mutations are the bugs that the suite must find. What is replaced must be in its
+// file exactly once, so that a mutation that no longer fits fails.
+func mutations() map[string]mutation {
+	const ledger = "services/room/internal/ledger/"
+	return map[string]mutation{
+		"acknowledge before store": {
+			file: ledger + "send.go",
+			old:  `	r.env.Log.Append(r.place, r.head.pos, buf, func(`,
+			new: `	for i, p := range r.queue[:len(rec.Entries)] {
+		r.accept(wire.Sent{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON}, p.reply)
+	}
+	r.env.Log.Append(r.place, r.head.pos, buf, func(`,
+			run:   "owners",
+			finds: []string{history.Lost, history.Duplicate, history.SplitOrder},
+		},
+		"no de-duplication": {
+			file:  "services/room/internal/dedup/dedup.go",
+			old:   `	r, ok := x.refs[k.name()]`,
+			new:   `	r, ok := x.refs[name{}]`,
+			run:   "storm",
+			finds: []string{history.Duplicate},
+		},
+		"no gap fill": {
+			file:  "services/edge/internal/relay/repair.go",
+			old:   `	if !r.queued {`,
+			new:   `	if false {`,
+			run:   "link",
+			finds: []string{history.SilentGap},
+		},
+	}
+}
+
+// TestMutations plants each bug, runs the suite against the binaries built with it, and
+// wants it to fail by the judge's verdict.
+func TestMutations(t *testing.T) {
+	if os.Getenv("CONFAB_TEST_MUTATIONS") == "" {
+		t.Skip("slow: set CONFAB_TEST_MUTATIONS=1 (task mutations does)")
+	}
+	root, err := proc.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, m := range mutations() {
+		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
+			b, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(m.file)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(b), m.old); n != 1 {
+				t.Fatalf("%s has %q %d times", m.file, m.old, n)
+			}
+			mutant := strings.Replace(string(b), m.old, m.new, 1)
+			overlay, err := proc.Overlay(t.TempDir(), map[string][]byte{m.file: []byte(mutant)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			suite := exec.Command("go", "test", "-count=1", "-v", "./tools/faults", "-run", "^TestFaults$/^("+m.run+")$")
+			suite.Dir = root
+			suite.Env = append(os.Environ(), proc.OverlayEnv+"="+overlay, "CONFAB_TEST_LONG=1")
+			out, err := suite.CombinedOutput()
+			if err == nil {
+				t.Fatalf("%s: the suite has found nothing:\n%s", name, out)
+			}
+			found := anomalies(string(out))
+			if !slices.ContainsFunc(m.finds, func(kind string) bool { return found[kind] > 0 }) {
+				t.Fatalf("%s: the judge has found %v, want one of %v:\n%s", name, found, m.finds, out)
+			}
+			t.Logf("%s: found by %s: %v", name, m.run, found)
+		})
+	}
+}
+
+var reported = regexp.MustCompile(`_test\.go:\d+: ([a-z-]+): room `)
+
+// anomalies counts what the judge reports in the output of a test.
+func anomalies(out string) map[string]int {
+	found := make(map[string]int)
+	for _, m := range reported.FindAllStringSubmatch(out, -1) {
+		found[m[1]]++
+	}
+	return found
+}
