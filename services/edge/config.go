@@ -38,6 +38,8 @@ type Config struct {
 
 	SocketIO SocketIO `envPrefix:"SOCKETIO_"`
 
+	TotalBytes int64 `env:"OUTBOUND_TOTAL_BYTES" envDefault:"0" min:"0" doc:"what may wait for all clients together; over it those that are behind are closed 4000; 0: a quarter of GOMEMLIMIT, or no bound without that"`
+
 	EscapeHTML    string `env:"ESCAPE_HTML" envDefault:"socketio" oneof:"none socketio all" doc:"on which doors texts of users are escaped for HTML; native clients encode on output unless it is all"`
 	DefaultRoom   string `env:"DEFAULT_ROOM" doc:"room that every connection joins"`
 	PresenceScope string `env:"PRESENCE_SCOPE" envDefault:"all" production:"rooms" oneof:"all rooms" doc:"who hears that a user comes, goes, or is busy: all others, or those in the same rooms"`

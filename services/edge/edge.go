@@ -63,6 +63,7 @@ type edge struct {
 	hub    *hub.Hub
 	relay  *relay.Relay
 	quota  *quota.Quota
+	budget *conn.Budget
 	core   *session.Core
 	peers  *peers.Peers
 	server *listen.Server
@@ -133,6 +134,7 @@ func (e *edge) build() error {
 	if err != nil {
 		return err
 	}
+	e.budget = conn.NewBudget(e.cfg.TotalBytes)
 	e.quota = quota.New(quota.Options{
 		Edge: e.deps.Instance, Requester: e.relay, Limits: e.limits(), Logger: e.log, Now: time.Now,
 	})
@@ -239,7 +241,7 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 			return e.core.New(h.Loop, h.Identity, e.codec(), nativePlace), nil
 		},
 		Conn: conn.Options{
-			QueueBytes: e.cfg.QueueBytes, Heartbeat: min(e.cfg.HeartbeatInterval, idle/2), Logger: e.log,
+			QueueBytes: e.cfg.QueueBytes, Budget: e.budget, Heartbeat: min(e.cfg.HeartbeatInterval, idle/2), Logger: e.log,
 		},
 	}}
 	for _, s := range e.engines {

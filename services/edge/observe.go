@@ -152,6 +152,9 @@ func (e *edge) instrument(m metric.Meter) error {
 	rooms := gauge("chat.rooms.active", "{room}", "Rooms that have members.")
 	memberships := gauge("chat.memberships.active", "{membership}", "Rooms joined by connections.")
 	queued := gauge("chat.outbound.queued", "By", "Bytes that wait for clients.")
+	used, failed := m.Float64ObservableGauge("chat.outbound.utilization", metric.WithUnit("1"),
+		metric.WithDescription("Part of the bound on bytes that wait for clients."))
+	errs = append(errs, failed)
 	phase := gauge("chat.drain.state", "{state}", "0 serving, 1 draining, 2 closing.")
 	closes := counter("chat.closes", "{connection}", "Connections closed, by code.")
 	handshakes := counter("chat.handshakes", "{handshake}", "Handshakes, by outcome.")
@@ -172,6 +175,7 @@ func (e *edge) instrument(m metric.Meter) error {
 		o.ObserveInt64(rooms, int64(counts.Rooms))
 		o.ObserveInt64(memberships, int64(counts.Memberships))
 		o.ObserveInt64(queued, int64(t.queued))
+		o.ObserveFloat64(used, e.budget.Utilization())
 		o.ObserveInt64(phase, int64(e.drain.phase.Load()))
 		o.ObserveInt64(traffic, int64(t.in), label("direction", "in"))
 		o.ObserveInt64(traffic, int64(t.out), label("direction", "out"))
@@ -189,7 +193,7 @@ func (e *edge) instrument(m metric.Meter) error {
 		e.observeCloses(o, closes)
 		e.observeHandshakes(o, handshakes)
 		return nil
-	}, active, rooms, memberships, queued, phase, closes, handshakes, traffic, delivered, slow, repaired, gone, refused, permits, panics)
+	}, active, rooms, memberships, queued, used, phase, closes, handshakes, traffic, delivered, slow, repaired, gone, refused, permits, panics)
 	if err != nil {
 		return fmt.Errorf("register edge metrics: %w", err)
 	}

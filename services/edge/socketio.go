@@ -103,7 +103,7 @@ func (e *edge) engineOptions(origins origin.List) engine.Options {
 		Heartbeat: min(e.cfg.HeartbeatInterval, idle/2), Origins: origins, QueryToken: e.cfg.AllowQueryToken, Logger: e.log,
 		// The listener is made later, and is there when the first client comes.
 		Admit: func(peer netip.Addr) (func(), *code.Error) { return e.server.Enter(peer) },
-		Conn:  conn.Options{Limits: ws.DefaultLimits(), QueueBytes: e.cfg.QueueBytes, Heartbeat: -1, Logger: e.log},
+		Conn:  conn.Options{Limits: ws.DefaultLimits(), QueueBytes: e.cfg.QueueBytes, Budget: e.budget, Heartbeat: -1, Logger: e.log},
 	}
 	if e.cfg.Conformance { // the suites try the limit that the protocol names
 		o.Conn.Limits.Message = sio.MaxPayload

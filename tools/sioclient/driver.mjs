@@ -13,6 +13,8 @@ const commands = {
     sockets.set(id, socket);
     socket.on("connect", () => {
       tell({ id, event: "connect", args: [{ recovered: Boolean(socket.recovered), transport: socket.io.engine.transport.name }] });
+    });
+    socket.io.on("open", () => { // the change of transports may come before the namespace is joined
       socket.io.engine.on("upgrade", (transport) => tell({ id, event: "upgrade", args: [{ transport: transport.name }] }));
     });
     socket.on("disconnect", (reason) => tell({ id, event: "disconnect", args: [{ reason }] }));

@@ -14,7 +14,7 @@ import (
 	"github.com/zishang520/socket.io/v3/pkg/types"
 )
 
-const patience = 20 * time.Second
+const patience = 10 * time.Second
 
 func main() {
 	if err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4:]); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -467,4 +468,49 @@ func TestDeliver(t *testing.T) {
 	f.conn.Deliver(ws.OpText, []byte("x"))
 	f.turn()
 	f.want("after a panic", f.wrote(), "close 1011 internal error")
+}
+
+// When all clients together are too far behind, those who are behind go, whatever
+// their own queues hold; the others notice nothing.
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	budget := conn.NewBudget(100)
+	slow, fast := opened(t, conn.Options{Budget: budget}), opened(t, conn.Options{Budget: budget})
+	slow.wire.Room = 0
+	for range 2 {
+		slow.conn.Send(text(strings.Repeat("x", 50)), conn.Message)
+		slow.turn()
+	}
+	if u := budget.Utilization(); u <= 1 {
+		t.Fatalf("used %.2f", u)
+	}
+	if !fast.conn.Send(text("to a client that reads"), conn.Message) {
+		t.Error("refused a client that is not behind")
+	}
+	fast.turn()
+	if slow.conn.Send(text("one more"), conn.Message) {
+		t.Error("accepted more for the one that is")
+	}
+	slow.wire.Lose(io.EOF)
+	slow.turn()
+	if u := budget.Utilization(); u != 0 || slow.stats.Slow.Load() != 1 {
+		t.Errorf("used %.2f, %d slow", u, slow.stats.Slow.Load())
+	}
+}
+
+func TestBudgetOfTheMemoryLimit(t *testing.T) {
+	before := debug.SetMemoryLimit(400)
+	t.Cleanup(func() { debug.SetMemoryLimit(before) })
+	budget := conn.NewBudget(0)
+	debug.SetMemoryLimit(before)
+	f := opened(t, conn.Options{Budget: budget})
+	f.wire.Room = 0
+	f.conn.Send(text(strings.Repeat("x", 50)), conn.Message)
+	f.turn()
+	if u := budget.Utilization(); u < 0.5 || u > 0.6 { // of 100
+		t.Errorf("used %.2f", u)
+	}
+	if conn.NewBudget(0) != nil {
+		t.Error("a bound without a memory limit")
+	}
 }

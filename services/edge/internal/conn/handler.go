@@ -81,6 +81,7 @@ type Cause struct {
 type Options struct {
 	Limits     ws.Limits     // ws.DefaultLimits
 	QueueBytes int           // 256 KiB may wait for a client
+	Budget     *Budget       // of all clients; nil: unlimited
 	Heartbeat  time.Duration // 30 s; negative: no heartbeats
 	Stall      time.Duration // 10 s without a byte drained while some wait: slow
 	Unfinished time.Duration // 15 s from a message's first byte to its last

@@ -31,13 +31,18 @@ type entry struct {
 // the class was dropped.
 //
 // When more than Options.QueueBytes would wait, queued typing goes first, then
-// presence, then the connection itself, with close code 4000.
+// presence, then the connection itself, with close code 4000. When Options.Budget is
+// used up, the connection goes at once if it is behind.
 func (c *Conn) Send(frames []byte, class Class) bool {
 	if c.state != open {
 		return false
 	}
 	if len(frames) == 0 {
 		return true
+	}
+	if c.blocked && c.set.options.Budget.over() {
+		c.slow()
+		return false
 	}
 	if c.queued > 0 && int(c.queued)+len(frames) > c.set.options.QueueBytes && !c.makeRoom(len(frames), class) {
 		return false
@@ -70,6 +75,7 @@ func (c *Conn) push(frames []byte, class Class) {
 func (c *Conn) report() {
 	if d := c.queued - c.reported; d != 0 {
 		c.set.stats.Queued.Add(int64(d))
+		c.set.options.Budget.add(int64(d))
 		c.reported = c.queued
 	}
 }

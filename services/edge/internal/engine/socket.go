@@ -155,6 +155,9 @@ func (s *Socket) Limit(d time.Duration) {
 	}
 }
 
+// lateness is how late a ping may leave and still count as sent in time.
+const lateness = 10 * time.Millisecond
+
 // Expire implements poll.Expirer.
 func (s *Socket) Expire() {
 	if s.ended {
@@ -173,10 +176,13 @@ func (s *Socket) Expire() {
 		s.conn.Close(code.ClosePolicy, "no namespace was joined in time")
 	}
 	if due(s.pingAt, now) {
+		if now > s.pingAt.After(lateness) {
+			s.pingAt = now // the client is not to pay for it
+		}
 		if s.deadAt == 0 {
 			s.deadAt = s.pingAt.After(o.PingTimeout)
 		}
-		s.pingAt = max(s.pingAt.After(o.PingInterval), now)
+		s.pingAt = s.pingAt.After(o.PingInterval)
 		s.conn.Send(s.local.ping, conn.Reply)
 	}
 	if due(s.beatAt, now) {
