@@ -30,7 +30,7 @@ func mutations() map[string]mutation {
 			file: ledger + "send.go",
 			old:  `	r.env.Log.Append(r.place, r.head.pos, buf, func(`,
 			new: `	for i, p := range r.queue[:len(rec.Entries)] {
-		r.accept(wire.Sent{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON}, p.reply)
+		r.accept(wire.Outcome{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON}, p.asker)
 	}
 	r.env.Log.Append(r.place, r.head.pos, buf, func(`,
 			run:   "owners",

@@ -23,6 +23,7 @@ type world struct {
 	count   *stats.Counters
 	replies map[string][][]byte // published, by subject
 	casts   [][]byte            // broadcast
+	epoch   uint64              // of the last owner
 }
 
 func newWorld() *world {
@@ -31,11 +32,12 @@ func newWorld() *world {
 	}
 }
 
-// ledger returns a ledger of the room "general" owned by owner.
+// ledger returns a ledger of the room "general" owned by owner, under a new lease.
 func (w *world) ledger(owner int) *ledger.Room {
+	w.epoch++
 	env := &ledger.Env{
 		Log: &logtest.Log{World: w.World, Owner: owner}, Bus: bus.New(fakeBus{w}, slog.New(slog.DiscardHandler)),
-		Epoch: uint64(owner), Now: func() time.Time { return w.Now },
+		Epoch: w.epoch, Now: func() time.Time { return w.Now },
 		After:  func(d time.Duration, f func()) { w.After(owner, d, f) },
 		Logger: slog.New(slog.DiscardHandler), Count: w.count, Moved: func(*ledger.Room) {},
 	}

@@ -194,3 +194,32 @@ func TestWindowIsReadBack(t *testing.T) {
 		w.Records[general] = w.Records[general][:records]
 	}
 }
+
+// What one has read is at hand for the next: the newest messages, and those before them.
+func TestHistoryIsReadOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.fill(2000, func() int { return 1 }, func(int) uint64 { return 1_000 })
+	reads := func(r *ledger.Room, q wire.History) (n int) {
+		r.History(&q, "page")
+		for ; len(w.Steps) > 0; n++ {
+			w.Take(0, logtest.Fine)
+		}
+		if m := w.messages("page"); len(m.Items) != int(q.Limit) {
+			t.Errorf("%+v: %d messages", q, len(m.Items))
+		}
+		return n
+	}
+	for name, q := range map[string]wire.History{
+		"newest": {Limit: 50}, "before": {Before: 1000, Limit: 200}, "after": {HasAfter: true, After: 500, Limit: 100},
+		"over the edge of both": {HasAfter: true, After: 1850, Limit: 150},
+	} {
+		r := w.ledger(1)
+		if n := reads(r, q); n == 0 {
+			t.Errorf("%s: nothing is read", name)
+		}
+		if n := reads(r, q); n != 0 {
+			t.Errorf("%s, again: %d reads", name, n)
+		}
+	}
+}

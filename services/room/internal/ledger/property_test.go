@@ -110,11 +110,6 @@ func verify(t *rapid.T, w *world, all []attempt, dead map[string]bool) {
 	}
 	firsts := map[dedup.Key]int{}
 	for _, a := range all {
-		if s := w.sent(a.reply); s != nil && s.Code == "" && !s.Duplicate {
-			if firsts[a.key]++; firsts[a.key] > 1 {
-				t.Fatalf("%v was accepted %d times as if for the first time", a.key, firsts[a.key])
-			}
-		}
 		answers := w.replies[a.reply]
 		if len(answers) > 1 || len(answers) == 0 && !dead[a.reply] {
 			t.Fatalf("%s got %d answers", a.reply, len(answers))
@@ -131,6 +126,12 @@ func verify(t *rapid.T, w *world, all []attempt, dead map[string]bool) {
 		case "":
 			if e := bySeq[s.Seq]; seqs[a.key] != s.Seq || e.Sum != sum || string(e.JSON) != string(s.Message) {
 				t.Fatalf("%v was acknowledged as %d, stored as %d", a.key, s.Seq, seqs[a.key])
+			}
+			if !s.Duplicate {
+				firsts[a.key]++
+			}
+			if firsts[a.key] > 1 {
+				t.Fatalf("%v was accepted %d times as if for the first time", a.key, firsts[a.key])
 			}
 		case "CONFLICT":
 			// At the time another message with the id was stored or under way.

@@ -119,9 +119,11 @@ func within(items []wire.Item, span history.Span) []wire.Item {
 // warm keeps the room's newest messages, read for one who came, for those who
 // come next.
 func (r *Room) warm(items []wire.Item) {
-	if r.ring.First() > 0 || len(items) == 0 || items[len(items)-1].Seq != r.head.seq {
+	n := len(items)
+	if n == 0 || items[n-1].Seq != r.head.seq || r.ring.First() > 0 && r.ring.First() <= items[0].Seq {
 		return
 	}
+	r.ring.Clear() // a cold room has its last record there, from when it was loaded
 	for _, it := range items {
 		r.ring.Add(it)
 	}
