@@ -13,7 +13,7 @@ import (
 )
 
 // doors are the dialects by which the suite is loaded here.
-var doors = []string{"native"}
+var doors = []string{"native", "sio"}
 
 // Every mode against the real suite, in this process: nothing is refused or lost.
 func TestAgainstConfab(t *testing.T) {

@@ -17,9 +17,9 @@ const maxHead = 16 << 10
 
 // interest tells epoll what c waits for.
 func (c *Conn) interest() {
-	var events uint32
-	if !c.deaf {
-		events |= unix.EPOLLIN
+	events := uint32(unix.EPOLLIN)
+	if c.deaf {
+		events = unix.EPOLLRDHUP
 	}
 	if c.blocked {
 		events |= unix.EPOLLOUT

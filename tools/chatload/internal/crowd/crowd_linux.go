@@ -145,7 +145,7 @@ func (w *Crowd) Poll(d time.Duration) {
 		if events&unix.EPOLLOUT != 0 {
 			c.writable()
 		}
-		if c.state != gone && events&(unix.EPOLLIN|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		if c.state != gone && events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 			c.readable()
 		}
 	}

@@ -10,8 +10,6 @@ import (
 type progress struct {
 	w    io.Writer
 	next time.Time
-	last map[string]float64 // for rates
-	then time.Time
 }
 
 // show prints the line when its time has come.
