@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/confab-chat/confab/services/edge/internal/listen/cert/certtest"
 )
 
 // conformance is an edge as the public protocol suites expect it.
@@ -183,7 +185,7 @@ func TestEngineEnds(t *testing.T) {
 // without epoll.
 func TestEngineUpgrade(t *testing.T) {
 	t.Parallel()
-	certFile, keyFile, pool := pair(t)
+	certFile, keyFile, pool := certtest.Files(t)
 	for name, settings := range map[string][]string{
 		"epoll": {"EDGE_IO=auto"}, "goroutines": {"EDGE_IO=goroutine"},
 		"TLS": {"EDGE_TLS_CERT_FILE=" + certFile, "EDGE_TLS_KEY_FILE=" + keyFile},

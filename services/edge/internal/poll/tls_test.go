@@ -1,18 +1,13 @@
 package poll_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
-	"math/big"
 	"net"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/confab-chat/confab/services/edge/internal/listen/cert/certtest"
 	"github.com/confab-chat/confab/services/edge/internal/poll"
 )
 
@@ -20,7 +15,7 @@ import (
 // same loops, whatever the mode.
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	cert, pool := certificate(t)
+	cert, pool := certtest.New(t, 1)
 	modes(t, func(t *testing.T, o poll.Options) {
 		g, _ := serve(t, o, acceptEcho)
 		plain, err := net.Listen("tcp", "127.0.0.1:0")
@@ -46,24 +41,4 @@ func TestTLS(t *testing.T) {
 		c.Close()
 		waitEmpty(t, g)
 	})
-}
-
-func certificate(tb testing.TB) (tls.Certificate, *x509.CertPool) {
-	tb.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }

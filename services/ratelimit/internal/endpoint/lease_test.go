@@ -42,6 +42,21 @@ func newEdge(tb testing.TB, server *natstest.Server, name string) *edge {
 	return e
 }
 
+// startTwo runs an endpoint that owns ann's shard, and two edges.
+func startTwo(tb testing.TB, limits policy.Limits) (s served, one, two *edge) {
+	tb.Helper()
+	s, server := start(tb, limits)
+	s.acquire(tb, subject.Shard("ann"))
+	return s, newEdge(tb, server, "one"), newEdge(tb, server, "two")
+}
+
+// ignoreRecalls makes e one that hangs.
+func (e *edge) ignoreRecalls() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.deaf = true
+}
+
 func (e *edge) recall(m *nats.Msg) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -125,9 +140,7 @@ func used(grants []wire.Grants) (n uint64) {
 // Whoever asks alone gets a lease; when another edge comes, the log comes back.
 func TestLeaseIsRecalled(t *testing.T) {
 	t.Parallel()
-	s, server := start(t, high)
-	s.acquire(t, subject.Shard("ann"))
-	one, two := newEdge(t, server, "one"), newEdge(t, server, "two")
+	s, one, two := startTwo(t, high)
 	one.leased()
 	one.spend(999_998)
 	for i, want := range []bool{true, true, false} {
@@ -150,9 +163,7 @@ func TestLeaseIsRecalled(t *testing.T) {
 // An edge that is gone has taken its log along; what the owner knew still counts.
 func TestLeaseOfADeadEdge(t *testing.T) {
 	t.Parallel()
-	s, server := start(t, high)
-	s.acquire(t, subject.Shard("ann"))
-	one, two := newEdge(t, server, "one"), newEdge(t, server, "two")
+	_, one, two := startTwo(t, high)
 	one.leased()
 	one.nc.Close()
 	if taken := two.take(); !taken.OK || taken.Lease != 0 {
@@ -163,13 +174,9 @@ func TestLeaseOfADeadEdge(t *testing.T) {
 // An edge that does not answer keeps its lease; the others have a third.
 func TestLeaseOfADeafEdge(t *testing.T) {
 	t.Parallel()
-	s, server := start(t, policy.Limits{Messages: 999_999})
-	s.acquire(t, subject.Shard("ann"))
-	one, two := newEdge(t, server, "one"), newEdge(t, server, "two")
+	s, one, two := startTwo(t, policy.Limits{Messages: 999_999})
 	one.leased()
-	one.mu.Lock()
-	one.deaf = true
-	one.mu.Unlock()
+	one.ignoreRecalls()
 	two.take()
 	if n := s.Leases(); n.Unheard != 1 {
 		t.Fatalf("counted %+v", n)
@@ -187,13 +194,9 @@ func TestLeaseOfADeafEdge(t *testing.T) {
 
 func TestThirdOfALimitForTheOthers(t *testing.T) {
 	t.Parallel()
-	s, server := start(t, policy.Limits{Messages: 6})
-	s.acquire(t, subject.Shard("ann"))
-	one, two := newEdge(t, server, "one"), newEdge(t, server, "two")
+	s, one, two := startTwo(t, policy.Limits{Messages: 6})
 	s.claim(t, one, 42)
-	one.mu.Lock()
-	one.deaf = true
-	one.mu.Unlock()
+	one.ignoreRecalls()
 	granted := 0
 	for range 6 {
 		if two.take().OK {
@@ -232,9 +235,7 @@ func (s served) claim(t *testing.T, e *edge, lease uint64) {
 // A new owner asks who holds what: the log survives the one before.
 func TestLeaseSurvivesTheOwner(t *testing.T) {
 	t.Parallel()
-	s, server := start(t, policy.Limits{Messages: 6})
-	s.acquire(t, subject.Shard("ann"))
-	one, two := newEdge(t, server, "one"), newEdge(t, server, "two")
+	s, one, two := startTwo(t, policy.Limits{Messages: 6})
 	one.spend(5)
 	s.claim(t, one, 42)
 	granted := 0
@@ -275,9 +276,7 @@ func TestSpentCounts(t *testing.T) {
 // The second of two that claim the same user loses its lease.
 func TestTwoClaims(t *testing.T) {
 	t.Parallel()
-	s, server := start(t, high)
-	s.acquire(t, subject.Shard("ann"))
-	one, two := newEdge(t, server, "one"), newEdge(t, server, "two")
+	s, one, two := startTwo(t, high)
 	two.mu.Lock()
 	two.lease = 43
 	two.mu.Unlock()
@@ -303,9 +302,7 @@ func TestTwoClaims(t *testing.T) {
 // An edge that stops gives its log back, and the next one has the lease at once.
 func TestLeaseIsGivenBack(t *testing.T) {
 	t.Parallel()
-	s, server := start(t, high)
-	s.acquire(t, subject.Shard("ann"))
-	one, two := newEdge(t, server, "one"), newEdge(t, server, "two")
+	_, one, two := startTwo(t, high)
 	one.leased()
 	one.spend(777)
 	one.mu.Lock()
@@ -327,13 +324,9 @@ func TestLeaseIsGivenBack(t *testing.T) {
 // While a lease comes back, requests wait in a bounded line.
 func TestWaitingForARecallIsBounded(t *testing.T) {
 	t.Parallel()
-	s, server := start(t, high)
-	s.acquire(t, subject.Shard("ann"))
-	one, two := newEdge(t, server, "one"), newEdge(t, server, "two")
+	_, one, two := startTwo(t, high)
 	one.leased()
-	one.mu.Lock()
-	one.deaf = true
-	one.mu.Unlock()
+	one.ignoreRecalls()
 	request := wire.Marshal(&wire.Take{User: "ann", Action: wire.ActionMessage, Edge: "two"})
 	inbox := two.nc.NewInbox()
 	replies, err := two.nc.SubscribeSync(inbox)

@@ -1,13 +1,7 @@
 package cert_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +9,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/services/edge/internal/listen/cert"
+	"github.com/confab-chat/confab/services/edge/internal/listen/cert/certtest"
 )
 
 // files is a folder with a pair.
@@ -32,21 +27,10 @@ func newFiles(t *testing.T) *files {
 // write makes a new pair; each is modified later than the one before.
 func (f *files) write(serial int64) {
 	f.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.put(f.cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	f.put(f.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+	pair, _ := certtest.New(f.t, serial)
+	cert, key := certtest.PEM(f.t, pair)
+	f.put(f.cert, cert)
+	f.put(f.key, key)
 }
 
 func (f *files) put(name string, data []byte) {

@@ -2,15 +2,11 @@ package secure_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
-	"math/big"
 	mathrand "math/rand/v2"
 	"net"
 	"net/netip"
@@ -22,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/confab-chat/confab/services/edge/internal/listen/cert/certtest"
 	"github.com/confab-chat/confab/services/edge/internal/poll"
 	"github.com/confab-chat/confab/services/edge/internal/poll/secure"
 )
@@ -55,7 +52,7 @@ func serve(tb testing.TB, accept poll.Acceptor) *server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	cert, pool := certificate(tb)
+	cert, pool := certtest.New(tb, 1)
 	s := &server{tb: tb, group: g, addr: ln.Addr().String(), pool: pool}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -71,26 +68,6 @@ func serve(tb testing.TB, accept poll.Acceptor) *server {
 		tb.Fatal(err)
 	}
 	return s
-}
-
-func certificate(tb testing.TB) (tls.Certificate, *x509.CertPool) {
-	tb.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
 
 func (s *server) raw() net.Conn {
