@@ -2,6 +2,8 @@ package proctest_test
 
 import (
 	"context"
+	"errors"
+	"regexp"
 	"syscall"
 	"testing"
 	"time"
@@ -29,6 +31,25 @@ func sends(tb testing.TB, o *observer, n int) (accepted int) {
 	return accepted
 }
 
+// leased waits until an edge decides o's permits under a lease: on a busy machine the
+// first requests to ratelimit may take longer than an edge waits.
+func leased(tb testing.TB, c *proc.Cluster, edge string, o *observer) {
+	tb.Helper()
+	decided := regexp.MustCompile(`(?m)^chat_permits_total\{[^}]*chat_decided="lease"[^}]*\} [1-9]`)
+	proc.Eventually(tb, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), talk.Attempt)
+		defer cancel()
+		if err := o.Request(ctx, "typing", map[string]any{"roomId": "r", "isTyping": false}, nil); err != nil {
+			return err
+		}
+		_, metrics, err := proc.Get("http://" + c.Parts[edge].Admin + "/metrics")
+		if err == nil && !decided.MatchString(metrics) {
+			err = errors.New("no permit was decided under a lease")
+		}
+		return err
+	})
+}
+
 // TestLimitOverEdges: a user's limit is one, through whichever edge. The edge that
 // the user is at knows it without ratelimit, and a new owner hears of it from there.
 func TestLimitOverEdges(t *testing.T) {
@@ -40,6 +61,7 @@ func TestLimitOverEdges(t *testing.T) {
 	c.Owned(1)
 	one := observe(t, c.URL("edge1"), "ann")
 	one.enter("r")
+	leased(t, c, "edge1", one)
 	before := sends(t, one, 3)
 	c.Parts["ratelimit1"].Kill()
 	c.Silent("ratelimit", "degraded")
@@ -68,6 +90,7 @@ func TestLimitOfAnEdgeThatStops(t *testing.T) {
 	c.Owned(1)
 	one := observe(t, c.URL("edge1"), "ann")
 	one.enter("r")
+	leased(t, c, "edge1", one)
 	if n := sends(t, one, 4); n != 4 {
 		t.Fatalf("%d of 4 accepted", n)
 	}
