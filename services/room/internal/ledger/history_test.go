@@ -223,3 +223,32 @@ func TestHistoryIsReadOnce(t *testing.T) {
 		}
 	}
 }
+
+// What was said lately is had without a read of the log, also beyond the ring: whoever
+// comes back has missed just that.
+func TestHistoryOfLateReadsNothing(t *testing.T) {
+	t.Parallel()
+	const n = 1000
+	w := newWorld()
+	r := w.ledger(1)
+	for i := range n {
+		r.Send(&wire.Send{Room: "general", User: wire.User{ID: "ann"}, ClientID: fmt.Sprint(i), Type: "TEXT", Content: "hello"}, "sent")
+		for len(w.Steps) > 0 {
+			w.Take(0, logtest.Fine)
+		}
+	}
+	for after := uint64(63); after < n; after += 200 {
+		r.History(&wire.History{HasAfter: true, After: after, Limit: 200}, "page")
+		if after == 63 { // how far the log goes back is not known yet
+			for len(w.Steps) > 0 {
+				w.Take(0, logtest.Fine)
+			}
+		}
+		if len(w.Steps) != 0 {
+			t.Errorf("after %d: the log is read", after)
+		}
+		if m := w.messages("page"); len(m.Items) != int(min(200, n-after)) || m.Items[0].Seq != after+1 {
+			t.Errorf("after %d: %d items", after, len(m.Items))
+		}
+	}
+}

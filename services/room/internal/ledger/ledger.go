@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"github.com/confab-chat/confab/proto/subject"
@@ -171,10 +172,23 @@ func (r *Room) follow(rec *wire.Record, pos uint64) {
 		e, seq := &rec.Entries[i], rec.First+uint64(i)
 		r.head.atMs = e.AtMs
 		r.ring.Add(wire.Item{Seq: seq, JSON: e.JSON})
+		r.keepChunk(seq)
 		if r.indexed {
 			r.index.Add(dedup.Key{User: e.User, ClientID: e.ClientID},
 				dedup.Ref{Seq: seq, Sum: e.Sum, AtMs: e.AtMs, By: rec.Epoch})
 		}
 	}
 	r.env.Moved(r)
+}
+
+// keepChunk keeps the chunk that seq completes among the pages of history: what was
+// said lately is what is asked for when somebody comes back, and the ring holds only
+// the last of it.
+func (r *Room) keepChunk(seq uint64) {
+	first, last := recent.Whole(seq, seq)
+	if seq != last || !r.ring.Has(first) {
+		return
+	}
+	r.env.pages.Add(r.id, slices.Clone(r.ring.Slice(first, last)))
+	r.env.pagesAt = r.env.Now()
 }
