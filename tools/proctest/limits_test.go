@@ -50,18 +50,26 @@ func leased(tb testing.TB, c *proc.Cluster, edge string, o *observer) {
 	})
 }
 
-// TestLimitOverEdges: a user's limit is one, through whichever edge. The edge that
-// the user is at knows it without ratelimit, and a new owner hears of it from there.
-func TestLimitOverEdges(t *testing.T) {
-	t.Parallel()
-	c := proc.NewCluster(t, "CONFAB_LIMIT_MESSAGES=12")
+// atFirstEdge starts a cluster with two edges, and ann at the first, which decides her
+// permits by itself.
+func atFirstEdge(tb testing.TB, limit string) (*proc.Cluster, *observer) {
+	tb.Helper()
+	c := proc.NewCluster(tb, limit)
 	c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
 	c.Probe("edge1", "/readyz", 200)
 	c.Probe("edge2", "/readyz", 200)
 	c.Owned(1)
-	one := observe(t, c.URL("edge1"), "ann")
-	one.enter("r")
-	leased(t, c, "edge1", one)
+	ann := observe(tb, c.URL("edge1"), "ann")
+	ann.enter("r")
+	leased(tb, c, "edge1", ann)
+	return c, ann
+}
+
+// TestLimitOverEdges: a user's limit is one, through whichever edge. The edge that
+// the user is at knows it without ratelimit, and a new owner hears of it from there.
+func TestLimitOverEdges(t *testing.T) {
+	t.Parallel()
+	c, one := atFirstEdge(t, "CONFAB_LIMIT_MESSAGES=12")
 	before := sends(t, one, 3)
 	c.Parts["ratelimit1"].Kill()
 	c.Silent("ratelimit", "degraded")
@@ -83,14 +91,7 @@ func TestLimitOverEdges(t *testing.T) {
 // used there.
 func TestLimitOfAnEdgeThatStops(t *testing.T) {
 	t.Parallel()
-	c := proc.NewCluster(t, "CONFAB_LIMIT_MESSAGES=6")
-	c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
-	c.Probe("edge1", "/readyz", 200)
-	c.Probe("edge2", "/readyz", 200)
-	c.Owned(1)
-	one := observe(t, c.URL("edge1"), "ann")
-	one.enter("r")
-	leased(t, c, "edge1", one)
+	c, one := atFirstEdge(t, "CONFAB_LIMIT_MESSAGES=6")
 	if n := sends(t, one, 4); n != 4 {
 		t.Fatalf("%d of 4 accepted", n)
 	}

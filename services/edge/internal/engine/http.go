@@ -13,6 +13,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/engineio"
 	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
 )
@@ -85,9 +86,8 @@ func (l *local) open(x exchange, token string, peer netip.AddrPort, leave func()
 
 // token is what the handshake brings beside Socket.IO's own.
 func (s *Server) token(r *http.Request, q url.Values) string {
-	const scheme = "bearer "
-	if a := r.Header.Get("Authorization"); len(a) > len(scheme) && strings.EqualFold(a[:len(scheme)], scheme) {
-		return strings.TrimLeft(a[len(scheme):], " ")
+	if t := auth.Bearer(r.Header.Get("Authorization")); t != "" {
+		return t
 	}
 	if s.QueryToken {
 		return q.Get("token")

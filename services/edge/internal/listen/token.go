@@ -3,8 +3,8 @@ package listen
 import (
 	"bytes"
 	"net/url"
-	"strings"
 
+	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
 )
 
@@ -27,9 +27,8 @@ const tokenProtocol = "confab.token."
 
 // token finds the token in the places where it may stand, first match wins.
 func token(r *head.Request, query bool) string {
-	const scheme = "bearer "
-	if a := r.Authorization; len(a) > len(scheme) && strings.EqualFold(string(a[:len(scheme)]), scheme) {
-		return string(bytes.TrimLeft(a[len(scheme):], " "))
+	if t := auth.Bearer(string(r.Authorization)); t != "" {
+		return t
 	}
 	for _, p := range r.Protocols {
 		if t, ok := bytes.CutPrefix(p, []byte(tokenProtocol)); ok {

@@ -37,8 +37,10 @@ var errBusy = code.New(code.Unavailable, "too many requests for the permits of t
 func (e *Endpoint) decide(s *shard, m *nats.Msg, take *wire.Take, permits int, taken *wire.Taken) bool {
 	now := time.Now()
 	h := s.holders.of(take.User)
+	if h == nil { // too many are known: this one is given no lease
+		h = &holder{edge: take.Edge, mixed: now}
+	}
 	switch {
-	case h == nil:
 	case h.recall:
 		if len(h.waiting) >= maxHeldBack {
 			taken.Fault = wire.FaultOf(errBusy)
@@ -59,12 +61,12 @@ func (e *Endpoint) decide(s *shard, m *nats.Msg, take *wire.Take, permits int, t
 		}
 		h.edge, h.lease = take.Edge, 0
 	}
-	if h != nil && h.edge == take.Edge && take.Lease != 0 && (h.lease == take.Lease || h.lease == 0 && h.alone(now)) {
+	if h.edge == take.Edge && take.Lease != 0 && (h.lease == take.Lease || h.lease == 0 && h.alone(now)) {
 		s.table.Unpack(now, take.User, take.Grants)
 	}
 	s.table.Add(now, take.User, take.Spent)
 	e.permit(s, now, take, permits, taken)
-	if h != nil && h.edge == take.Edge && take.Edge != "" && h.alone(now) && now.Sub(s.begun) >= syncWait {
+	if h.edge == take.Edge && take.Edge != "" && h.alone(now) && now.Sub(s.begun) >= syncWait {
 		e.counters.leases.Add(1)
 		e.lease++
 		h.lease, h.until = e.lease, now.Add(LeaseFor)

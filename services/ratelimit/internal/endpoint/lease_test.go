@@ -217,18 +217,21 @@ func (s served) claim(t *testing.T, e *edge, lease uint64) {
 	shard := subject.Shard("ann")
 	s.release(t, shard)
 	s.acquire(t, shard)
-	deadline := time.Now().Add(10 * time.Second)
-	for {
+	until(t, "the owner has heard of the lease", func() bool {
 		if lease, _ := e.state(); lease == 0 {
 			t.Fatal("the claim was not accepted")
 		}
-		if s.Leases().Claimed == 1 {
-			return
-		}
+		return s.Leases().Claimed == 1
+	})
+}
+
+// until waits for a condition.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) { // between two looks
 		if time.Now().After(deadline) {
-			t.Fatal("the owner has not heard of the lease")
+			t.Fatalf("waited in vain until %s", what)
 		}
-		time.Sleep(time.Millisecond) // between two looks
 	}
 }
 
@@ -285,18 +288,14 @@ func TestTwoClaims(t *testing.T) {
 	one.mu.Unlock()
 	s.release(t, subject.Shard("ann"))
 	s.acquire(t, subject.Shard("ann"))
-	deadline := time.Now().Add(10 * time.Second)
-	for {
+	until(t, "one of two has lost its lease", func() bool {
 		a, _ := one.state()
 		b, _ := two.state()
-		if (a == 0) != (b == 0) {
-			return
+		if a == 0 && b == 0 {
+			t.Fatal("both have lost their leases")
 		}
-		if a == 0 || time.Now().After(deadline) {
-			t.Fatalf("leases %d and %d", a, b)
-		}
-		time.Sleep(time.Millisecond) // between two looks
-	}
+		return (a == 0) != (b == 0)
+	})
 }
 
 // An edge that stops gives its log back, and the next one has the lease at once.

@@ -47,7 +47,7 @@ type Env struct {
 	Moved func(*Room)
 
 	pages   recent.Pages // of history
-	pagesAt time.Time    // when something was read for them
+	pagesAt time.Time    // when something was added to them or read for them
 
 	reads gate     // of history
 	loads gate     // of last records

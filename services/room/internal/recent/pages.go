@@ -14,8 +14,8 @@ const (
 	perItem = 64 // bytes besides the message
 )
 
-// Pages keeps what was read from the logs of a shard's rooms, so that the next one who
-// has missed the same needs no read. Messages never change, so nothing here is ever
+// Pages keeps what was read from the logs of a shard's rooms, and what was written to
+// them lately, so that the next one who has missed the same needs no read. Messages never change, so nothing here is ever
 // wrong. The zero value is empty; not safe for concurrent use.
 type Pages struct {
 	chunks map[chunkKey][]wire.Item
