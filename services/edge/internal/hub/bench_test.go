@@ -39,8 +39,8 @@ func fanOut(b *testing.B, rooms, members, together int) {
 		r := h.NewRoom(fmt.Sprint("room", i), 0)
 		for j := range members {
 			c := set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil)
-			client := &hub.Client{}
-			h.Local(0).Add(client, c, fmt.Sprint("user", j), 0)
+			client := &hub.Client{User: &wire.User{ID: fmt.Sprint("user", j)}}
+			h.Local(0).Add(client, c)
 			r.Enter(0, 0, 0, func(p *hub.Part) { p.Join(client) })
 		}
 		all = append(all, r)
@@ -73,8 +73,8 @@ func BenchmarkManyPosts(b *testing.B) {
 	h := hub.New([]*poll.Loop{loop}, native.Codec{})
 	set := conn.NewSet(loop, conn.Options{Heartbeat: -1}, &conn.Stats{})
 	room := h.NewRoom("room", 0)
-	client := &hub.Client{}
-	h.Local(0).Add(client, set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil), "user", 0)
+	client := &hub.Client{User: &wire.User{ID: "user"}}
+	h.Local(0).Add(client, set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil))
 	room.Enter(0, 0, 0, func(p *hub.Part) { p.Join(client) })
 	loop.Turn(time.Now())
 	const posts = 256

@@ -72,10 +72,10 @@ func (p *Part) deliver(posts []post) {
 		if first.skips(c) || len(first.event.Rooms) > 0 && p.toldElsewhere(c, first.event.Rooms) {
 			continue
 		}
-		b := frames[c.codec]
+		b := frames[c.Codec]
 		if b == nil {
-			b = p.frames(posts, c.codec)
-			frames[c.codec] = b
+			b = p.frames(posts, c.Codec)
+			frames[c.Codec] = b
 		}
 		c.out.Send(b, first.class)
 		told++
@@ -115,7 +115,7 @@ func (p *Part) toldElsewhere(c *Client, rooms []string) bool {
 		if id == p.room.ID {
 			return false
 		}
-		if other := c.place(id); other != nil && !other.part.room.crowded.Load() {
+		if other := c.Part(id); other != nil && !other.room.crowded.Load() {
 			return true
 		}
 	}
@@ -129,7 +129,7 @@ func (p *Part) Join(c *Client) bool {
 	if c.placeIn(p) != nil {
 		return false
 	}
-	c.places = append(c.places, place{part: p, from: p.live})
+	c.places.Add(place{part: p, from: p.live})
 	p.add(c)
 	return true
 }
@@ -178,7 +178,7 @@ func (p *Part) removeMember(at int) {
 // sendItems gives messages to one client.
 func (p *Part) sendItems(c *Client, items []wire.Item) {
 	if len(items) > 0 {
-		c.out.Send(appendItems(nil, p.local.hub.encoders[c.codec], items), conn.Message)
+		c.out.Send(appendItems(nil, p.local.hub.encoders[c.Codec], items), conn.Message)
 		p.local.delivered.Add(uint64(len(items)))
 	}
 }

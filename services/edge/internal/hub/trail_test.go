@@ -45,8 +45,8 @@ func TestResumeIsExact(tt *testing.T) {
 		w.Hub = hub.New(w.loops, native.Codec{}, native.Codec{})
 		local := w.Local(0)
 		local.KeepTrail()
-		c := &client{w: w}
-		local.Add(&c.Client, c, "ann", socketPlace)
+		c := &client{w: w, Client: hub.Client{User: &wire.User{ID: "ann"}, Codec: socketPlace}}
+		local.Add(&c.Client, c)
 		rooms, heads := map[string]*hub.Room{}, map[string]uint64{}
 		names := []string{"a", "b", "c"}
 		for _, name := range names {
@@ -155,8 +155,8 @@ func TestTrailEnds(t *testing.T) {
 	w.Hub = hub.New(w.loops, native.Codec{}, native.Codec{})
 	local := w.Local(0)
 	local.KeepTrail()
-	c := &client{w: w}
-	local.Add(&c.Client, c, "ann", socketPlace)
+	c := &client{w: w, Client: hub.Client{User: &wire.User{ID: "ann"}, Codec: socketPlace}}
+	local.Add(&c.Client, c)
 	a, b := w.NewRoom("a", 0), w.NewRoom("b", 0)
 	for _, r := range []*hub.Room{a, b} {
 		r.Enter(0, socketPlace, 0, func(p *hub.Part) { p.Join(&c.Client) })

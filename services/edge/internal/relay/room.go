@@ -53,7 +53,7 @@ type Seat struct {
 // JoinRequest asks for a seat.
 type JoinRequest struct {
 	Room     string
-	User     wire.User
+	User     *wire.User // not changed any more
 	Codec    uint8
 	Loop     *poll.Loop
 	Header   nats.Header // of the request to the owner; may be nil
@@ -99,7 +99,7 @@ func (in *intake) join(j JoinRequest, done func(Seat, error)) {
 		return
 	}
 	r.roster.add(j.User)
-	m := wire.Join{Origin: in.relay.Origin(), Room: j.Room, User: j.User}
+	m := wire.Join{Origin: in.relay.Origin(), Room: j.Room, User: *j.User}
 	in.lane(roomShard, r.shard).do(&call{
 		subject: subject.RoomCommand(r.shard, subject.OpJoin), header: j.Header, data: wire.Marshal(&m),
 		deadline: j.Deadline,

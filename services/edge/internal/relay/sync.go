@@ -58,7 +58,7 @@ func (in *intake) sync(m *nats.Msg) {
 				if !part[i].known {
 					continue
 				}
-				members.Users = append(members.Users, part[i].user)
+				members.Users = append(members.Users, *part[i].user)
 				bytes += userBytes(part[i].user)
 			}
 			s.Rooms = append(s.Rooms, members)
@@ -66,11 +66,11 @@ func (in *intake) sync(m *nats.Msg) {
 		}
 	}
 	for _, u := range in.users {
-		if u.shard == shard && u.conns > 0 && u.told > 0 {
+		if int(u.shard) == shard && u.conns > 0 && u.told > 0 {
 			up := u.up()
 			s.Users = append(s.Users, up)
 			bytes := userBytes(u.user)
-			for _, room := range u.rooms {
+			for _, room := range up.Rooms {
 				bytes += len(room) + 4
 			}
 			send(bytes)
@@ -81,7 +81,7 @@ func (in *intake) sync(m *nats.Msg) {
 }
 
 // userBytes is about what a user takes in a snapshot.
-func userBytes(u wire.User) int { return len(u.ID) + len(u.Name) + 48 }
+func userBytes(u *wire.User) int { return len(u.ID) + len(u.Name) + 48 }
 
 // publish sends a message that nobody answers. Without NATS it is lost, and
 // whoever it was for asks again.
@@ -193,9 +193,9 @@ func (q *registrations) start(in *intake) {
 }
 
 // announce asks the owner to count a member who has joined before.
-func (in *intake) announce(r *room, u wire.User, again bool) {
+func (in *intake) announce(r *room, u *wire.User, again bool) {
 	in.joins.flying++
-	m := wire.Join{Origin: in.relay.Origin(), Room: r.id, User: u, Again: again}
+	m := wire.Join{Origin: in.relay.Origin(), Room: r.id, User: *u, Again: again}
 	in.lane(roomShard, r.shard).do(&call{
 		subject: subject.RoomCommand(r.shard, subject.OpJoin), data: wire.Marshal(&m),
 		deadline: in.now.Add(goodbye),

@@ -96,7 +96,7 @@ func (s *Session) begin(c *command) {
 	}
 	w.advanceFor(c)
 	if w.open >= maxInFlight {
-		s.conn.PauseReads()
+		s.link().PauseReads()
 	}
 }
 
@@ -106,7 +106,7 @@ func (s *Session) askPermit(c *command) {
 	loop := s.local.loop
 	var first atomic.Bool // whoever comes second finishes the job
 	var early quota.Decision
-	s.local.core.Quota.Take(s.User, c.action, func(d quota.Decision) {
+	s.local.core.Quota.Take(s.User.ID, c.action, func(d quota.Decision) {
 		early = d
 		if first.CompareAndSwap(false, true) {
 			return
@@ -234,7 +234,7 @@ func (c *command) finish() {
 	}
 	w.open--
 	if w.open == maxInFlight/2 {
-		s.conn.ResumeReads()
+		s.link().ResumeReads()
 	}
 	w.tidy()
 }
