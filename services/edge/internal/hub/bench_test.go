@@ -39,7 +39,7 @@ func fanOut(b *testing.B, rooms, members, together int) {
 		r := h.NewRoom(fmt.Sprint("room", i), 0)
 		for j := range members {
 			c := set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil)
-			client := &hub.Client{User: &wire.User{ID: fmt.Sprint("user", j)}}
+			client := &hub.Client{User: wire.User{ID: fmt.Sprint("user", j)}}
 			h.Local(0).Add(client, c)
 			r.Enter(0, 0, 0, func(p *hub.Part) { p.Join(client) })
 		}
@@ -73,7 +73,7 @@ func BenchmarkManyPosts(b *testing.B) {
 	h := hub.New([]*poll.Loop{loop}, native.Codec{})
 	set := conn.NewSet(loop, conn.Options{Heartbeat: -1}, &conn.Stats{})
 	room := h.NewRoom("room", 0)
-	client := &hub.Client{User: &wire.User{ID: "user"}}
+	client := &hub.Client{User: wire.User{ID: "user"}}
 	h.Local(0).Add(client, set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil))
 	room.Enter(0, 0, 0, func(p *hub.Part) { p.Join(client) })
 	loop.Turn(time.Now())

@@ -9,7 +9,7 @@ import (
 // Client is what the hub knows of a connection, a part of the session. Owned by
 // the connection's loop.
 type Client struct {
-	User    *wire.User // shared with all who know the user, not changed
+	User    wire.User // static, for whoever knows the user to point to
 	out     Outlet
 	places  few.List[place] // rooms joined
 	steady  uint64          // where the trail was when it was in no room as a follower any more

@@ -51,7 +51,7 @@ type client struct {
 }
 
 func (w *world) client(user string, loop int) *client {
-	c := &client{w: w, loop: loop, Client: hub.Client{User: &wire.User{ID: user}}}
+	c := &client{w: w, loop: loop, Client: hub.Client{User: wire.User{ID: user}}}
 	w.Local(loop).Add(&c.Client, c)
 	return c
 }

@@ -45,7 +45,7 @@ func TestResumeIsExact(tt *testing.T) {
 		w.Hub = hub.New(w.loops, native.Codec{}, native.Codec{})
 		local := w.Local(0)
 		local.KeepTrail()
-		c := &client{w: w, Client: hub.Client{User: &wire.User{ID: "ann"}, Codec: socketPlace}}
+		c := &client{w: w, Client: hub.Client{User: wire.User{ID: "ann"}, Codec: socketPlace}}
 		local.Add(&c.Client, c)
 		rooms, heads := map[string]*hub.Room{}, map[string]uint64{}
 		names := []string{"a", "b", "c"}
@@ -155,7 +155,7 @@ func TestTrailEnds(t *testing.T) {
 	w.Hub = hub.New(w.loops, native.Codec{}, native.Codec{})
 	local := w.Local(0)
 	local.KeepTrail()
-	c := &client{w: w, Client: hub.Client{User: &wire.User{ID: "ann"}, Codec: socketPlace}}
+	c := &client{w: w, Client: hub.Client{User: wire.User{ID: "ann"}, Codec: socketPlace}}
 	local.Add(&c.Client, c)
 	a, b := w.NewRoom("a", 0), w.NewRoom("b", 0)
 	for _, r := range []*hub.Room{a, b} {

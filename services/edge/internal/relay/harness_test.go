@@ -82,7 +82,7 @@ type member struct {
 
 func (e *edge) member(user string, loop int) *member {
 	e.tb.Helper()
-	m := &member{edge: e, loop: e.loops.Loops()[loop], Client: hub.Client{User: &wire.User{ID: user, Name: user}}, came: make(chan struct{}, 1)}
+	m := &member{edge: e, loop: e.loops.Loops()[loop], Client: hub.Client{User: wire.User{ID: user, Name: user}}, came: make(chan struct{}, 1)}
 	m.on(func() { e.hub.Local(loop).Add(&m.Client, m) })
 	return m
 }
@@ -120,7 +120,7 @@ func (m *member) ask(room string) (relay.Seat, error) {
 	}
 	got := make(chan outcome, 1)
 	m.edge.Join(relay.JoinRequest{
-		Room: room, User: m.User, Loop: m.loop, Deadline: time.Now().Add(5 * time.Second),
+		Room: room, User: &m.User, Loop: m.loop, Deadline: time.Now().Add(5 * time.Second),
 	}, func(s relay.Seat, err error) {
 		if err == nil && !s.Part.Join(&m.Client) {
 			m.edge.Leave(m.leaving(room, 0))

@@ -37,7 +37,7 @@ func (c *command) join(since *uint64) {
 	}
 	s.work.joining = append(s.work.joining, c.room)
 	s.local.core.Relay.Join(relay.JoinRequest{
-		Room: c.room, User: s.User, Codec: s.Codec, Loop: s.local.loop, Header: c.header, Deadline: c.deadline(),
+		Room: c.room, User: &s.User, Codec: s.Codec, Loop: s.local.loop, Header: c.header, Deadline: c.deadline(),
 	}, func(seat relay.Seat, err error) {
 		switch {
 		case err != nil && s.closed:

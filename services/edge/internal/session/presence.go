@@ -21,7 +21,7 @@ func updatePresence(c *command, data []byte) error {
 	}
 	c.run = func(c *command) {
 		s := c.s
-		m := wire.UserStatus{User: *s.User, Status: p.Status, Custom: p.CustomStatus}
+		m := wire.UserStatus{User: s.User, Status: p.Status, Custom: p.CustomStatus}
 		s.local.core.Relay.UserCommand(subject.Shard(s.User.ID), subject.OpUserStatus, &m, c.deadline(),
 			s.onLoop(func(reply []byte, err error) {
 				var m wire.Done

@@ -32,7 +32,7 @@ func typing(c *command, data []byte) error {
 	c.room, c.action = p.RoomID, wire.ActionTyping
 	c.run = func(c *command) {
 		shard := c.s.Part(p.RoomID).Shard()
-		c.s.local.core.Relay.Typing(shard, &wire.Typing{Room: p.RoomID, User: *c.s.User, On: p.IsTyping})
+		c.s.local.core.Relay.Typing(shard, &wire.Typing{Room: p.RoomID, User: c.s.User, On: p.IsTyping})
 		c.succeed(&event.TypingUpdated{Success: true, Timestamp: c.s.now()})
 	}
 	return nil
@@ -115,7 +115,7 @@ func messageRead(c *command, data []byte) error {
 			c.fail(code.New(code.NotFound, "there is no such message"))
 			return
 		}
-		m := wire.Read{Room: p.RoomID, User: *c.s.User, MessageID: p.MessageID}
+		m := wire.Read{Room: p.RoomID, User: c.s.User, MessageID: p.MessageID}
 		c.ask(subject.OpRead, &m, func(reply []byte, err error) {
 			var m wire.Receipt
 			if err := relay.Unpack(reply, err, &m); err != nil {

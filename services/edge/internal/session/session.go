@@ -44,10 +44,9 @@ type Link interface {
 	ResumeReads()
 }
 
-// Session is one connection of a user. It implements conn.Handler for a WebSocket
-// whose every text message is one request; a door of another kind calls Open,
-// Receive, Beat, Emptied and End. Owned by the connection's loop, and small: what an
-// idle one does not need is behind pointers.
+// Session is one connection of a user, or a part of one. Its door calls Open or
+// Restore, Receive, Beat, Emptied and End. Owned by the connection's loop, and small:
+// what an idle one does not need is behind pointers.
 type Session struct {
 	hub.Client // its Outlet is a Link
 	local      *local
@@ -67,8 +66,13 @@ type seldom struct {
 // New returns the session of a client that has been let in; place is that of the
 // door's codec.
 func (c *Core) New(l *poll.Loop, id auth.Identity, place uint8) *Session {
-	return &Session{
-		Client: hub.Client{User: &wire.User{ID: id.UserID, Name: id.Username}, Codec: place},
+	s := c.session(l, id, place)
+	return &s
+}
+
+func (c *Core) session(l *poll.Loop, id auth.Identity, place uint8) Session {
+	return Session{
+		Client: hub.Client{User: wire.User{ID: id.UserID, Name: id.Username}, Codec: place},
 		local:  c.locals[l.Index()], expires: unixSeconds(id.Expires),
 	}
 }
@@ -82,7 +86,7 @@ func (s *Session) Open(l Link) {
 func (s *Session) begun(l Link) {
 	s.local.hub.Add(&s.Client, l)
 	core := s.local.core
-	core.Relay.UserOpened(s.User, core.PerUser, func() {
+	core.Relay.UserOpened(&s.User, core.PerUser, func() {
 		s.local.loop.Post(func() { l.Close(code.CloseConnectionLimit, "") })
 	})
 	s.watchExpiry()
