@@ -140,12 +140,15 @@ func (p *Part) Leave(c *Client) bool {
 	if pl == nil {
 		return false
 	}
-	if pl.follower != nil {
+	followed := pl.follower != nil
+	if followed {
 		p.unfollow(pl.follower)
 	} else {
 		p.removeMember(int(pl.at))
 	}
-	c.dropPlace(p)
+	if c.dropPlace(p); followed {
+		c.settled(p.local)
+	}
 	return true
 }
 

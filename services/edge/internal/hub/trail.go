@@ -68,7 +68,7 @@ func (l *Local) leaveTrail(room string, posts []post, frames [][]byte) {
 	}
 }
 
-// settled notes that c may have become a member of all its rooms.
+// settled notes that c may be a member of all its rooms now.
 func (c *Client) settled(l *Local) {
 	for i := range c.Rooms() {
 		if c.places.At(i).follower != nil {

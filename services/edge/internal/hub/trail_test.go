@@ -181,3 +181,33 @@ func TestTrailEnds(t *testing.T) {
 		t.Error("not certain of what is there")
 	}
 }
+
+// What a client was sent while it caught up somewhere is not in the trail, also when it
+// has left the room where it did so last.
+func TestLeavingWhatOneFollows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.Hub = hub.New(w.loops, native.Codec{}, native.Codec{})
+	local := w.Local(0)
+	local.KeepTrail()
+	c := &client{w: w, Client: hub.Client{User: wire.User{ID: "ann"}, Codec: socketPlace}}
+	local.Add(&c.Client, c)
+	joined, caughtUp, behind := w.NewRoom("joined", 0), w.NewRoom("caught up", 0), w.NewRoom("behind", 0)
+	joined.Enter(0, socketPlace, 0, func(p *hub.Part) { p.Join(&c.Client) })
+	joined.Messages(items(1, 1))
+	joined.Flush()
+	behind.Enter(0, socketPlace, 1, func(p *hub.Part) {
+		f, _ := p.Follow(&c.Client, 0)
+		f.Begin()
+	})
+	caughtUp.Enter(0, socketPlace, 1, func(p *hub.Part) {
+		f, _ := p.Follow(&c.Client, 0)
+		f.Begin()
+		f.Page(items(1, 1))
+	})
+	w.turn()
+	c.Part("behind").Leave(&c.Client)
+	if got, exact := local.Resume(local.Mark(&c.Client), hub.Position{Room: "joined", Seq: 1}); exact {
+		t.Errorf("certain of %v", got)
+	}
+}
