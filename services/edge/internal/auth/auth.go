@@ -155,11 +155,16 @@ func dates(claims jwt.MapClaims) (exp int64, ok bool) {
 	return exp, err == nil && exp > 0 && exp <= maxDate
 }
 
-// displayName is the first of the claims that leaves something to show.
+// displayName is the first of the claims that leaves something to show. When that is
+// the user id, it is sub itself: connections keep both.
 func displayName(claims jwt.MapClaims, sub string) string {
 	for _, claim := range []string{"username", "name", "preferred_username"} {
 		if s, ok := claims[claim].(string); ok {
-			if name := event.SanitizeName(s); name != "" {
+			switch name := event.SanitizeName(s); name {
+			case "":
+			case sub:
+				return sub
+			default:
 				return name
 			}
 		}

@@ -6,17 +6,28 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/door"
 )
 
+// fewMembers is how many members a part has room for in itself: what a room of ten
+// has on one of two loops.
+const fewMembers = 8
+
 // Part is one loop's side of a room, owned by the loop.
 type Part struct {
 	room  *Room // static
 	local *Local
 
-	members   []*Client
+	members   []*Client           // in few, while they fit
+	few       [fewMembers]*Client // to be used by members alone
 	followers []*Follower
 	live      uint64 // the last seq that the members were given, or that is gone
 	pending   []post // posted, not given yet
 	shared    bool   // pending is the feeder's slice, which other loops have too
 	deferred  bool   // Flush is due in this turn
+}
+
+func newPart(r *Room, l *Local) *Part {
+	p := &Part{room: r, local: l}
+	p.members = p.few[:0]
+	return p
 }
 
 // Room is the room's id.

@@ -29,11 +29,11 @@ func (in *intake) broadcast(m *nats.Msg) {
 	}
 	// Presence comes from the owner of a user's shard, whose epochs are others.
 	if len(b.Rooms) == 0 {
-		if b.Epoch < in.epochs[r.shard] {
+		if b.Epoch < in.epochs[r.hub.Shard] {
 			in.counts.refusedLate.Add(1)
 			return
 		}
-		in.epochs[r.shard] = b.Epoch
+		in.epochs[r.hub.Shard] = b.Epoch
 		r.setTotal(b.Total)
 	} else if r.hub.Crowded() {
 		return
@@ -46,7 +46,7 @@ func (in *intake) broadcast(m *nats.Msg) {
 func (r *room) record(data []byte) {
 	var rec wire.Record
 	if err := wire.Unmarshal(data, &rec); err != nil {
-		r.in.log.Error("record not understood", "event", "relay.record", "room", r.id, "err", err)
+		r.in.log.Error("record not understood", "event", "relay.record", "room", r.hub.ID, "err", err)
 		return
 	}
 	items := make([]wire.Item, len(rec.Entries))

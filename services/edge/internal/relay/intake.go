@@ -62,8 +62,8 @@ type intake struct {
 	timed   map[*room]struct{}
 	out     stream.Out
 	repairs repairs
-	idle    []*room // without members, oldest first; some may have got members again
-	retries []*user // whose last UserUp failed
+	idle    []*idling // oldest first
+	retries []*user   // whose last UserUp failed
 	joins   registrations
 	kept    time.Time // of the last housekeeping
 	lostAt  time.Time // when the connection was lost; zero: it is up

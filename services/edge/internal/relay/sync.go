@@ -52,8 +52,8 @@ func (in *intake) sync(m *nats.Msg) {
 	}
 	for _, r := range in.held(shard) {
 		for _, part := range chunks(r.roster.list, headsAtOnce) {
-			members := wire.RoomMembers{Room: r.id}
-			bytes := len(r.id)
+			members := wire.RoomMembers{Room: r.hub.ID}
+			bytes := len(r.hub.ID)
 			for i := range part {
 				if !part[i].known {
 					continue
@@ -126,7 +126,7 @@ func (in *intake) askHeads() {
 	clear(in.digests[:]) // their silence is explained
 	byShard := make(map[int][]string)
 	for _, r := range in.rooms {
-		byShard[r.shard] = append(byShard[r.shard], r.id)
+		byShard[r.hub.Shard] = append(byShard[r.hub.Shard], r.hub.ID)
 	}
 	for shard, rooms := range byShard {
 		in.askHeadsOf(shard, rooms)
@@ -137,7 +137,7 @@ func (in *intake) askHeads() {
 func (in *intake) askShard(shard int) {
 	var rooms []string
 	for _, r := range in.held(shard) {
-		rooms = append(rooms, r.id)
+		rooms = append(rooms, r.hub.ID)
 	}
 	in.askHeadsOf(shard, rooms)
 }
@@ -183,7 +183,7 @@ func (q *registrations) start(in *intake) {
 		r := q.queue[last]
 		q.queue[last] = nil
 		q.queue = q.queue[:last]
-		if in.rooms[r.id] != r {
+		if in.rooms[r.hub.ID] != r {
 			continue
 		}
 		for i := range r.roster.list {
@@ -195,16 +195,16 @@ func (q *registrations) start(in *intake) {
 // announce asks the owner to count a member who has joined before.
 func (in *intake) announce(r *room, u *wire.User, again bool) {
 	in.joins.flying++
-	m := wire.Join{Origin: in.relay.Origin(), Room: r.id, User: *u, Again: again}
-	in.lane(roomShard, r.shard).do(&call{
-		subject: subject.RoomCommand(r.shard, subject.OpJoin), data: wire.Marshal(&m),
+	m := wire.Join{Origin: in.relay.Origin(), Room: r.hub.ID, User: *u, Again: again}
+	in.lane(roomShard, r.hub.Shard).do(&call{
+		subject: subject.RoomCommand(r.hub.Shard, subject.OpJoin), data: wire.Marshal(&m),
 		deadline: in.now.Add(goodbye),
 		alive:    func() bool { return r.roster.has(u.ID) },
 		done: func(reply []byte, err error) {
 			in.joins.flying--
 			var m wire.Joined
 			if err := Unpack(reply, err, &m); err != nil {
-				in.log.Debug("member not announced", "event", "relay.register", "room", r.id, "err", err)
+				in.log.Debug("member not announced", "event", "relay.register", "room", r.hub.ID, "err", err)
 				return
 			}
 			r.setTotal(m.Total)

@@ -67,6 +67,10 @@ func (s *Session) Dispatch(req door.Request) {
 		s.fail(context.Background(), req.ID, "", code.New(code.BadRequest, "unknown event"))
 		return
 	}
+	if r.instant != nil {
+		s.reply(req.ID, r.Reply, r.instant(s))
+		return
+	}
 	c := &command{s: s, id: req.ID, name: r.Name, reply: r.Reply, at: time.Now(), needsRoom: r.NeedsRoom}
 	c.trace()
 	if err := r.begin(c, req.Data); err != nil {

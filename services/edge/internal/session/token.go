@@ -11,11 +11,8 @@ import (
 )
 
 // heartbeat is answered at once, whatever else is open.
-func heartbeat(c *command, _ []byte) error {
-	c.run = func(c *command) {
-		c.succeed(&event.HeartbeatResponse{Timestamp: c.s.now(), UserID: c.s.User.ID})
-	}
-	return nil
+func heartbeat(s *Session) event.Reply {
+	return &event.HeartbeatResponse{Timestamp: s.now(), UserID: s.User.ID}
 }
 
 // refreshToken takes a newer token of the same user. Any other is an error, and the
