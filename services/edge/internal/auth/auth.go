@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -56,6 +57,7 @@ type JWT struct {
 	keys   Keys
 	parser *jwt.Parser
 	now    func() time.Time
+	claims sync.Pool // of empty jwt.MapClaims
 }
 
 // New returns a verifier with the given keys. It returns an error for a leeway
@@ -81,7 +83,10 @@ func New(keys Keys, o Options) (*JWT, error) {
 	if o.Audience != "" {
 		options = append(options, jwt.WithAudience(o.Audience))
 	}
-	return &JWT{keys: keys, parser: jwt.NewParser(options...), now: o.Now}, nil
+	return &JWT{
+		keys: keys, parser: jwt.NewParser(options...), now: o.Now,
+		claims: sync.Pool{New: func() any { return jwt.MapClaims{} }},
+	}, nil
 }
 
 // Verify implements Verifier. What is wrong with a token is told only as far
@@ -90,7 +95,11 @@ func (v *JWT) Verify(token string) (Identity, error) {
 	if len(token) > maxToken {
 		return Identity{}, invalid()
 	}
-	claims := jwt.MapClaims{}
+	claims := v.claims.Get().(jwt.MapClaims)
+	defer func() {
+		clear(claims)
+		v.claims.Put(claims)
+	}()
 	_, err := v.parser.ParseWithClaims(token, claims, v.key)
 	exp, ok := dates(claims)
 	switch {

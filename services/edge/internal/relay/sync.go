@@ -65,8 +65,8 @@ func (in *intake) sync(m *nats.Msg) {
 			send(bytes)
 		}
 	}
-	for _, u := range in.users {
-		if int(u.shard) == shard && u.conns > 0 && u.told > 0 {
+	for _, u := range in.users[shard].list() {
+		if u.conns > 0 && u.told > 0 {
 			up := u.up()
 			s.Users = append(s.Users, up)
 			bytes := userBytes(u.user)
@@ -171,8 +171,10 @@ func (in *intake) register() {
 	for _, r := range in.rooms {
 		in.joins.queue = append(in.joins.queue, r)
 	}
-	for _, u := range in.users {
-		u.renewed()
+	for i := range in.users {
+		for _, u := range in.users[i].list() {
+			u.renewed()
+		}
 	}
 	in.joins.start(in)
 }

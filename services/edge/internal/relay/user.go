@@ -31,10 +31,10 @@ func (r *Relay) UserOpened(u *wire.User, atMost int, refused func()) {
 	shard := subject.Shard(u.ID)
 	in := r.intake(shard)
 	in.post(func() {
-		held := in.users[u.ID]
+		held := in.user(u.ID)
 		if held == nil {
 			held = &user{in: in, shard: uint8(shard), user: u}
-			in.users[u.ID] = held
+			in.users[shard].add(held)
 			in.counts.users.Add(1)
 		}
 		if held.conns++; held.conns == 1 {
@@ -52,7 +52,7 @@ func (r *Relay) UserOpened(u *wire.User, atMost int, refused func()) {
 func (r *Relay) UserClosed(id string, grace time.Duration) {
 	in := r.intake(subject.Shard(id))
 	in.post(func() {
-		u := in.users[id]
+		u := in.user(id)
 		if u == nil {
 			return
 		}
@@ -68,7 +68,7 @@ func (r *Relay) UserClosed(id string, grace time.Duration) {
 func (r *Relay) userRoom(id, room string, joined bool) {
 	in := r.intake(subject.Shard(id))
 	in.post(func() {
-		u := in.users[id]
+		u := in.user(id)
 		if u == nil {
 			return
 		}
@@ -150,8 +150,8 @@ func (u *user) toldOf(version uint32, reply []byte, err error) {
 
 // settle forgets a user whom nobody needs any more.
 func (u *user) settle() {
-	if u.conns == 0 && u.in.users[u.user.ID] == u {
-		delete(u.in.users, u.user.ID)
+	if u.conns == 0 && u.in.user(u.user.ID) == u {
+		u.in.users[u.shard].remove(u)
 		u.in.counts.users.Add(-1)
 	}
 }
