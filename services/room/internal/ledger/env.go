@@ -49,10 +49,16 @@ type Env struct {
 	pages   recent.Pages // of history
 	pagesAt time.Time    // when something was added to them or read for them
 
-	reads gate     // of history
-	loads gate     // of last records
-	spare [][]byte // record buffers
-	sent  wire.Sent
+	// PageEvery is after how many messages a record says what was stored before it
+	// (wire.Record.Known), 0 for 256.
+	PageEvery uint64
+
+	reads   gate     // of history
+	loads   gate     // of last records
+	windows gate     // of de-duplication windows
+	spare   [][]byte // record buffers
+	page    []byte   // scratch: a Known until its record is encoded
+	sent    wire.Sent
 }
 
 // Shrink gives back memory that nobody has needed for a while.
@@ -76,6 +82,10 @@ const (
 	// maxRepliesEach bounds the repeats that wait for the outcome of one message.
 	maxRepliesEach = 16
 
+	// pageEvery makes a page 10 KB. A new owner reads half as many messages by
+	// themselves as there are in a page, and one record for each page.
+	pageEvery = 256
+
 	// maxReads at once and maxReadsWaiting bound each kind of log reads of a shard.
 	// A read brings at most 1 MB at a time; a new owner loads thousands of rooms.
 	maxReads        = 8
@@ -84,6 +94,14 @@ const (
 	// Patience is how long a command is tried: the edge gives up at the same time.
 	Patience = 5 * time.Second
 )
+
+// pageEvery is PageEvery, or its default.
+func (e *Env) pageEvery() uint64 {
+	if e.PageEvery > 0 {
+		return e.PageEvery
+	}
+	return pageEvery
+}
 
 // gate lets maxReads reads run at once; the others wait in order.
 type gate struct {

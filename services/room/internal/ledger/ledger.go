@@ -31,9 +31,9 @@ type Room struct {
 
 	queue    []*pending // messages to be appended; the first sending of them are in an append
 	sending  int
-	waiting  map[dedup.Key]*pending // of queue
-	waiters  []waiter               // for loaded
-	attempts int                    // failures since the last success
+	waiting  map[dedup.ID]*pending // of queue
+	waiters  []waiter              // for loaded
+	attempts int                   // failures since the last success
 
 	index   dedup.Index
 	indexed bool // index covers the window up to head
@@ -56,6 +56,7 @@ type head struct {
 	atMs      uint64
 	createdMs uint64
 	marks     history.Marks // what the next record will say
+	pages     pages         // the same
 }
 
 // waiter is a command that needs the head.
@@ -166,6 +167,7 @@ func (r *Room) step() {
 func (r *Room) follow(rec *wire.Record, pos uint64) {
 	r.warmAt = r.env.Now()
 	r.head.marks = r.head.marks.Advance(rec, pos)
+	r.head.pages = r.head.pages.advance(rec, pos)
 	r.head.seq, r.head.pos = rec.Last(), pos
 	r.head.createdMs = rec.CreatedMs
 	for i := range rec.Entries {
@@ -174,8 +176,7 @@ func (r *Room) follow(rec *wire.Record, pos uint64) {
 		r.ring.Add(wire.Item{Seq: seq, JSON: e.JSON})
 		r.keepChunk(seq)
 		if r.indexed {
-			r.index.Add(dedup.Key{User: e.User, ClientID: e.ClientID},
-				dedup.Ref{Seq: seq, Sum: e.Sum, AtMs: e.AtMs, By: rec.Epoch})
+			r.index.Add(idOf(e), refOf(rec, i))
 		}
 	}
 	r.env.Moved(r)

@@ -12,9 +12,10 @@ import (
 
 // pending is a message on its way into the log.
 type pending struct {
-	key     dedup.Key
+	user    wire.User
+	client  string // its clientMessageId
+	id      dedup.ID
 	sum     uint64
-	name    string
 	kind    string
 	content string
 	until   time.Time
@@ -49,14 +50,14 @@ func (r *Room) Send(cmd *wire.Send, reply string) {
 
 // take puts one message in the queue, unless its outcome is known or near.
 func (r *Room) take(user wire.User, t *wire.Text, from asker) {
-	key := dedup.Key{User: user.ID, ClientID: t.ClientID}
+	id := dedup.Key{User: user.ID, ClientID: t.ClientID}.ID()
 	sum := Sum(t.Type, t.Content)
-	if p := r.waiting[key]; p != nil {
+	if p := r.waiting[id]; p != nil {
 		r.join(p, sum, from)
 		return
 	}
 	if r.indexed && !r.stale {
-		if ref, ok := r.index.Find(key); ok {
+		if ref, ok := r.index.Find(id); ok {
 			r.repeat(ref, sum, true, from)
 			return
 		}
@@ -66,13 +67,13 @@ func (r *Room) take(user wire.User, t *wire.Text, from asker) {
 		return
 	}
 	p := &pending{
-		key: key, sum: sum, name: user.Name, kind: t.Type, content: t.Content,
+		user: user, client: t.ClientID, id: id, sum: sum, kind: t.Type, content: t.Content,
 		until: r.env.Now().Add(Patience), asker: from,
 	}
 	if r.waiting == nil {
-		r.waiting = make(map[dedup.Key]*pending)
+		r.waiting = make(map[dedup.ID]*pending)
 	}
-	r.waiting[key] = p
+	r.waiting[id] = p
 	r.queue = append(r.queue, p)
 }
 
@@ -163,6 +164,7 @@ func (r *Room) record(nowMs uint64) *wire.Record {
 	if rec.CreatedMs == 0 {
 		rec.CreatedMs = at
 	}
+	r.addPage(rec)
 	n := min(len(r.queue), maxBatch)
 	rec.Entries = make([]wire.Entry, 0, n)
 	size := 0
@@ -172,7 +174,7 @@ func (r *Room) record(nowMs uint64) *wire.Record {
 			break
 		}
 		rec.Entries = append(rec.Entries, wire.Entry{
-			User: p.key.User, ClientID: p.key.ClientID, Sum: p.sum, AtMs: at, JSON: json,
+			User: p.user.ID, ClientID: p.client, Sum: p.sum, AtMs: at, JSON: json,
 		})
 	}
 	return rec
@@ -181,8 +183,8 @@ func (r *Room) record(nowMs uint64) *wire.Record {
 // message is p as clients will see it, encoded for good.
 func (r *Room) message(p *pending, seq, at uint64) []byte {
 	m := event.Message{
-		ID:      event.MessageID(r.id, seq, at, p.key.User),
-		Content: p.content, Author: event.Author{ID: p.key.User, Name: p.name},
+		ID:      event.MessageID(r.id, seq, at, p.user.ID),
+		Content: p.content, Author: event.Author{ID: p.user.ID, Name: p.user.Name},
 		RoomID: r.id, MessageType: p.kind, Seq: seq,
 		Timestamp: event.Time(at), CreatedAt: event.Time(at), UpdatedAt: event.Time(at),
 	}
@@ -200,7 +202,7 @@ func (r *Room) settle(rec *wire.Record, pos uint64, data []byte) {
 		for o.Duplicate = true; len(p.also) > 0; p.also = p.also[1:] {
 			r.accept(o, p.also[0])
 		}
-		delete(r.waiting, p.key)
+		delete(r.waiting, p.id)
 	}
 	r.dequeue(len(rec.Entries))
 	r.attempts = 0
@@ -221,7 +223,7 @@ func (r *Room) drop(now time.Time) {
 	n := 0
 	for ; n < len(r.queue) && r.queue[n].until.Before(now); n++ {
 		r.refuse(errAway(), r.queue[n].askers()...)
-		delete(r.waiting, r.queue[n].key)
+		delete(r.waiting, r.queue[n].id)
 	}
 	if n > 0 {
 		r.dequeue(n)
