@@ -1,6 +1,9 @@
 package dedup
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // A page is what an index remembers of consecutive messages, as it stands in the
 // log (wire.Record.Known): for each of them its ID, and Sum, AtMs and By in little
@@ -12,7 +15,9 @@ const entrySize = len(ID{}) + 3*8
 // AppendPage appends the page of the messages from seq from to the last one. The
 // index must remember them.
 func (x *Index) AppendPage(dst []byte, from uint64) []byte {
-	for _, e := range x.order[from-x.first:] {
+	of := x.order[from-x.first:]
+	dst = slices.Grow(dst, len(of)*entrySize)
+	for _, e := range of {
 		dst = append(dst, e.id[:]...)
 		dst = binary.LittleEndian.AppendUint64(dst, e.sum)
 		dst = binary.LittleEndian.AppendUint64(dst, e.atMs)

@@ -53,12 +53,15 @@ type Env struct {
 	// (wire.Record.Known), 0 for 256.
 	PageEvery uint64
 
-	reads   gate     // of history
-	loads   gate     // of last records
-	windows gate     // of de-duplication windows
-	spare   [][]byte // record buffers
-	page    []byte   // scratch: a Known until its record is encoded
-	sent    wire.Sent
+	reads   gate // of history
+	loads   gate // of last records
+	windows gate // of de-duplication windows
+	spare   []*draft
+
+	// Scratch: a Known until its record is encoded, messages until they are published.
+	page []byte
+	sent wire.Sent
+	cast wire.Broadcast
 }
 
 // Shrink gives back memory that nobody has needed for a while.
@@ -135,20 +138,30 @@ func (g *gate) leave() {
 	f()
 }
 
-// buffer returns an empty record buffer, recycle takes it back.
-func (e *Env) buffer() []byte {
+// draft is a record on its way into the log.
+type draft struct {
+	rec  wire.Record
+	data []byte // its encoding
+}
+
+// draft returns an empty one, recycle takes it back.
+func (e *Env) draft() *draft {
 	if n := len(e.spare); n > 0 {
-		b := e.spare[n-1]
+		d := e.spare[n-1]
 		e.spare = e.spare[:n-1]
-		return b[:0]
+		return d
 	}
-	return make([]byte, 0, 1024)
+	return &draft{data: make([]byte, 0, 1024)}
 }
 
 const maxSpare = 64 // more appends in flight at once in a shard are rare
 
-func (e *Env) recycle(b []byte) {
-	if len(e.spare) < maxSpare && cap(b) <= maxBatchBytes {
-		e.spare = append(e.spare, b)
+func (e *Env) recycle(d *draft) {
+	if len(e.spare) == maxSpare || cap(d.data) > maxBatchBytes {
+		return
 	}
+	clear(d.rec.Entries)
+	d.rec = wire.Record{Entries: d.rec.Entries[:0]}
+	d.data = d.data[:0]
+	e.spare = append(e.spare, d)
 }

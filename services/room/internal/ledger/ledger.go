@@ -79,10 +79,18 @@ func (r *Room) Init(env *Env, id string, place log.Room) {
 func (r *Room) ID() string { return r.id }
 
 // Broadcast publishes b to the edges that hold the room, under its name and the
-// owner's epoch. It continues traces.
-func (r *Room) Broadcast(b *wire.Broadcast, traces ...string) {
+// owner's epoch.
+func (r *Room) Broadcast(b *wire.Broadcast) {
 	b.Room, b.Epoch = r.id, r.env.Epoch
+	r.env.Bus.Publish(r.broadcast, b)
+}
+
+// broadcastRecord is Broadcast of the record data, stored at pos. It continues traces.
+func (r *Room) broadcastRecord(pos uint64, data []byte, traces ...string) {
+	b := &r.env.cast // not a new one, which would cost an allocation
+	*b = wire.Broadcast{Room: r.id, Epoch: r.env.Epoch, Pos: pos, Record: data}
 	r.env.Bus.Publish(r.broadcast, b, traces...)
+	*b = wire.Broadcast{}
 }
 
 // Head is the seq of the room's last message, once it is Loaded.
@@ -163,7 +171,7 @@ func (r *Room) step() {
 	}
 }
 
-// follow makes the record at pos the room's last one. Its bytes may be kept.
+// follow makes the record at pos the room's last one. Its messages may be kept.
 func (r *Room) follow(rec *wire.Record, pos uint64) {
 	r.warmAt = r.env.Now()
 	r.head.marks = r.head.marks.Advance(rec, pos)
@@ -175,9 +183,6 @@ func (r *Room) follow(rec *wire.Record, pos uint64) {
 		r.head.atMs = e.AtMs
 		r.ring.Add(wire.Item{Seq: seq, JSON: e.JSON})
 		r.keepChunk(seq)
-		if r.indexed {
-			r.index.Add(idOf(e), refOf(rec, i))
-		}
 	}
 	r.env.Moved(r)
 }

@@ -154,7 +154,12 @@ func (r *Room) found(s log.Stored) error {
 		r.indexed = false
 	}
 	r.follow(&rec, s.Pos)
-	r.Broadcast(&wire.Broadcast{Pos: s.Pos, Record: s.Data})
+	if r.indexed {
+		for i := range rec.Entries {
+			r.index.Add(idOf(&rec.Entries[i]), refOf(&rec, i))
+		}
+	}
+	r.broadcastRecord(s.Pos, s.Data)
 	return nil
 }
 

@@ -137,38 +137,34 @@ func (r *Room) append() {
 	if len(r.queue) == 0 {
 		return
 	}
-	rec := r.record(uint64(now.UnixMilli()))
-	buf := wire.Append(r.env.buffer(), rec)
-	r.busy, r.sending, r.lastUse = true, len(rec.Entries), now
-	r.env.Log.Append(r.place, r.head.pos, buf, func(pos uint64, err error) {
+	a := r.env.draft()
+	r.record(&a.rec, uint64(now.UnixMilli()))
+	a.data = wire.Append(a.data, &a.rec)
+	r.busy, r.sending, r.lastUse = true, len(a.rec.Entries), now
+	r.env.Log.Append(r.place, r.head.pos, a.data, func(pos uint64, err error) {
 		r.busy = false
 		if err != nil {
 			r.failed(err)
 		} else {
-			r.env.Count.Stored(len(rec.Entries), r.env.Now().Sub(now))
-			r.settle(rec, pos, buf)
+			r.env.Count.Stored(len(a.rec.Entries), r.env.Now().Sub(now))
+			r.settle(&a.rec, pos, a.data)
 		}
-		r.env.recycle(buf)
+		r.env.recycle(a)
 		r.step()
 	})
 }
 
-// record makes the next record of what waits, up to its limits.
-func (r *Room) record(nowMs uint64) *wire.Record {
+// record makes rec, an empty one, the next record: what waits, up to its limits.
+func (r *Room) record(rec *wire.Record, nowMs uint64) {
 	at := max(nowMs, r.head.atMs)
-	rec := &wire.Record{
-		Epoch: r.env.Epoch, Room: r.id, First: r.head.seq + 1,
-		Mark64: r.head.marks.Near, Mark1024: r.head.marks.Far,
-		CreatedMs: r.head.createdMs,
-	}
-	if rec.CreatedMs == 0 {
+	rec.Epoch, rec.Room, rec.First = r.env.Epoch, r.id, r.head.seq+1
+	rec.Mark64, rec.Mark1024 = r.head.marks.Near, r.head.marks.Far
+	if rec.CreatedMs = r.head.createdMs; rec.CreatedMs == 0 {
 		rec.CreatedMs = at
 	}
 	r.addPage(rec)
-	n := min(len(r.queue), maxBatch)
-	rec.Entries = make([]wire.Entry, 0, n)
 	size := 0
-	for i, p := range r.queue[:n] {
+	for i, p := range r.queue[:min(len(r.queue), maxBatch)] {
 		json := r.message(p, rec.First+uint64(i), at)
 		if size += len(json); size > maxBatchBytes && i > 0 {
 			break
@@ -177,7 +173,6 @@ func (r *Room) record(nowMs uint64) *wire.Record {
 			User: p.user.ID, ClientID: p.client, Sum: p.sum, AtMs: at, JSON: json,
 		})
 	}
-	return rec
 }
 
 // message is p as clients will see it, encoded for good.
@@ -203,11 +198,12 @@ func (r *Room) settle(rec *wire.Record, pos uint64, data []byte) {
 			r.accept(o, p.also[0])
 		}
 		delete(r.waiting, p.id)
+		r.index.Add(p.id, refOf(rec, i))
 	}
 	r.dequeue(len(rec.Entries))
 	r.attempts = 0
 	r.follow(rec, pos)
-	r.Broadcast(&wire.Broadcast{Pos: pos, Record: data}, traces...)
+	r.broadcastRecord(pos, data, traces...)
 }
 
 // dequeue takes the first n messages off the queue, and keeps its memory: Shrink
