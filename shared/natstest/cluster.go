@@ -2,6 +2,7 @@ package natstest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -142,24 +143,37 @@ func (c *Cluster) leader(stream string) int {
 }
 
 // StepDown makes the leader of stream give up its place, and returns when
-// another one has it.
+// another one has it. It asks as long as the old one leads: a request may get
+// lost, and who stepped down may be elected again.
 func (c *Cluster) StepDown(tb testing.TB, stream string) {
 	tb.Helper()
 	old := c.Leader(tb, stream)
 	nc := c.Conn(tb)
 	defer nc.Close()
-	reply, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, clusterTimeout)
-	if err != nil {
-		tb.Fatalf("step down %s: %v", stream, err)
-	}
-	var answer struct{ Error *struct{ Description string } }
-	if err := json.Unmarshal(reply.Data, &answer); err != nil || answer.Error != nil {
-		tb.Fatalf("step down %s: %v %s", stream, err, reply.Data)
-	}
 	eventually(tb, "other leader of "+stream, func() bool {
 		now := c.leader(stream)
+		if now == old {
+			if err := stepDown(nc, stream); err != nil {
+				tb.Logf("step down %s: %v", stream, err)
+			}
+		}
 		return now >= 0 && now != old
 	})
+}
+
+func stepDown(nc *nats.Conn, stream string) error {
+	reply, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 2*time.Second)
+	if err != nil {
+		return err
+	}
+	var answer struct{ Error *struct{ Description string } }
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return err
+	}
+	if answer.Error != nil {
+		return errors.New(answer.Error.Description)
+	}
+	return nil
 }
 
 func eventually(tb testing.TB, what string, ok func() bool) {

@@ -33,17 +33,23 @@ type dialer interface {
 	Conn(tb testing.TB, opts ...nats.Option) *nats.Conn
 }
 
+// provision makes the streams, as often as it takes: in a cluster, one that was just made
+// may have no leader yet that answers.
 func provision(tb testing.TB, nc *nats.Conn, replicas int) {
 	tb.Helper()
 	js, err := jetstream.New(nc)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
-	defer cancel()
-	if err := log.Provision(ctx, js, log.Config{Streams: streams, Replicas: replicas}); err != nil {
-		tb.Fatal(err)
-	}
+	eventually(tb, "provision", func() bool {
+		ctx, cancel := context.WithTimeout(tb.Context(), 5*time.Second)
+		defer cancel()
+		err := log.Provision(ctx, js, log.Config{Streams: streams, Replicas: replicas})
+		if err != nil {
+			tb.Logf("provision: %v", err)
+		}
+		return err == nil
+	})
 }
 
 var epochs atomic.Uint64
