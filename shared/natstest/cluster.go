@@ -34,38 +34,23 @@ type Cluster struct {
 // returns when streams can be created. It takes about a second.
 func StartCluster(tb testing.TB, n int) *Cluster {
 	tb.Helper()
-	addrs := freeAddrs(tb, n)
-	routes := make([]*url.URL, n)
-	for i, a := range addrs {
-		routes[i] = &url.URL{Scheme: "nats-route", Host: a.String()}
+	routes, at := make([]*url.URL, n), make([]int, n)
+	for i := range routes { // they must be known before the first server runs
+		at[i] = freePort()
+		routes[i] = &url.URL{Scheme: "nats-route", Host: address(at[i])}
 	}
 	c := &Cluster{nodes: make([]*Server, n)}
-	for i, a := range addrs {
+	for i := range c.nodes {
 		c.nodes[i] = Start(tb, func(o *server.Options) {
 			Listen(o) // routing waits for the client listener; tests use pipes all the same
 			o.ServerName = fmt.Sprintf("natstest-%d", i)
 			o.Cluster.Name = "natstest"
-			o.Cluster.Host, o.Cluster.Port = "127.0.0.1", a.Port
+			o.Cluster.Host, o.Cluster.Port = "127.0.0.1", at[i]
 			o.Routes = routes
 		})
 	}
 	c.ready(tb)
 	return c
-}
-
-// freeAddrs reserves n ports: routes must be known before the first server runs.
-func freeAddrs(tb testing.TB, n int) []*net.TCPAddr {
-	tb.Helper()
-	addrs := make([]*net.TCPAddr, n)
-	for i := range addrs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatalf("reserve a port: %v", err)
-		}
-		defer l.Close()
-		addrs[i] = l.Addr().(*net.TCPAddr)
-	}
-	return addrs
 }
 
 // ready waits for a meta leader that knows all running servers.
