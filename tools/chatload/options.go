@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -28,14 +27,16 @@ const secretVariable = "CONFAB_AUTH_HMAC_SECRET"
 type flags struct {
 	scenario.Options
 	addr, secret, namespace, pids, suite, rates string
-	json, svg                                   string
-	quiet                                       bool
+	ca, json, svg                               string
+	insecure, quiet                             bool
 }
 
 func parse(mode string, args []string) (*flags, error) {
 	f := &flags{}
 	fs := flag.NewFlagSet("chatload "+mode, flag.ExitOnError)
-	fs.StringVar(&f.addr, "addr", "127.0.0.1:3001", "servers, host:port, comma separated; connections go round")
+	fs.StringVar(&f.addr, "addr", "127.0.0.1:3001", "servers, host:port or wss://host:port, comma separated; connections go round")
+	fs.StringVar(&f.ca, "ca", "", "wss: certificates (PEM) to trust; empty: the system's")
+	fs.BoolVar(&f.insecure, "insecure", false, "wss: trust any certificate")
 	fs.StringVar(&f.DialectName, "dialect", "native", strings.Join(dialect.Names(), ", "))
 	fs.StringVar(&f.namespace, "namespace", "/chat", "sio: the namespace")
 	fs.StringVar(&f.secret, "secret", os.Getenv(secretVariable), "HS256 secret to sign tokens with; empty: that of a development server in ./.confab, or else one token from its /dev/token")
@@ -135,19 +136,14 @@ func (f *flags) resolve(ctx context.Context) (err error) {
 		}
 	}
 	if f.Dialect.Traits().Token {
-		f.Token, err = tokens(ctx, f.secret, f.Targets[0], f.FirstSource*usersPerSource)
+		f.Token, err = tokens(ctx, f.secret, f.Targets[0], f.TLS, f.FirstSource*usersPerSource)
 	}
 	return err
 }
 
 func (f *flags) fromFlags() (err error) {
-	for addr := range strings.SplitSeq(f.addr, ",") {
-		tcp, err := net.ResolveTCPAddr("tcp", strings.TrimSpace(addr))
-		if err != nil {
-			return err
-		}
-		a := tcp.AddrPort()
-		f.Targets = append(f.Targets, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+	if err := f.fromAddr(); err != nil {
+		return err
 	}
 	f.Groups, err = proc.ParseGroups(f.pids)
 	return err
@@ -159,6 +155,12 @@ func (f *flags) fromSuite() error {
 		return err
 	}
 	f.secret = s.Secret
+	if s.CA != "" {
+		f.ca = s.CA
+		if err := f.trust(""); err != nil { // the names are addresses
+			return err
+		}
+	}
 	for _, p := range s.Named("edge") {
 		addr, err := netip.ParseAddrPort(p.Addr)
 		if err != nil {

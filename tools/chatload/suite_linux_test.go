@@ -10,17 +10,34 @@ import (
 	"github.com/confab-chat/confab/shared/devtoken"
 	"github.com/confab-chat/confab/tools/chatload/internal/report"
 	"github.com/confab-chat/confab/tools/internal/suitetest"
+	"github.com/confab-chat/confab/tools/internal/testbed"
 )
 
 // doors are the dialects by which the suite is loaded here.
 var doors = []string{"native", "sio"}
 
 // Every mode against the real suite, in this process: nothing is refused or lost.
-func TestAgainstConfab(t *testing.T) {
-	s := suitetest.Start(t, "CONFAB_LIMIT_MESSAGES=0", "CONFAB_LIMIT_JOINS=0", "CONFAB_PRESENCE_SCOPE=rooms")
+func TestAgainstConfab(t *testing.T) { againstConfab(t, "") }
+
+// The same with TLS on the edge.
+func TestAgainstConfabOverTLS(t *testing.T) {
+	certFile, keyFile, err := testbed.Certify(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	againstConfab(t, certFile, "CONFAB_EDGE_TLS_CERT_FILE="+certFile, "CONFAB_EDGE_TLS_KEY_FILE="+keyFile)
+}
+
+func againstConfab(t *testing.T, ca string, environ ...string) {
+	t.Helper()
+	s := suitetest.Start(t, append(environ, "CONFAB_LIMIT_MESSAGES=0", "CONFAB_LIMIT_JOINS=0", "CONFAB_PRESENCE_SCOPE=rooms")...)
 	hmac, err := devtoken.Secret(s.DataDir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	addr := s.Edge
+	if ca != "" {
+		addr = wss + s.Edge
 	}
 	for _, door := range doors {
 		for _, args := range []string{
@@ -31,7 +48,7 @@ func TestAgainstConfab(t *testing.T) {
 			"churn -rate 50 -life 50ms -rooms 2",
 			"resume -connections 3 -missed 50",
 		} {
-			out, err := chatload(t, strings.Fields(args+" -quiet -json - -warm 100ms -duration 300ms -dialect "+door+" -addr "+s.Edge+
+			out, err := chatload(t, strings.Fields(args+" -quiet -json - -warm 100ms -duration 300ms -dialect "+door+" -addr "+addr+" -ca="+ca+
 				" -secret "+string(hmac)+" -pid all="+strconv.Itoa(os.Getpid()))...)
 			if err != nil {
 				t.Errorf("%s, %s: %v", door, args, err)

@@ -34,7 +34,9 @@ type Crowd struct {
 	spare   []Conn // allocated, not handed out
 	events  []unix.EpollEvent
 	buf     []byte
-	frame   []byte // scratch
+	plain   []byte // scratch, as the next
+	frame   []byte
+	shakers shakers
 }
 
 // New returns an empty crowd.
@@ -46,10 +48,17 @@ func New(o Options) (*Crowd, error) {
 	if o.PerSource == 0 {
 		o.PerSource = 4_000
 	}
-	return &Crowd{
+	w := &Crowd{
 		options: o, traits: o.Dialect.Traits(), epoll: fd,
 		events: make([]unix.EpollEvent, eventsPerPoll), buf: make([]byte, readBuffer),
-	}, nil
+	}
+	if o.TLS != nil {
+		if err := w.shakers.allow(fd); err != nil {
+			unix.Close(fd)
+			return nil, err
+		}
+	}
+	return w, nil
 }
 
 // Dial begins to open a connection; Opened or Closed is called for it later. An
@@ -138,6 +147,10 @@ func (w *Crowd) control(op int, c *Conn, events uint32) error {
 func (w *Crowd) Poll(d time.Duration) {
 	n := w.poll(min(max(d, 0), wait))
 	for i := range w.events[:n] {
+		if w.events[i].Fd == wakeSlot {
+			w.secured()
+			continue
+		}
 		c, events := w.conns[w.events[i].Fd], w.events[i].Events
 		if c == nil {
 			continue // ended earlier in this loop
@@ -175,17 +188,31 @@ func (w *Crowd) poll(d time.Duration) int {
 // Close ends all connections at once.
 func (w *Crowd) Close() {
 	for _, c := range w.conns {
-		if c != nil {
+		if c != nil && c.state != gone {
 			w.forget(c)
 		}
 	}
+	w.drained()
 	unix.Close(w.epoll)
+	if w.options.TLS != nil {
+		unix.Close(w.shakers.wake)
+	}
 }
 
-// forget closes the descriptor and frees the slot.
+// forget ends c, at once or as soon as its handshake's goroutine lets go of it.
 func (w *Crowd) forget(c *Conn) {
+	shaking := c.state == securing
+	c.state, c.partial, c.out, c.tls = gone, nil, nil, nil
+	if shaking {
+		_ = unix.Shutdown(int(c.fd), unix.SHUT_RDWR) // that ends the handshake
+		return
+	}
+	w.release(c)
+}
+
+// release closes the descriptor and frees the slot.
+func (w *Crowd) release(c *Conn) {
 	unix.Close(int(c.fd))
-	c.state, c.partial, c.out = gone, nil, nil
 	w.conns[c.slot] = nil
 	w.freed = append(w.freed, c.slot)
 }

@@ -5,6 +5,7 @@ package scenario
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,7 @@ type Options struct {
 	DialectName string
 	Dialect     dialect.Dialect
 	Targets     []netip.AddrPort // connections go round; resume comes back to the second
+	TLS         *tls.Config      // nil: the targets do not speak it
 	Token       func(number int) string
 	FirstSource int          // see crowd.Options
 	Groups      []proc.Group // the processes of the server
@@ -87,7 +89,7 @@ func newStage(ctx context.Context, o Options) (*stage, error) {
 	s := &stage{Options: o, ctx: ctx, line: progress{w: o.Progress}}
 	var err error
 	s.crowd, err = crowd.New(crowd.Options{
-		Dialect: o.Dialect, Token: o.Token, FirstSource: o.FirstSource,
+		Dialect: o.Dialect, Token: o.Token, TLS: o.TLS, FirstSource: o.FirstSource,
 		Opened: func(c *crowd.Conn) {
 			if s.opened != nil {
 				s.opened(c)
@@ -203,7 +205,11 @@ func (s *stage) publish(c *crowd.Conn, id uint64, room string, due int64, n uint
 
 // result begins a result.
 func (s *stage) result() report.Result {
-	return report.Result{Label: s.Label, Mode: s.Mode, Dialect: s.DialectName}
+	r := report.Result{Label: s.Label, Mode: s.Mode, Dialect: s.DialectName}
+	if s.TLS != nil {
+		r.Setup.Add("tls", 1, "")
+	}
+	return r
 }
 
 // lossNote says what went wrong beside the figures.
