@@ -26,7 +26,7 @@ func bus(tb testing.TB) (*nats.Conn, *natsconn.Requester) {
 	if !s.ReadyForConnections(10 * time.Second) {
 		tb.Fatal("server not ready")
 	}
-	nc, err := nats.Connect("", nats.InProcessServer(s))
+	nc, err := nats.Connect("", nats.InProcessServer(s), nats.Timeout(20*time.Second))
 	if err != nil {
 		tb.Fatal(err)
 	}
