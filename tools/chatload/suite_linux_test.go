@@ -44,6 +44,7 @@ func againstConfab(t *testing.T, ca string, environ ...string) {
 			"idle -connections 20 -members 5 -settle 10ms",
 			"fanout -rooms 3 -members 5",
 			"fanout -rooms 2 -members 5 -publishers 3 -rate 200",
+			"slow -members 5 -stalled 2 -rate 100",
 			"echo -connections 5",
 			"churn -rate 50 -life 50ms -rooms 2",
 			"resume -connections 3 -missed 50",
@@ -54,13 +55,15 @@ func againstConfab(t *testing.T, ca string, environ ...string) {
 				t.Errorf("%s, %s: %v", door, args, err)
 				continue
 			}
-			var r report.Result
-			if err := json.Unmarshal([]byte(out), &r); err != nil {
-				t.Errorf("%s, %s: %v", door, args, err)
-			}
-			for _, name := range []string{"refused", "shed", "thrown_out", "lost"} {
-				if v, _ := r.Figures.Get(name); v != 0 {
-					t.Errorf("%s, %s: %s %v %s", door, args, name, v, r.Note)
+			for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
+				var r report.Result
+				if err := d.Decode(&r); err != nil {
+					t.Fatalf("%s, %s: %v", door, args, err)
+				}
+				for _, name := range []string{"refused", "shed", "thrown_out", "lost"} {
+					if v, _ := r.Figures.Get(name); v != 0 {
+						t.Errorf("%s, %s: %s %v %s", door, args, name, v, r.Note)
+					}
 				}
 			}
 		}

@@ -1,5 +1,6 @@
 // Package scenario is what chatload does to a server: idle connections, fan-out,
-// echo, churn, resume, and a sweep of fan-outs over growing load. A scenario opens its
+// echo, churn, resume, a sweep of fan-outs over growing load, and a fan-out beside
+// members that do not read. A scenario opens its
 // crowd, measures, and says what it found as figures.
 package scenario
 
@@ -45,7 +46,7 @@ type Options struct {
 	Rates       []float64
 	Burst       int // fanout, open loop: messages due together
 	Size        int // bytes of a message
-	Stalled     int // fanout: further members that never read
+	Stalled     int // slow: further members that never read
 	Missed      int // resume: messages
 	Runs        int
 
@@ -61,7 +62,7 @@ type Func func(ctx context.Context, o Options) ([]report.Result, error)
 
 // All are the scenarios by mode.
 func All() map[string]Func {
-	return map[string]Func{"idle": Idle, "fanout": Fanout, "echo": Echo, "churn": Churn, "resume": Resume, "sweep": Sweep}
+	return map[string]Func{"idle": Idle, "fanout": Fanout, "echo": Echo, "churn": Churn, "resume": Resume, "sweep": Sweep, "slow": Slow}
 }
 
 // stage is one run's crowd and its bookkeeping. It belongs to one goroutine.
