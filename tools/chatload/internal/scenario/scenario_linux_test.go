@@ -133,6 +133,7 @@ func TestLossesAreSeen(t *testing.T) {
 	if r := run(t, "fanout", o)[0]; figure(t, r, "missing") != 3 {
 		t.Errorf("3 were dropped: %+v", r.Figures)
 	}
+	o.Patience = 20 * time.Second
 	server.RefuseNext(2)
 	r := run(t, "fanout", o)[0]
 	if figure(t, r, "refused") != 2 || figure(t, r, "missing") != 0 || !strings.Contains(r.Note, "RATE_LIMITED") {
