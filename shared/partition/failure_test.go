@@ -70,7 +70,7 @@ func patient(o partition.Options) partition.Options {
 // steady options are for tests in which leases last for longer than their TTL: a busy
 // box may keep the holder waiting for most of it.
 func steady(o partition.Options) partition.Options {
-	o.TTL = 3 * time.Second
+	o.TTL = 5 * time.Second
 	return o
 }
 

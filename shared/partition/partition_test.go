@@ -68,7 +68,7 @@ func TestLeasesAreKept(t *testing.T) {
 	l := newLedger(t)
 	l.start(steady(options(srv.Conn(t), "a")))
 	l.waitShared("a")
-	waitRenewals(t, srv, 0, 22) // 6.6 s
+	waitRenewals(t, srv, 0, 36) // 10.8 s
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.acquired != shards {
@@ -162,7 +162,7 @@ func TestStopWaitsForRelease(t *testing.T) {
 	cancel()
 	<-h.begun
 	l.wait("b to have the rest", func() bool { return l.counts()["b"] == shards-1 })
-	waitRenewals(t, srv, 5, 12) // 3.6 s: longer than the TTL
+	waitRenewals(t, srv, 5, 20) // 6 s: longer than the TTL
 	if got := b.Owner(5).Instance; got != "a" {
 		t.Errorf("shard 5 is owned by %q while a releases it", got)
 	}
