@@ -10,7 +10,7 @@ const restFrom = 256
 // writing took: it lets messages gather. Without it a busy room falls into step with
 // its senders: what they say while one half of the messages in flight is written comes
 // back when the other half is, and each member is given two short writes in place of
-// a long one, at twice the price (ADR 0010). A room that has been quiet for longer
+// a long one, at twice the price (ADR 0012). A room that has been quiet for longer
 // is not delayed. Owned by the loop.
 type rest struct {
 	part  *Part // static
