@@ -41,8 +41,8 @@ func fanOut(b *testing.B, rooms, members, together int) {
 		r := h.NewRoom(fmt.Sprint("room", i), 0)
 		for j := range members {
 			c := set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil)
-			client := &hub.Client{}
-			h.Local(0).Add(client, c, fmt.Sprint("user", j), 0)
+			client := &hub.Client{User: wire.User{ID: fmt.Sprint("user", j)}}
+			h.Local(0).Add(client, c)
 			r.Enter(0, 0, 0, func(p *hub.Part) { p.Join(client) })
 		}
 		all = append(all, r)
@@ -113,9 +113,8 @@ func sideBySide(b *testing.B, n int) {
 		set := conn.NewSet(l, conn.Options{Heartbeat: -1}, &conn.Stats{})
 		to := nobody(b)
 		for j := range members {
-			client := &hub.Client{}
-			c := set.Open(datagrams{conntest.New(l), to}, conn.Echo{}, nil, nil)
-			h.Local(i).Add(client, c, fmt.Sprint("user", j), 0)
+			client := &hub.Client{User: wire.User{ID: fmt.Sprint("user", j)}}
+			h.Local(i).Add(client, set.Open(datagrams{conntest.New(l), to}, conn.Echo{}, nil, nil))
 			r.Enter(i, 0, 0, func(p *hub.Part) { p.Join(client) })
 		}
 		l.Turn(epoch)
@@ -144,8 +143,8 @@ func BenchmarkManyPosts(b *testing.B) {
 	h := hub.New([]*poll.Loop{loop}, native.Codec{})
 	set := conn.NewSet(loop, conn.Options{Heartbeat: -1}, &conn.Stats{})
 	room := h.NewRoom("room", 0)
-	client := &hub.Client{}
-	h.Local(0).Add(client, set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil), "user", 0)
+	client := &hub.Client{User: wire.User{ID: "user"}}
+	h.Local(0).Add(client, set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil))
 	room.Enter(0, 0, 0, func(p *hub.Part) { p.Join(client) })
 	loop.Turn(time.Now())
 	const posts = 256

@@ -54,8 +54,8 @@ type client struct {
 }
 
 func (w *world) client(user string, loop int) *client {
-	c := &client{w: w, loop: loop}
-	w.Local(loop).Add(&c.Client, c, user, 0)
+	c := &client{w: w, loop: loop, Client: hub.Client{User: wire.User{ID: user}}}
+	w.Local(loop).Add(&c.Client, c)
 	return c
 }
 
@@ -124,7 +124,7 @@ func items(from, to uint64) []wire.Item {
 func expect(t *testing.T, c *client, want string) {
 	t.Helper()
 	if got := c.heard(); got != want {
-		t.Errorf("%s heard %q, want %q", c.User, got, want)
+		t.Errorf("%s heard %q, want %q", c.User.ID, got, want)
 	}
 }
 
@@ -144,7 +144,7 @@ func TestMembersGetOneSendForWhatWaits(t *testing.T) {
 	w.turn()
 	for _, c := range []*client{a, b} {
 		if c.sends != 1 {
-			t.Errorf("%s: %d sends, want 1", c.User, c.sends)
+			t.Errorf("%s: %d sends, want 1", c.User.ID, c.sends)
 		}
 		expect(t, c, "1 2 3 4")
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/conn"
 	"github.com/confab-chat/confab/services/edge/internal/hub"
 )
@@ -29,8 +30,8 @@ func (w *world) crowd(n int) (*hub.Room, *client) {
 	first := w.client("first", 0)
 	first.join(r, 0)
 	for i := range n - 1 {
-		c := &hub.Client{}
-		w.Local(0).Add(c, slowly{w}, fmt.Sprint("u", i), 0)
+		c := &hub.Client{User: wire.User{ID: fmt.Sprint("u", i)}}
+		w.Local(0).Add(c, slowly{w})
 		r.Enter(0, 0, 0, func(p *hub.Part) { p.Join(c) })
 	}
 	w.turn()

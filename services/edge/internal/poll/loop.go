@@ -51,7 +51,7 @@ type Loop struct {
 	buf      []byte    // shared by all reads of this loop
 	scratch  []byte    // shared by all coalesced writes of this loop
 	pumps    map[*pump]struct{}
-	ids      uint64 // given out
+	numbers  uint32 // given out
 	stopping bool
 
 	lingering int // connections that are over, see Linger
@@ -90,10 +90,10 @@ func (l *Loop) Defer(f Flusher) { l.deferred = append(l.deferred, f) }
 // Scratch is a buffer of the loop for use until the caller returns.
 func (l *Loop) Scratch() []byte { return l.scratch }
 
-// NextID numbers connections: unique among the loops of a group, never 0.
-func (l *Loop) NextID() uint64 {
-	l.ids++
-	return uint64(l.index)<<48 | l.ids
+// NextNumber numbers the loop's connections from 1; after four billion it begins anew.
+func (l *Loop) NextNumber() uint32 {
+	l.numbers++
+	return l.numbers
 }
 
 // Go runs f on a goroutine of its own, for which the group waits when it ends: f
