@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,7 +73,7 @@ func TestWrongKindOfMessage(t *testing.T) {
 
 func TestPermits(t *testing.T) {
 	t.Parallel()
-	w := start(t, "LIMIT_MESSAGES=60", "LIMIT_JOINS=20", "LIMIT_TYPING=120", "DEFAULT_ROOM=global")
+	w := start(t, "LIMIT_MESSAGES=60", "LIMIT_JOINS=20", "LIMIT_TYPING=120", "DEFAULT_ROOM=global", "EDGE_PERMIT_TIMEOUT=4s")
 	a := w.dial("ann")
 	a.event("roomUsers", 1) // of the default room, which costs nothing
 	if n := w.owner.Takes(); n != 0 {
@@ -149,7 +150,7 @@ func TestTokenRefresh(t *testing.T) {
 func TestTokenExpiry(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	short, refreshed := w.dialToken(token("ann", 2*time.Second)), w.dialToken(token("bob", 2*time.Second))
+	short, refreshed := w.dialToken(token("ann", 4*time.Second)), w.dialToken(token("bob", 4*time.Second))
 	if f := refreshed.ask("refreshToken", fmt.Sprintf(`{"token":%q}`, token("bob", time.Hour))); f.Event != "tokenRefreshed" {
 		t.Fatalf("%s %s", f.Event, f.Data)
 	}
@@ -159,6 +160,32 @@ func TestTokenExpiry(t *testing.T) {
 	if f := refreshed.ask("heartbeat", `null`); f.Event != "heartbeatResponse" {
 		t.Errorf("refreshed: %s", f.Event)
 	}
+}
+
+// A token that is good for many heartbeats ends its connection all the same.
+func TestDistantTokenExpiry(t *testing.T) {
+	t.Parallel()
+	w := start(t, "HEARTBEAT_INTERVAL=1s")
+	a := w.dialToken(token("ann", 5*time.Second))
+	var alive sync.WaitGroup
+	done := make(chan struct{})
+	alive.Go(func() { // who is silent is closed for that
+		tick := time.NewTicker(300 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				_ = ws.WriteFrame(a.nc, ws.MaskFrame(ws.NewPongFrame(nil)))
+			}
+		}
+	})
+	if end := a.ended(); end.code != 4001 {
+		t.Errorf("ended %+v", end)
+	}
+	close(done)
+	alive.Wait()
 }
 
 func TestNobodyComesInWithoutToken(t *testing.T) {

@@ -151,7 +151,7 @@ func TestHistoryOnJoin(t *testing.T) {
 }
 
 func TestErrorsAreForPeople(t *testing.T) {
-	s := suitetest.Start(t, "CONFAB_LIMIT_MESSAGES=2")
+	s := suitetest.Start(t, "CONFAB_LIMIT_MESSAGES=2", "CONFAB_EDGE_PERMIT_TIMEOUT=4s")
 	alice := open(t, browser(t), s.Edge, "Alice")
 	for _, text := range []string{"one", "two", "three"} {
 		alice.says(text)

@@ -49,6 +49,7 @@ func run(ctx context.Context, args []string) (err error) {
 	connections := fs.Int("for", 0, "start as many edges as this many connections need, by the descriptors that a process may have; instead of -edges")
 	fs.IntVar(&o.Rooms, "rooms", 1, "instances of room")
 	fs.StringVar(&o.Durability, "durability", "fast", "fast, or durable")
+	fs.BoolVar(&o.TLS, "tls", false, "edges speak TLS, with a certificate made for the run; chatload then does, too")
 	env := fs.String("env", "", "further settings of all services: CONFAB_A=1,CONFAB_B=2")
 	edgeEnv := fs.String("edge-env", "", "further settings of the edges")
 	_ = fs.Parse(args) // it exits by itself

@@ -124,10 +124,15 @@ func textIfAny(r *strictjson.Reader) string {
 	return r.Text()
 }
 
-// displayName is the first of the claims that leaves something to show.
+// displayName is the first of the claims that leaves something to show. When that is
+// the user id, it is the subject itself: connections keep both.
 func (c *claims) displayName() string {
 	for _, s := range []string{c.username, c.name, c.preferred, c.subject} {
-		if name := event.SanitizeName(s); name != "" {
+		switch name := event.SanitizeName(s); name {
+		case "":
+		case c.subject:
+			return c.subject
+		default:
 			return name
 		}
 	}

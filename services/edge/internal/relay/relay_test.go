@@ -254,7 +254,7 @@ func TestLongOutageAnnouncesEverybodyAgain(t *testing.T) {
 	t.Parallel()
 	e := start(t, func(o *relay.Options) { o.Dead = time.Nanosecond; o.RoomScope = true })
 	ann, bob := e.member("ann", 0), e.member("bob", 1)
-	e.UserOpened(ann.user, 0, nil)
+	e.UserOpened(&ann.User, 0, nil)
 	for i := range 20 {
 		ann.join(fmt.Sprint("r", i))
 	}
@@ -279,7 +279,7 @@ func TestSync(t *testing.T) {
 	ann, bob := e.member("ann", 0), e.member("bob", 1)
 	rooms, users := map[string][]string{}, map[string][]string{}
 	for _, m := range []*member{ann, bob} {
-		e.UserOpened(m.user, 0, nil)
+		e.UserOpened(&m.User, 0, nil)
 		for i := range 50 {
 			m.join(fmt.Sprint("room", i))
 		}
@@ -318,8 +318,8 @@ func TestUserIsToldUpAndDown(t *testing.T) {
 	t.Parallel()
 	e := start(t, func(o *relay.Options) { o.RoomScope = true })
 	ann := e.member("ann", 0)
-	e.UserOpened(ann.user, 0, nil)
-	e.UserOpened(ann.user, 0, nil)
+	e.UserOpened(&ann.User, 0, nil)
+	e.UserOpened(&ann.User, 0, nil)
 	ann.join("r1")
 	ann.join("r2")
 	eventually(t, "the owner knows both rooms", func() bool {
@@ -348,7 +348,7 @@ func TestConnectionLimitOfAUser(t *testing.T) {
 	e := start(t)
 	refused := make(chan int, 4)
 	for i := range 4 {
-		e.UserOpened(e.member("ann", 0).user, 3, func() { refused <- i })
+		e.UserOpened(&e.member("ann", 0).User, 3, func() { refused <- i })
 	}
 	if i := <-refused; i != 3 {
 		t.Errorf("connection %d was refused", i)

@@ -86,9 +86,12 @@ func (tr *traffic) until(tb testing.TB, more int64) {
 	eventually(tb, fmt.Sprintf("%d more acknowledgements", more), func() bool { return tr.acked.Load() >= want })
 }
 
+// patience is how long a test waits for what must happen.
+const patience = 40 * time.Second
+
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(40 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			tb.Fatalf("%s: not in time", what)
 		}
