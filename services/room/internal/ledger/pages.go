@@ -24,15 +24,18 @@ func (p pages) advance(rec *wire.Record, pos uint64) pages {
 
 // addPage adds to rec, the next record, the page that is due.
 func (r *Room) addPage(rec *wire.Record) {
-	p := &r.head.pages
+	p, every := &r.head.pages, r.env.pageEvery()
 	switch first := r.index.First(); {
 	case first == 0:
 		*p = pages{0, rec.First}
 	case p.next < first: // not known, or the index has begun anew
 		*p = pages{0, first}
 	}
+	if rec.First > p.next+every+maxBatch { // there is a hole, and a page over it has no bound
+		*p = pages{0, rec.First}
+	}
 	rec.Page = p.pos
-	if rec.First >= p.next+r.env.pageEvery() {
+	if rec.First >= p.next+every {
 		r.env.page = r.index.AppendPage(r.env.page[:0], p.next)
 		rec.Known = r.env.page
 	}

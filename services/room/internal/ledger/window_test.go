@@ -48,6 +48,36 @@ func TestPagesSpareReads(t *testing.T) {
 	}
 }
 
+// A hole in the log, of whatever size, makes no page that the log would refuse, and
+// does not hide what is before it.
+func TestPagesOverAHole(t *testing.T) {
+	t.Parallel()
+	for _, hole := range []uint64{1, 200, 300, 100_000} {
+		w := newWorld()
+		w.talk(w.ledger(1), 1, 300, 1)
+		rec := w.head()
+		rec.First += 1 + hole
+		rec.Entries[0].ClientID = "behind"
+		w.Store(general, wire.Marshal(rec))
+		w.talk(w.ledger(1), 301, 600, 1)
+		most := 0
+		for i := range w.Records[general] {
+			most = max(most, len(w.record(i).Known)/40)
+		}
+		if most < 256 || most > 256+64 {
+			t.Errorf("a hole of %d messages: a page of %d", hole, most)
+		}
+		r := w.ledger(1)
+		for _, id := range []string{"m1", "m300", "behind", "m301", "m900"} {
+			send(r, id, "x", id)
+			w.Settle()
+			if s := w.sent(id); s == nil || s.Code != "" || !s.Duplicate {
+				t.Errorf("a hole of %d messages: %s is answered with %+v", hole, id, s)
+			}
+		}
+	}
+}
+
 // Whatever pages are in the log, of several owners, of a release without them, not
 // where they are said to be, behind a lost end, or gone with retention: a new owner
 // recognises the messages of the window and nothing else.
