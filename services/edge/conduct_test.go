@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,6 +160,32 @@ func TestTokenExpiry(t *testing.T) {
 	if f := refreshed.ask("heartbeat", `null`); f.Event != "heartbeatResponse" {
 		t.Errorf("refreshed: %s", f.Event)
 	}
+}
+
+// A token that is good for many heartbeats ends its connection all the same.
+func TestDistantTokenExpiry(t *testing.T) {
+	t.Parallel()
+	w := start(t, "HEARTBEAT_INTERVAL=1s")
+	a := w.dialToken(token("ann", 5*time.Second))
+	var alive sync.WaitGroup
+	done := make(chan struct{})
+	alive.Go(func() { // who is silent is closed for that
+		tick := time.NewTicker(300 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				_ = ws.WriteFrame(a.nc, ws.MaskFrame(ws.NewPongFrame(nil)))
+			}
+		}
+	})
+	if end := a.ended(); end.code != 4001 {
+		t.Errorf("ended %+v", end)
+	}
+	close(done)
+	alive.Wait()
 }
 
 func TestNobodyComesInWithoutToken(t *testing.T) {

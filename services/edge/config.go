@@ -102,6 +102,13 @@ func (c Config) idle() (every, after time.Duration) {
 	return 2 * time.Minute, 10 * time.Minute
 }
 
+// heartbeat is the time between two pings. A connection that sends nothing is closed
+// after two of it; never later than idle connections are to be.
+func (c Config) heartbeat() time.Duration {
+	_, idle := c.idle()
+	return min(c.HeartbeatInterval, idle/2)
+}
+
 // Service describes the edge to lifecycle.Main.
 func Service() lifecycle.Service[Config] {
 	return lifecycle.Service[Config]{

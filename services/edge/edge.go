@@ -126,7 +126,8 @@ func (e *edge) build() error {
 	if err != nil {
 		return fmt.Errorf("event loops: %w", err)
 	}
-	e.hub = hub.New(e.loops.Loops(), e.encoders()...)
+	codecs := e.codecs()
+	e.hub = hub.New(e.loops.Loops(), codecs...)
 	roomScope := e.cfg.PresenceScope == "rooms"
 	e.relay, err = relay.New(relay.Options{
 		Edge: e.deps.Instance, Gen: e.deps.Gen, Conns: e.conns, Hub: e.hub, RoomScope: roomScope, Logger: e.log, Tracer: e.tracer(),
@@ -144,7 +145,7 @@ func (e *edge) build() error {
 	}
 	e.core = session.New(session.Options{
 		Loops: e.loops.Loops(), Hub: e.hub, Relay: e.relay, Quota: e.quota, Verifier: verifier,
-		QueueBytes: e.cfg.QueueBytes, Ping: e.cfg.EnableHeartbeat, DefaultRoom: e.cfg.DefaultRoom,
+		Codecs: codecs, Heartbeat: e.cfg.heartbeat(), QueueBytes: e.cfg.QueueBytes, Ping: e.cfg.EnableHeartbeat, DefaultRoom: e.cfg.DefaultRoom,
 		PerUser: e.cfg.PerUser, RoomScope: roomScope, Logger: e.log, Tracer: e.tracer(), AcceptSeconds: accepts,
 	})
 	if err := e.listen(verifier, secret); err != nil {
@@ -232,16 +233,13 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 	if e.cfg.Env != config.Production {
 		pages.DevSecret = secret
 	}
-	// A connection that sends nothing is closed after two intervals; never later
-	// than idle connections are to be.
-	_, idle := e.cfg.idle()
 	routes := []listen.Route{{
 		Path: "/ws", Only: true, Verifier: verifier, Subprotocol: native.Subprotocol,
 		Gate: func(h *listen.Handshake) (conn.Handler, error) {
-			return e.core.New(h.Loop, h.Identity, e.codec(), nativePlace), nil
+			return e.core.NewDirect(h.Loop, h.Identity, nativePlace), nil
 		},
 		Conn: conn.Options{
-			QueueBytes: e.cfg.QueueBytes, Budget: e.budget, Heartbeat: min(e.cfg.HeartbeatInterval, idle/2), Logger: e.log,
+			QueueBytes: e.cfg.QueueBytes, Budget: e.budget, Heartbeat: e.cfg.heartbeat(), Logger: e.log,
 		},
 	}}
 	for _, s := range e.engines {

@@ -40,9 +40,9 @@ func (c Config) namespaces() []string {
 	return slices.Compact([]string{c.Namespace, socketio.Main})
 }
 
-// encoders are the codecs of all doors, by their places in the hub.
-func (e *edge) encoders() []door.Encoder {
-	all := []door.Encoder{e.codec()}
+// codecs are those of all doors, by their places in the hub.
+func (e *edge) codecs() []door.Codec {
+	all := []door.Codec{e.codec()}
 	for _, name := range e.cfg.namespaces() {
 		all = append(all, e.socketCodec(name))
 	}
@@ -84,7 +84,7 @@ func (e *edge) socketNamespaces() []namespace.Namespace {
 			continue
 		}
 		all = append(all, namespace.Namespace{
-			Codec: socketio.Codec{Namespace: name}, Door: e.socketCodec(name), Place: uint8(nativePlace + 1 + i),
+			Codec: socketio.Codec{Namespace: name}, Place: uint8(nativePlace + 1 + i),
 		})
 	}
 	if e.cfg.Conformance {
@@ -96,11 +96,10 @@ func (e *edge) socketNamespaces() []namespace.Namespace {
 }
 
 func (e *edge) engineOptions(origins origin.List) engine.Options {
-	_, idle := e.cfg.idle()
 	sio := e.cfg.SocketIO
 	o := engine.Options{
 		Loops: e.loops.Loops(), PingInterval: sio.PingInterval, PingTimeout: sio.PingTimeout, MaxPayload: sio.MaxPayload,
-		Heartbeat: min(e.cfg.HeartbeatInterval, idle/2), Origins: origins, QueryToken: e.cfg.AllowQueryToken, Logger: e.log,
+		Heartbeat: e.cfg.heartbeat(), Origins: origins, QueryToken: e.cfg.AllowQueryToken, Logger: e.log,
 		// The listener is made later, and is there when the first client comes.
 		Admit: func(peer netip.Addr) (func(), *code.Error) { return e.server.Enter(peer) },
 		Conn:  conn.Options{Limits: ws.DefaultLimits(), QueueBytes: e.cfg.QueueBytes, Budget: e.budget, Heartbeat: -1, Logger: e.log},

@@ -11,7 +11,7 @@ import (
 func (c *Conn) Deliver(op ws.OpCode, payload []byte) (more bool) {
 	defer c.guard()
 	c.set.stats.BytesIn.Add(uint64(len(payload)))
-	c.lastRead = c.set.loop.Tick()
+	c.hear()
 	return c.Data(op, payload)
 }
 
@@ -29,16 +29,16 @@ func (c *Conn) Adopt(old *Conn) {
 	if old.drain {
 		c.NotifyDrained()
 	}
-	if old.paused {
+	if old.reads == paused {
 		c.PauseReads()
 	}
-	old.cause = Cause{Kind: Ours, Code: code.CloseNormal}
+	old.inTrouble().cause = Cause{Kind: Ours, Code: code.CloseNormal}
 	old.transport.Close()
 	old.end()
 }
 
 // Paused tells whether reads are paused.
-func (c *Conn) Paused() bool { return c.paused }
+func (c *Conn) Paused() bool { return c.reads == paused }
 
 // Closing tells whether the end has begun.
 func (c *Conn) Closing() bool { return c.state != open }

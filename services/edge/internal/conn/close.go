@@ -16,7 +16,7 @@ func (c *Conn) Close(k code.Close, reason string) {
 		return
 	}
 	c.begin(closing, Cause{Kind: Ours, Code: k}, reason)
-	if c.paused { // the answer must be read
+	if c.reads == paused { // the answer must be read
 		c.ResumeReads()
 	}
 }
@@ -50,12 +50,13 @@ func (c *Conn) begin(s state, cause Cause, reason string) {
 	if cause.Code == CodeNone {
 		reason = ""
 	}
-	c.cause = cause
+	t := c.inTrouble()
+	t.cause = cause
 	c.state = s
 	c.drain = false
 	c.push(ws.AppendClose(nil, ws.StatusCode(cause.Code), reason), Reply)
-	c.closeAt = c.set.loop.Tick() + c.set.closing + 1
-	c.arm(c.closeAt)
+	t.closeAt = c.set.loop.Tick() + c.set.closing + 1
+	c.arm(t.closeAt)
 }
 
 // peerClosed answers the peer's close frame.
@@ -84,7 +85,7 @@ func (c *Conn) Abort(k code.Close) {
 		return
 	}
 	if c.state == open {
-		c.cause = Cause{Kind: Ours, Code: k}
+		c.inTrouble().cause = Cause{Kind: Ours, Code: k}
 	}
 	c.transport.Abort()
 	c.end()
@@ -95,10 +96,11 @@ func (c *Conn) Closed(reason error) { c.lost(reason) }
 
 // lost notes that the transport has ended by itself.
 func (c *Conn) lost(err error) {
+	t := c.inTrouble()
 	if c.state == open {
-		c.cause = Cause{Kind: Lost, Code: CodeAbnormal}
+		t.cause = Cause{Kind: Lost, Code: CodeAbnormal}
 	}
-	c.cause.Err = err
+	t.cause.Err = err
 	c.end()
 }
 
@@ -120,6 +122,6 @@ func (c *Conn) end() {
 	c.dropAll()
 	c.queued = 0 // also what was partly written
 	c.report()
-	c.held = nil
+	c.inTrouble().held = nil
 	c.mark()
 }

@@ -52,48 +52,76 @@ const (
 	done          // Closed was called
 )
 
+// reads is whether a connection takes what its peer sends.
+type reads uint8
+
+const (
+	flowing  reads = iota
+	paused         // by PauseReads
+	resuming       // in the next Flush
+)
+
 // Conn is one connection, owned by its loop: every method is called there,
 // except ID and Loop. It is kept small: idle, it and its transport are all
-// that a client costs here (a test holds it to 300 bytes).
+// that a client costs here (a test holds it to 200 bytes).
 type Conn struct {
 	set       *Set
 	transport poll.Transport
 	handler   Handler
-	timer     poll.Timer // the earliest of the deadlines below
-	id        uint64
+	timer     poll.Timer // the earliest of all deadlines
 
 	partial *ws.Partial // while a message is unfinished
-	held    *[]byte     // received but not decoded, while reads are paused
+	first   []byte      // the head of the queue; what was written of it is cut off
+	more    *backlog    // the rest, nil while there is none
+	trouble *trouble    // nil while there is none
 
-	first []byte   // the head of the queue; what was written of it is cut off
-	more  *backlog // the rest, nil while there is none
-	cause Cause    // set when the end begins
-
-	queued   int32 // bytes in first and more
-	reported int32 // of them, how many Stats.Queued knows
-
-	// Deadlines in ticks, 0 when there is none.
-	pingAt, unfinishedAt, stallAt, closeAt uint32
-	lastRead                               uint32 // tick of the last byte
-
-	pingSecond uint32 // the second in which pings are counted
-	pings      uint8
+	number   uint32 // see ID
+	queued   int32  // bytes in first and more
+	pingAt   uint32 // tick of the next ping, 0 when there is none
+	lastRead uint32 // tick of the last byte
+	pings    uint8  // received in that tick
 
 	state      state
+	reads      reads
 	firstClass Class
 	started    bool // first is partly written
 	blocked    bool // the transport is full
 	dirty      bool // a Flush is due in this turn
-	paused     bool
-	resuming   bool
 	drain      bool // Drained was asked for
+}
+
+// trouble is what a connection has while it is held up, and when it ends.
+type trouble struct {
+	held     []byte // received but not decoded, while reads are paused
+	cause    Cause  // set when the end begins
+	reported int32  // of the bytes queued, how many Stats.Queued knows
+
+	// Deadlines in ticks, 0 when there is none.
+	stallAt, closeAt uint32
+}
+
+// troubles are the connection's, to look at.
+func (c *Conn) troubles() trouble {
+	if c.trouble == nil {
+		return trouble{}
+	}
+	return *c.trouble
+}
+
+// inTrouble is the connection's trouble, to note some.
+func (c *Conn) inTrouble() *trouble {
+	if c.trouble == nil {
+		c.trouble = &trouble{}
+	}
+	return c.trouble
 }
 
 // Open makes a connection on t, whose peer's upgrade was accepted. answer is
 // the HTTP response, written first and not changed any more; early are bytes
 // that came behind the request. It calls h.Opened.
 func (s *Set) Open(t poll.Transport, h Handler, answer, early []byte) *Conn {
-	c := &Conn{set: s, transport: t, handler: h, id: s.loop.NextID(), lastRead: s.loop.Tick()}
+	c := RoomFor(h)
+	*c = Conn{set: s, transport: t, handler: h, number: s.loop.NextNumber(), lastRead: s.loop.Tick()}
 	c.timer.Owner = c
 	s.stats.Opened.Add(1)
 	s.stats.Open.Add(1)
@@ -104,11 +132,19 @@ func (s *Set) Open(t poll.Transport, h Handler, answer, early []byte) *Conn {
 	if s.heartbeat > 0 {
 		// Spread over the second half of the first interval, by number.
 		half := s.heartbeat / 2
-		c.pingAt = s.loop.Tick() + half + uint32(c.id%uint64(s.heartbeat-half)) + 1
+		c.pingAt = s.loop.Tick() + half + c.number%(s.heartbeat-half) + 1
 		c.arm(c.pingAt)
 	}
 	c.open(early)
 	return c
+}
+
+// RoomFor is where the connection of h comes, for a Host around another.
+func RoomFor(h Handler) *Conn {
+	if host, ok := h.(Host); ok {
+		return host.Room()
+	}
+	return new(Conn)
 }
 
 func (c *Conn) open(early []byte) {
@@ -120,8 +156,8 @@ func (c *Conn) open(early []byte) {
 	}
 }
 
-// ID is unique in this process.
-func (c *Conn) ID() uint64 { return c.id }
+// ID is unique among the last four billion connections of each loop.
+func (c *Conn) ID() uint64 { return uint64(c.set.loop.Index())<<48 | uint64(c.number) }
 
 // Loop is the loop that owns c.
 func (c *Conn) Loop() *poll.Loop { return c.set.loop }
@@ -146,7 +182,7 @@ func (c *Conn) Flush() {
 		c.finish()
 		return
 	}
-	if c.resuming {
+	if c.reads == resuming {
 		c.resume()
 	}
 	c.write()
@@ -155,8 +191,9 @@ func (c *Conn) Flush() {
 // finish tells the handler, once.
 func (c *Conn) finish() {
 	c.state = done
-	c.set.stats.closed(c.cause)
-	c.handler.Closed(c, c.cause)
+	cause := c.troubles().cause
+	c.set.stats.closed(cause)
+	c.handler.Closed(c, cause)
 }
 
 // mark makes the loop call Flush at the end of this turn.
@@ -175,7 +212,7 @@ func (c *Conn) guard() {
 	}
 	c.set.stats.Panics.Add(1)
 	c.set.options.Logger.Error("panic in a connection's handler", "event", "conn.panic",
-		"conn", c.id, "err", r, "stack", string(debug.Stack()))
+		"conn", c.ID(), "err", r, "stack", string(debug.Stack()))
 	c.fail(code.CloseInternal, "")
 }
 

@@ -416,7 +416,7 @@ func TestDrained(t *testing.T) {
 
 func TestIdleSize(t *testing.T) {
 	t.Parallel()
-	const target = 300 // bytes, with the epoll transport beside it
+	const target = 200 // bytes, with the epoll transport beside it
 	const transport = 48
 	if n := unsafe.Sizeof(conn.Conn{}); n+transport > target {
 		t.Errorf("a connection takes %d bytes and its transport %d", n, transport)

@@ -40,6 +40,14 @@ type Handler interface {
 	Closed(c *Conn, cause Cause)
 }
 
+// Host is a Handler that has room for its connection, so that the two are one object:
+// there are a great many of both.
+type Host interface {
+	Handler
+	// Room is asked for once, by Set.Open. Nobody else uses it.
+	Room() *Conn
+}
+
 // Kind is how a connection ended.
 type Kind uint8
 

@@ -13,11 +13,11 @@ func (c *Conn) arm(at uint32) {
 // for which the timer was armed may have moved since.
 func (c *Conn) Expire() {
 	defer c.guard()
-	now := c.set.loop.Tick()
+	now, t := c.set.loop.Tick(), c.troubles()
 	switch {
-	case due(c.closeAt, now):
+	case due(t.closeAt, now):
 		c.giveUp()
-	case due(c.stallAt, now):
+	case due(t.stallAt, now):
 		if c.state == open {
 			c.set.stats.Slow.Add(1)
 		}
@@ -30,14 +30,12 @@ func (c *Conn) Expire() {
 
 // inspect looks at what only an open connection has.
 func (c *Conn) inspect(now uint32) {
-	if c.paused {
-		c.lastRead = now
-		if c.unfinishedAt != 0 {
-			c.unfinishedAt = now + c.set.unfinished
-		}
+	if c.reads == paused {
+		c.hear()
+		c.granted()
 	}
 	switch {
-	case due(c.unfinishedAt, now):
+	case due(c.unfinishedAt(), now):
 		c.fail(code.ClosePolicy, "message unfinished")
 	case c.set.heartbeat > 0 && now >= c.deafAt():
 		c.Close(code.CloseHeartbeatTimeout, "")
@@ -50,8 +48,8 @@ func (c *Conn) inspect(now uint32) {
 
 // giveUp ends a close handshake that the peer does not finish.
 func (c *Conn) giveUp() {
-	if c.first != nil || c.cause.Code == code.CloseSlowConsumer {
-		c.Abort(c.cause.Code) // it does not read: nothing of ours should wait for it
+	if k := c.troubles().cause.Code; c.first != nil || k == code.CloseSlowConsumer {
+		c.Abort(k) // it does not read: nothing of ours should wait for it
 		return
 	}
 	c.transport.Close()
@@ -67,9 +65,10 @@ func (c *Conn) rearm() {
 	if c.state >= ended {
 		return
 	}
-	deadlines := [...]uint32{c.closeAt, c.stallAt, 0, 0, 0}
+	t := c.troubles()
+	deadlines := [...]uint32{t.closeAt, t.stallAt, 0, 0, 0}
 	if c.state == open {
-		deadlines[2], deadlines[3] = c.unfinishedAt, c.pingAt
+		deadlines[2], deadlines[3] = c.unfinishedAt(), c.pingAt
 		if c.set.heartbeat > 0 {
 			deadlines[4] = c.deafAt()
 		}

@@ -9,8 +9,15 @@ import (
 func (c *Conn) Readable(b []byte) {
 	defer c.guard()
 	c.set.stats.BytesIn.Add(uint64(len(b)))
-	c.lastRead = c.set.loop.Tick()
+	c.hear()
 	c.receive(b)
+}
+
+// hear notes that the peer lives.
+func (c *Conn) hear() {
+	if tick := c.set.loop.Tick(); tick != c.lastRead {
+		c.lastRead, c.pings = tick, 0
+	}
 }
 
 // receive decodes b as far as the handler wants.
@@ -20,7 +27,7 @@ func (c *Conn) receive(b []byte) {
 	default:
 		return
 	}
-	if c.held != nil || c.paused {
+	if c.reads == paused || c.troubles().held != nil {
 		c.hold(b)
 		return
 	}
@@ -29,30 +36,39 @@ func (c *Conn) receive(b []byte) {
 		c.violate(err)
 		return
 	}
-	if len(rest) > 0 && c.paused {
+	if len(rest) > 0 && c.reads == paused {
 		c.hold(rest)
 	}
-	switch {
-	case c.partial == nil:
-		c.unfinishedAt = 0
-	case c.unfinishedAt == 0:
-		c.unfinishedAt = c.set.loop.Tick() + c.set.unfinished
-		c.arm(c.unfinishedAt)
+	if c.partial != nil && c.partial.Until == 0 {
+		c.granted()
+		c.arm(c.partial.Until)
 	}
+}
+
+// granted gives what is unfinished its full time.
+func (c *Conn) granted() {
+	if c.partial != nil {
+		c.partial.Until = c.set.loop.Tick() + c.set.unfinished
+	}
+}
+
+// unfinishedAt is the tick by which what is unfinished must be whole, 0 without any.
+func (c *Conn) unfinishedAt() uint32 {
+	if c.partial == nil {
+		return 0
+	}
+	return c.partial.Until
 }
 
 // hold keeps bytes that came before the pause took hold: at most one read of
 // the loop, because nothing is read while paused.
 func (c *Conn) hold(b []byte) {
-	if c.held == nil {
-		c.held = new([]byte)
-	}
-	*c.held = append(*c.held, b...)
+	t := c.inTrouble()
+	t.held = append(t.held, b...)
 }
 
 // Data implements ws.Sink.
 func (c *Conn) Data(op ws.OpCode, payload []byte) bool {
-	c.unfinishedAt = 0
 	c.set.stats.Messages.Add(1)
 	if c.state != open {
 		return c.state == closing
@@ -63,14 +79,11 @@ func (c *Conn) Data(op ws.OpCode, payload []byte) bool {
 
 // reading tells whether the decoder should go on.
 func (c *Conn) reading() bool {
-	return (c.state == open || c.state == closing) && !c.paused
+	return (c.state == open || c.state == closing) && c.reads != paused
 }
 
 // Control implements ws.Sink.
 func (c *Conn) Control(op ws.OpCode, payload []byte) bool {
-	if c.partial == nil {
-		c.unfinishedAt = 0
-	}
 	switch op {
 	case ws.OpPing:
 		c.ping(payload)
@@ -87,10 +100,6 @@ func (c *Conn) Control(op ws.OpCode, payload []byte) bool {
 func (c *Conn) ping(payload []byte) {
 	c.set.stats.Pings.Add(1)
 	if rate := c.set.options.PingRate; rate > 0 {
-		second := uint32(c.set.loop.Now().Unix())
-		if second != c.pingSecond {
-			c.pingSecond, c.pings = second, 0
-		}
 		if c.pings++; int(c.pings) > min(rate, 254) {
 			c.fail(code.ClosePolicy, "too many pings")
 			return
@@ -103,34 +112,32 @@ func (c *Conn) ping(payload []byte) {
 // PauseReads stops Handler.Message until ResumeReads; what the peer sends
 // stays with it. The peer cannot time out meanwhile: it is we who are deaf.
 func (c *Conn) PauseReads() {
-	if c.paused || c.state != open {
+	if c.reads == paused || c.state != open {
 		return
 	}
-	c.paused, c.resuming = true, false
+	c.reads = paused
 	c.transport.PauseReads()
 }
 
 // ResumeReads continues, from the loop, never from inside this call.
 func (c *Conn) ResumeReads() {
-	if !c.paused || c.state >= ended {
+	if c.reads != paused || c.state >= ended {
 		return
 	}
-	c.paused, c.resuming = false, true
+	c.reads = resuming
 	c.mark()
 }
 
 // resume decodes what was held, and reads on unless that paused again.
 func (c *Conn) resume() {
-	c.resuming = false
-	c.lastRead = c.set.loop.Tick()
-	if c.unfinishedAt != 0 {
-		c.unfinishedAt = c.set.loop.Tick() + c.set.unfinished
+	c.reads = flowing
+	c.hear()
+	c.granted()
+	if held := c.troubles().held; held != nil {
+		c.trouble.held = nil
+		c.receive(held)
 	}
-	if held := c.held; held != nil {
-		c.held = nil
-		c.receive(*held)
-	}
-	if !c.paused && c.state < ended {
+	if c.reads != paused && c.state < ended {
 		c.transport.ResumeReads()
 	}
 }

@@ -73,10 +73,14 @@ func (c *Conn) push(frames []byte, class Class) {
 // report brings Stats.Queued up to date: what waits for the next turn is not worth
 // counting, what a client does not take is.
 func (c *Conn) report() {
-	if d := c.queued - c.reported; d != 0 {
+	t := c.trouble
+	if t == nil { // it has never been blocked since all was written last
+		return
+	}
+	if d := c.queued - t.reported; d != 0 {
 		c.set.stats.Queued.Add(int64(d))
 		c.set.options.Budget.add(int64(d))
-		c.reported = c.queued
+		t.reported = c.queued
 	}
 }
 
@@ -117,9 +121,9 @@ func (c *Conn) pour() {
 // the stalled.
 func (c *Conn) block(n int) {
 	c.blocked = true
-	if n > 0 || c.stallAt == 0 {
-		c.stallAt = c.set.loop.Tick() + c.set.stall
-		c.arm(c.stallAt)
+	if t := c.inTrouble(); n > 0 || t.stallAt == 0 {
+		t.stallAt = c.set.loop.Tick() + c.set.stall
+		c.arm(t.stallAt)
 	}
 }
 
@@ -165,7 +169,9 @@ func (c *Conn) pop() {
 
 // settle does what waited for an empty queue.
 func (c *Conn) settle() {
-	c.stallAt = 0
+	if t := c.trouble; t != nil {
+		t.stallAt = 0
+	}
 	switch c.state {
 	case replied:
 		c.transport.Close()
@@ -173,6 +179,9 @@ func (c *Conn) settle() {
 	case failing:
 		c.linger()
 	case open:
+		if c.trouble != nil && c.trouble.held == nil { // it is over
+			c.trouble = nil
+		}
 		if c.drain {
 			c.drain = false
 			c.handler.Drained(c)

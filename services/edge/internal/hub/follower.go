@@ -37,7 +37,7 @@ func (p *Part) Follow(c *Client, pos uint64) (*Follower, bool) {
 	fresh := pl == nil
 	switch {
 	case fresh:
-		c.places = append(c.places, place{part: p})
+		c.places.Add(place{part: p})
 		pl = c.placeIn(p)
 	case pl.follower != nil:
 		p.unfollow(pl.follower)
@@ -113,7 +113,7 @@ func (f *Follower) give(q *post) {
 	if q.last <= f.pos {
 		return
 	}
-	f.client.out.Send(q.encode(f.part.local.hub.encoders[f.client.codec], f.pos), q.class)
+	f.client.out.Send(q.encode(f.part.local.hub.encoders[f.client.Codec], f.pos), q.class)
 	f.part.local.delivered.Add(uint64(q.count()))
 	f.pos = q.last
 }
@@ -165,7 +165,7 @@ func (p *Part) tell(c *Client, q *post) {
 	if q.class == conn.Typing || q.skips(c) || p.toldElsewhere(c, q.event.Rooms) {
 		return
 	}
-	c.out.Send(q.framesFor(c.codec, p.local.hub.encoders[c.codec]), q.class)
+	c.out.Send(q.framesFor(c.Codec, p.local.hub.encoders[c.Codec]), q.class)
 	p.local.delivered.Add(1)
 }
 

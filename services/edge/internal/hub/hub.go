@@ -25,10 +25,12 @@ type Hub struct {
 	locals   []*Local
 }
 
-// New returns a hub over the loops. A client names its encoder by its place.
-func New(loops []*poll.Loop, encoders ...door.Encoder) *Hub {
+// New returns a hub over the loops. A client names its codec by its place.
+func New(loops []*poll.Loop, codecs ...door.Codec) *Hub {
 	h := &Hub{}
-	copy(h.encoders[:], encoders)
+	for i, c := range codecs {
+		h.encoders[i] = c
+	}
 	for _, l := range loops {
 		h.locals = append(h.locals, &Local{hub: h, loop: l})
 	}
@@ -106,9 +108,10 @@ type Local struct {
 	count     atomic.Int64 // len(clients)
 }
 
-// Add takes a connection in. It is told events for everyone from now on.
-func (l *Local) Add(c *Client, out Outlet, user string, codec uint8) {
-	c.out, c.User, c.codec = out, user, codec
+// Add takes a connection in, whose User and Codec are set. It is told events for
+// everyone from now on.
+func (l *Local) Add(c *Client, out Outlet) {
+	c.out = out
 	c.steady = l.trailEnd()
 	c.at = int32(len(l.clients))
 	l.clients = append(l.clients, c)
@@ -123,7 +126,6 @@ func (l *Local) Remove(c *Client) {
 	l.clients[last] = nil
 	l.clients = l.clients[:last]
 	l.count.Add(-1)
-	c.out = nil
 }
 
 // Clients are the connections of the loop. The slice is the hub's own: it changes
@@ -135,7 +137,12 @@ func (l *Local) Now() time.Time { return l.loop.Now() }
 
 // Tell gives an event to one connection.
 func (l *Local) Tell(c *Client, name string, data []byte, class conn.Class) {
-	if c.out.Send(l.hub.encoders[c.codec].AppendEvent(nil, name, data), class) {
+	l.Give(c, l.hub.encoders[c.Codec].AppendEvent(nil, name, data), class)
+}
+
+// Give is Tell for an event whose frames were made before, with c's codec.
+func (l *Local) Give(c *Client, frames []byte, class conn.Class) {
+	if c.out.Send(frames, class) {
 		l.delivered.Add(1)
 	}
 }
@@ -146,7 +153,7 @@ func (l *Local) everyone(p *post) {
 		if p.skips(c) {
 			continue
 		}
-		c.out.Send(p.frames[c.codec], p.class)
+		c.out.Send(p.frames[c.Codec], p.class)
 		n++
 	}
 	l.delivered.Add(uint64(n))
@@ -158,85 +165,4 @@ type Outlet interface {
 	Send(frames []byte, class conn.Class) bool
 	// Close ends the connection, behind what is queued.
 	Close(k code.Close, reason string)
-}
-
-// Client is what the hub knows of a connection, a part of the session. Owned by
-// the connection's loop.
-type Client struct {
-	User    string // id
-	out     Outlet
-	places  []place // rooms joined
-	steady  uint64  // where the trail was when it was in no room as a follower any more
-	at      int32   // in Local.clients
-	codec   uint8
-	closing bool
-}
-
-// place is where a client stands in a room: in members, or (follower set) apart.
-type place struct {
-	part     *Part
-	follower *Follower
-	from     uint64 // seq from which on messages are wanted here: each after it was or will be sent
-	at       int32  // in Part.members, without follower
-}
-
-// Rooms is the number of rooms that the client has joined.
-func (c *Client) Rooms() int { return len(c.places) }
-
-// Part is the room of that id if the client has joined it, else nil.
-func (c *Client) Part(room string) *Part {
-	if p := c.place(room); p != nil {
-		return p.part
-	}
-	return nil
-}
-
-// Close ends the connection, with the code's own reason. It returns false when it
-// had been called before.
-func (c *Client) Close(k code.Close) bool {
-	if c.closing {
-		return false
-	}
-	c.closing = true
-	c.out.Close(k, "")
-	return true
-}
-
-// Closing tells whether Close was called.
-func (c *Client) Closing() bool { return c.closing }
-
-// PartAt is the client's i-th room, in no particular order.
-func (c *Client) PartAt(i int) *Part { return c.places[i].part }
-
-// Codec is the place of the client's encoder.
-func (c *Client) Codec() uint8 { return c.codec }
-
-func (c *Client) place(room string) *place {
-	for i := range c.places {
-		if c.places[i].part.room.ID == room {
-			return &c.places[i]
-		}
-	}
-	return nil
-}
-
-func (c *Client) placeIn(p *Part) *place {
-	for i := range c.places {
-		if c.places[i].part == p {
-			return &c.places[i]
-		}
-	}
-	return nil
-}
-
-func (c *Client) dropPlace(p *Part) {
-	for i := range c.places {
-		if c.places[i].part == p {
-			last := len(c.places) - 1
-			c.places[i] = c.places[last]
-			c.places[last] = place{}
-			c.places = c.places[:last]
-			return
-		}
-	}
 }

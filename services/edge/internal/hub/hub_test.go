@@ -22,13 +22,16 @@ var epoch = time.Unix(1_700_000_000, 0)
 type world struct {
 	tb    testing.TB
 	loops []*poll.Loop
+	now   time.Time
 	*hub.Hub
 }
 
 func newWorld(tb testing.TB, loops int) *world {
-	w := &world{tb: tb}
+	w := &world{tb: tb, now: epoch}
 	for range loops {
-		w.loops = append(w.loops, poll.NewManual(epoch, time.Second))
+		l := poll.NewManual(epoch, time.Second)
+		l.SetClock(func() time.Time { return w.now })
+		w.loops = append(w.loops, l)
 	}
 	w.Hub = hub.New(w.loops, native.Codec{})
 	return w
@@ -36,7 +39,7 @@ func newWorld(tb testing.TB, loops int) *world {
 
 func (w *world) turn() {
 	for _, l := range w.loops {
-		l.Turn(epoch)
+		l.Turn(w.now)
 	}
 }
 
@@ -51,8 +54,8 @@ type client struct {
 }
 
 func (w *world) client(user string, loop int) *client {
-	c := &client{w: w, loop: loop}
-	w.Local(loop).Add(&c.Client, c, user, 0)
+	c := &client{w: w, loop: loop, Client: hub.Client{User: wire.User{ID: user}}}
+	w.Local(loop).Add(&c.Client, c)
 	return c
 }
 
@@ -121,7 +124,7 @@ func items(from, to uint64) []wire.Item {
 func expect(t *testing.T, c *client, want string) {
 	t.Helper()
 	if got := c.heard(); got != want {
-		t.Errorf("%s heard %q, want %q", c.User, got, want)
+		t.Errorf("%s heard %q, want %q", c.User.ID, got, want)
 	}
 }
 
@@ -141,7 +144,7 @@ func TestMembersGetOneSendForWhatWaits(t *testing.T) {
 	w.turn()
 	for _, c := range []*client{a, b} {
 		if c.sends != 1 {
-			t.Errorf("%s: %d sends, want 1", c.User, c.sends)
+			t.Errorf("%s: %d sends, want 1", c.User.ID, c.sends)
 		}
 		expect(t, c, "1 2 3 4")
 	}

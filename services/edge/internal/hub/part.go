@@ -6,17 +6,29 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/door"
 )
 
+// fewMembers is how many members a part has room for in itself: what a room of ten
+// has on one of two loops.
+const fewMembers = 8
+
 // Part is one loop's side of a room, owned by the loop.
 type Part struct {
 	room  *Room // static
 	local *Local
 
-	members   []*Client
+	members   []*Client           // in few, while they fit
+	few       [fewMembers]*Client // to be used by members alone
 	followers []*Follower
 	live      uint64 // the last seq that the members were given, or that is gone
 	pending   []post // posted, not given yet
 	shared    bool   // pending is the feeder's slice, which other loops have too
 	deferred  bool   // Flush is due in this turn
+	rest      *rest  // nil until the room is big
+}
+
+func newPart(r *Room, l *Local) *Part {
+	p := &Part{room: r, local: l}
+	p.members = p.few[:0]
+	return p
 }
 
 // Room is the room's id.
@@ -36,6 +48,13 @@ func (p *Part) take(posts []post) {
 	default:
 		p.pending = append(p.pending, posts...)
 	}
+	if !p.rests() {
+		p.wake()
+	}
+}
+
+// wake has what is pending flushed at the end of this turn.
+func (p *Part) wake() {
 	if !p.deferred {
 		p.deferred = true
 		p.local.loop.Defer(p)
@@ -47,7 +66,13 @@ func (p *Part) take(posts []post) {
 func (p *Part) Flush() {
 	p.deferred = false
 	posts := p.pending
+	if len(posts) == 0 {
+		return
+	}
 	p.pending = nil
+	if len(p.members) >= restFrom {
+		defer p.beginRest(p.local.loop.Clock())
+	}
 	for len(posts) > 0 {
 		n := 1
 		for n < len(posts) && joins(&posts[n-1], &posts[n]) {
@@ -72,10 +97,10 @@ func (p *Part) deliver(posts []post) {
 		if first.skips(c) || len(first.event.Rooms) > 0 && p.toldElsewhere(c, first.event.Rooms) {
 			continue
 		}
-		b := frames[c.codec]
+		b := frames[c.Codec]
 		if b == nil {
-			b = p.frames(posts, c.codec)
-			frames[c.codec] = b
+			b = p.frames(posts, c.Codec)
+			frames[c.Codec] = b
 		}
 		c.out.Send(b, first.class)
 		told++
@@ -115,7 +140,7 @@ func (p *Part) toldElsewhere(c *Client, rooms []string) bool {
 		if id == p.room.ID {
 			return false
 		}
-		if other := c.place(id); other != nil && !other.part.room.crowded.Load() {
+		if other := c.Part(id); other != nil && !other.room.crowded.Load() {
 			return true
 		}
 	}
@@ -129,7 +154,7 @@ func (p *Part) Join(c *Client) bool {
 	if c.placeIn(p) != nil {
 		return false
 	}
-	c.places = append(c.places, place{part: p, from: p.live})
+	c.places.Add(place{part: p, from: p.live})
 	p.add(c)
 	return true
 }
@@ -140,12 +165,15 @@ func (p *Part) Leave(c *Client) bool {
 	if pl == nil {
 		return false
 	}
-	if pl.follower != nil {
+	followed := pl.follower != nil
+	if followed {
 		p.unfollow(pl.follower)
 	} else {
 		p.removeMember(int(pl.at))
 	}
-	c.dropPlace(p)
+	if c.dropPlace(p); followed {
+		c.settled(p.local)
+	}
 	return true
 }
 
@@ -178,7 +206,7 @@ func (p *Part) removeMember(at int) {
 // sendItems gives messages to one client.
 func (p *Part) sendItems(c *Client, items []wire.Item) {
 	if len(items) > 0 {
-		c.out.Send(appendItems(nil, p.local.hub.encoders[c.codec], items), conn.Message)
+		c.out.Send(appendItems(nil, p.local.hub.encoders[c.Codec], items), conn.Message)
 		p.local.delivered.Add(uint64(len(items)))
 	}
 }

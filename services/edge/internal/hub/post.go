@@ -49,7 +49,7 @@ func (p *post) count() int { return max(1, len(p.items)) }
 
 // skips tells whether c is not to be told.
 func (p *post) skips(c *Client) bool {
-	return p.event.Except != "" && c.User == p.event.Except || p.event.Only != "" && c.User != p.event.Only
+	return p.event.Except != "" && c.User.ID == p.event.Except || p.event.Only != "" && c.User.ID != p.event.Only
 }
 
 // framesFor returns the frames for a codec, made here if its first member came

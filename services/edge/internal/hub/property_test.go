@@ -36,7 +36,7 @@ func TestEveryMessageOnce(tt *testing.T) {
 			for _, c := range readers {
 				for _, what := range strings.Fields(c.heard()) {
 					if what != fmt.Sprint(c.next) {
-						t.Fatalf("%s was told %s, want %d", c.User, what, c.next)
+						t.Fatalf("%s was told %s, want %d", c.User.ID, what, c.next)
 					}
 					c.next++
 				}
@@ -103,7 +103,7 @@ func TestEveryMessageOnce(tt *testing.T) {
 		check()
 		for _, c := range readers {
 			if c.inRoom && c.next != head+1 {
-				t.Fatalf("%s is at %d of %d", c.User, c.next-1, head)
+				t.Fatalf("%s is at %d of %d", c.User.ID, c.next-1, head)
 			}
 		}
 	})

@@ -34,7 +34,14 @@ type seat struct {
 
 // NewRoom returns a room without members.
 func (h *Hub) NewRoom(id string, shard int) *Room {
-	return &Room{ID: id, Shard: shard, hub: h, seats: make([]seat, len(h.locals))}
+	r := new(Room)
+	r.Init(h, id, shard)
+	return r
+}
+
+// Init is NewRoom for a room that is a part of something else.
+func (r *Room) Init(h *Hub, id string, shard int) {
+	r.ID, r.Shard, r.hub, r.seats = id, shard, h, make([]seat, len(h.locals))
 }
 
 // SetCrowded says whether the room has too many members for presence.
@@ -129,7 +136,7 @@ func (r *Room) Enter(loop int, codec uint8, live uint64, fn func(*Part)) {
 	r.Flush()
 	s := &r.seats[loop]
 	if s.part == nil {
-		s.part = &Part{room: r, local: r.hub.locals[loop]}
+		s.part = newPart(r, r.hub.locals[loop])
 	}
 	s.n++
 	r.codecs[codec]++

@@ -68,10 +68,10 @@ func (l *Local) leaveTrail(room string, posts []post, frames [][]byte) {
 	}
 }
 
-// settled notes that c may have become a member of all its rooms.
+// settled notes that c may be a member of all its rooms now.
 func (c *Client) settled(l *Local) {
-	for i := range c.places {
-		if c.places[i].follower != nil {
+	for i := range c.Rooms() {
+		if c.places.At(i).follower != nil {
 			return
 		}
 	}
@@ -81,8 +81,8 @@ func (c *Client) settled(l *Local) {
 // Mark notes what c has been sent so far.
 func (l *Local) Mark(c *Client) Mark {
 	m := Mark{end: l.trailEnd(), steady: c.steady, whole: true}
-	for i := range c.places {
-		p := &c.places[i]
+	for i := range c.Rooms() {
+		p := c.places.At(i)
 		sent := p.part.live
 		if p.follower != nil {
 			m.whole, sent = false, p.follower.pos

@@ -45,8 +45,8 @@ func TestResumeIsExact(tt *testing.T) {
 		w.Hub = hub.New(w.loops, native.Codec{}, native.Codec{})
 		local := w.Local(0)
 		local.KeepTrail()
-		c := &client{w: w}
-		local.Add(&c.Client, c, "ann", socketPlace)
+		c := &client{w: w, Client: hub.Client{User: wire.User{ID: "ann"}, Codec: socketPlace}}
+		local.Add(&c.Client, c)
 		rooms, heads := map[string]*hub.Room{}, map[string]uint64{}
 		names := []string{"a", "b", "c"}
 		for _, name := range names {
@@ -155,8 +155,8 @@ func TestTrailEnds(t *testing.T) {
 	w.Hub = hub.New(w.loops, native.Codec{}, native.Codec{})
 	local := w.Local(0)
 	local.KeepTrail()
-	c := &client{w: w}
-	local.Add(&c.Client, c, "ann", socketPlace)
+	c := &client{w: w, Client: hub.Client{User: wire.User{ID: "ann"}, Codec: socketPlace}}
+	local.Add(&c.Client, c)
 	a, b := w.NewRoom("a", 0), w.NewRoom("b", 0)
 	for _, r := range []*hub.Room{a, b} {
 		r.Enter(0, socketPlace, 0, func(p *hub.Part) { p.Join(&c.Client) })
@@ -179,5 +179,35 @@ func TestTrailEnds(t *testing.T) {
 	}
 	if _, exact := local.Resume(local.Mark(&c.Client), hub.Position{Room: "b", Seq: 2}); !exact {
 		t.Error("not certain of what is there")
+	}
+}
+
+// What a client was sent while it caught up somewhere is not in the trail, also when it
+// has left the room where it did so last.
+func TestLeavingWhatOneFollows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.Hub = hub.New(w.loops, native.Codec{}, native.Codec{})
+	local := w.Local(0)
+	local.KeepTrail()
+	c := &client{w: w, Client: hub.Client{User: wire.User{ID: "ann"}, Codec: socketPlace}}
+	local.Add(&c.Client, c)
+	joined, caughtUp, behind := w.NewRoom("joined", 0), w.NewRoom("caught up", 0), w.NewRoom("behind", 0)
+	joined.Enter(0, socketPlace, 0, func(p *hub.Part) { p.Join(&c.Client) })
+	joined.Messages(items(1, 1))
+	joined.Flush()
+	behind.Enter(0, socketPlace, 1, func(p *hub.Part) {
+		f, _ := p.Follow(&c.Client, 0)
+		f.Begin()
+	})
+	caughtUp.Enter(0, socketPlace, 1, func(p *hub.Part) {
+		f, _ := p.Follow(&c.Client, 0)
+		f.Begin()
+		f.Page(items(1, 1))
+	})
+	w.turn()
+	c.Part("behind").Leave(&c.Client)
+	if got, exact := local.Resume(local.Mark(&c.Client), hub.Position{Room: "joined", Seq: 1}); exact {
+		t.Errorf("certain of %v", got)
 	}
 }

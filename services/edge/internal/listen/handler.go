@@ -12,6 +12,9 @@ type counted struct {
 	release func()
 }
 
+// Room implements conn.Host.
+func (c counted) Room() *conn.Conn { return conn.RoomFor(c.Handler) }
+
 func (c counted) Closed(k *conn.Conn, cause conn.Cause) {
 	defer c.release()
 	c.Handler.Closed(k, cause)

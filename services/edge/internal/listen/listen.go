@@ -36,7 +36,7 @@ type Handshake struct {
 
 // Gate decides about an upgrade, on the loop that will own the connection: it
 // returns the connection's handler, or why not: a *code.Error, or an *Answer. It
-// must not block.
+// must not block, nor keep the Handshake.
 type Gate func(*Handshake) (conn.Handler, error)
 
 // Answer is a refusal in the words of the route's own protocol.
@@ -208,11 +208,12 @@ func (s *Server) full() bool {
 
 // door is the server's part on one loop, owned by it.
 type door struct {
-	server *Server
-	loop   *poll.Loop
-	sets   []*conn.Set // by route
-	stats  conn.Stats
-	free   [][]byte // buffers for heads that come in pieces, at most keptBuffers
+	server    *Server
+	loop      *poll.Loop
+	sets      []*conn.Set // by route
+	stats     conn.Stats
+	handshake Handshake // the one that is being decided
+	free      [][]byte  // buffers for heads that come in pieces, at most keptBuffers
 }
 
 // keptBuffers is how many header buffers a loop keeps for reuse.

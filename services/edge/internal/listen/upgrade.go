@@ -99,7 +99,8 @@ func validKey(key []byte) bool {
 func (p *pending) welcome(i int, r *head.Request, b []byte, end int) bool {
 	s := p.door.server
 	route := &s.options.Routes[i]
-	h := &Handshake{
+	h := &p.door.handshake
+	*h = Handshake{
 		Loop: p.door.loop, Path: route.Path, Query: string(r.Query), Origin: string(r.Origin),
 		Token: token(r, s.options.AllowQueryToken), Remote: p.peer,
 	}

@@ -93,7 +93,7 @@ func (l *link) restore(pid string, rooms []hub.Position) {
 func (l *link) newSession(id auth.Identity) *session.Session {
 	s, loop := l.client.server, l.client.socket.Loop()
 	s.Core.Hub.Local(loop.Index()).KeepTrail()
-	return s.Core.New(loop, id, l.ns.Door, l.ns.Place)
+	return s.Core.New(loop, id, l.ns.Place)
 }
 
 // granted answers CONNECT and then says what was held back.

@@ -85,7 +85,7 @@ func (t *tickets) lose(l *link, cause conn.Cause) {
 	}
 	var after *ticket
 	if cause.Kind != conn.Clean && cause.Code.Reconnect() {
-		after = &ticket{lost: &lost{user: l.session.User, loop: l.client.socket.Loop(), mark: l.session.Mark()}}
+		after = &ticket{lost: &lost{user: l.session.User.ID, loop: l.client.socket.Loop(), mark: l.session.Mark()}}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -171,7 +171,7 @@ func (s *Server) giveHere(t *ticket, m wire.Recover) *wire.Recovered {
 	}
 	was := t.lost
 	if l := t.live; l != nil && !l.ended {
-		was = &lost{user: l.session.User, loop: l.client.socket.Loop(), mark: l.session.Mark()}
+		was = &lost{user: l.session.User.ID, loop: l.client.socket.Loop(), mark: l.session.Mark()}
 	}
 	if was == nil || was.user != m.User {
 		return r

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/door"
 	"github.com/confab-chat/confab/services/edge/internal/engine"
 	"github.com/confab-chat/confab/services/edge/internal/peers"
 	"github.com/confab-chat/confab/services/edge/internal/session"
@@ -20,10 +19,9 @@ import (
 // Namespace is one that clients may join.
 type Namespace struct {
 	socketio.Codec
-	Door  door.Codec // the codec as its session uses it: escaped, if texts are to be
-	Place uint8      // where the hub has Door
-	Bare  bool       // it serves the protocol suite, not the contract
-	Echo  bool       // when Bare: it answers events
+	Place uint8 // of the codec as its sessions use it, escaped if texts are to be
+	Bare  bool  // it serves the protocol suite, not the contract
+	Echo  bool  // when Bare: it answers events
 }
 
 // Options of a Server. Without default: all but Peers and Logger.

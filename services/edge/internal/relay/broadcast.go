@@ -12,9 +12,8 @@ import (
 
 // broadcast takes what the owner of a room tells the edges that hold it.
 func (in *intake) broadcast(m *nats.Msg) {
-	var b wire.Broadcast
-	if err := wire.Unmarshal(m.Data, &b); err != nil {
-		in.log.Error("broadcast not understood", "event", "relay.broadcast", "subject", m.Subject, "err", err)
+	b := in.heardOf(m)
+	if b == nil {
 		return
 	}
 	r := in.rooms[b.Room]
@@ -29,24 +28,34 @@ func (in *intake) broadcast(m *nats.Msg) {
 	}
 	// Presence comes from the owner of a user's shard, whose epochs are others.
 	if len(b.Rooms) == 0 {
-		if b.Epoch < in.epochs[r.shard] {
+		if b.Epoch < in.epochs[r.hub.Shard] {
 			in.counts.refusedLate.Add(1)
 			return
 		}
-		in.epochs[r.shard] = b.Epoch
+		in.epochs[r.hub.Shard] = b.Epoch
 		r.setTotal(b.Total)
 	} else if r.hub.Crowded() {
 		return
 	}
-	r.hub.Tell(eventOf(&b))
+	r.hub.Tell(eventOf(b))
 	r.touch()
+}
+
+// heardOf is a broadcast, until the next one is heard of; nil when it makes no sense.
+func (in *intake) heardOf(m *nats.Msg) *wire.Broadcast {
+	in.heard = wire.Broadcast{}
+	if err := wire.Unmarshal(m.Data, &in.heard); err != nil {
+		in.log.Error("broadcast not understood", "event", "relay.broadcast", "subject", m.Subject, "err", err)
+		return nil
+	}
+	return &in.heard
 }
 
 // record takes messages of the room.
 func (r *room) record(data []byte) {
 	var rec wire.Record
 	if err := wire.Unmarshal(data, &rec); err != nil {
-		r.in.log.Error("record not understood", "event", "relay.record", "room", r.id, "err", err)
+		r.in.log.Error("record not understood", "event", "relay.record", "room", r.hub.ID, "err", err)
 		return
 	}
 	items := make([]wire.Item, len(rec.Entries))
@@ -118,15 +127,14 @@ func eventOf(b *wire.Broadcast) hub.Event {
 
 // everyone takes what the owner of a user shard tells all edges.
 func (in *intake) everyone(m *nats.Msg) {
-	var b wire.Broadcast
-	if err := wire.Unmarshal(m.Data, &b); err != nil {
-		in.log.Error("broadcast not understood", "event", "relay.broadcast", "subject", m.Subject, "err", err)
+	b := in.heardOf(m)
+	if b == nil {
 		return
 	}
-	if b.Only != "" && in.users[b.Only] == nil { // whose shard this is: not connected here
+	if b.Only != "" && in.user(b.Only) == nil { // whose shard this is: not connected here
 		return
 	}
-	in.hub.Everyone(eventOf(&b))
+	in.hub.Everyone(eventOf(b))
 }
 
 // digest takes the heads of a shard's rooms that have moved. After a silence the heads

@@ -73,7 +73,6 @@ func start(tb testing.TB, change ...func(*relay.Options)) *edge {
 type member struct {
 	edge *edge
 	loop *poll.Loop
-	user wire.User
 	hub.Client
 
 	mu     sync.Mutex // guards the following
@@ -83,8 +82,8 @@ type member struct {
 
 func (e *edge) member(user string, loop int) *member {
 	e.tb.Helper()
-	m := &member{edge: e, loop: e.loops.Loops()[loop], user: wire.User{ID: user, Name: user}, came: make(chan struct{}, 1)}
-	m.on(func() { e.hub.Local(loop).Add(&m.Client, m, user, 0) })
+	m := &member{edge: e, loop: e.loops.Loops()[loop], Client: hub.Client{User: wire.User{ID: user, Name: user}}, came: make(chan struct{}, 1)}
+	m.on(func() { e.hub.Local(loop).Add(&m.Client, m) })
 	return m
 }
 
@@ -121,7 +120,7 @@ func (m *member) ask(room string) (relay.Seat, error) {
 	}
 	got := make(chan outcome, 1)
 	m.edge.Join(relay.JoinRequest{
-		Room: room, User: m.user, Loop: m.loop, Deadline: time.Now().Add(5 * time.Second),
+		Room: room, User: &m.User, Loop: m.loop, Deadline: time.Now().Add(5 * time.Second),
 	}, func(s relay.Seat, err error) {
 		if err == nil && !s.Part.Join(&m.Client) {
 			m.edge.Leave(m.leaving(room, 0))
@@ -142,7 +141,7 @@ func (m *member) join(room string) relay.Seat {
 }
 
 func (m *member) leaving(room string, grace time.Duration) relay.Leaving {
-	return relay.Leaving{Room: room, User: m.user.ID, Loop: m.loop.Index(), Grace: grace}
+	return relay.Leaving{Room: room, User: m.User.ID, Loop: m.loop.Index(), Grace: grace}
 }
 
 func (m *member) leave(room string, grace time.Duration) {

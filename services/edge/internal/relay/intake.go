@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/confab-chat/confab/proto/subject"
+	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/hub"
 	"github.com/confab-chat/confab/services/edge/internal/stream"
 	"github.com/confab-chat/confab/shared/natsconn"
@@ -52,7 +53,7 @@ type intake struct {
 	now     time.Time
 	hub     *hub.Hub
 	rooms   map[string]*room
-	users   map[string]*user
+	users   [subject.Shards]userTable
 	lanes   [kinds][subject.Shards]*lane // nil until needed
 	dark    map[*lane]struct{}
 	epochs  [subject.Shards]uint64
@@ -60,10 +61,11 @@ type intake struct {
 	touched []*room                   // brought something since the last flush
 	spans   []trace.Span              // of the messages that wait for it
 	timed   map[*room]struct{}
+	heard   wire.Broadcast // the last one
 	out     stream.Out
 	repairs repairs
-	idle    []*room // without members, oldest first; some may have got members again
-	retries []*user // whose last UserUp failed
+	idle    []*idling // oldest first
+	retries []*user   // whose last UserUp failed
 	joins   registrations
 	kept    time.Time // of the last housekeeping
 	lostAt  time.Time // when the connection was lost; zero: it is up

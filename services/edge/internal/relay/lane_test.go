@@ -155,7 +155,7 @@ func TestJoinThatIsGivenUpIsTakenBack(t *testing.T) {
 	e.owner.Silence(func(c relaytest.Command) bool { return c.Op == "join" }, true)
 	ann := e.member("ann", 0)
 	got := make(chan error, 1)
-	e.Join(relay.JoinRequest{Room: "r", User: ann.user, Loop: ann.loop, Deadline: time.Now().Add(200 * time.Millisecond)},
+	e.Join(relay.JoinRequest{Room: "r", User: &ann.User, Loop: ann.loop, Deadline: time.Now().Add(200 * time.Millisecond)},
 		func(_ relay.Seat, err error) { got <- err })
 	if err := <-got; !errors.Is(err, relay.ErrUnavailable) {
 		t.Fatalf("join: %v", err)
@@ -205,12 +205,12 @@ func TestLateDownIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	e := start(t)
 	ann := e.member("ann", 0)
-	e.UserOpened(ann.user, 0, nil)
+	e.UserOpened(&ann.User, 0, nil)
 	eventually(t, "the owner knows", func() bool { return len(e.owner.SeenOp("up")) == 1 })
 	e.owner.SilenceOp("down")
 	e.UserClosed("ann", 0)
 	eventually(t, "the goodbye goes out", func() bool { return len(e.owner.SeenOp("down")) == 1 })
-	e.UserOpened(ann.user, 0, nil)
+	e.UserOpened(&ann.User, 0, nil)
 	eventually(t, "the owner knows again", func() bool { return len(e.owner.SeenOp("up")) == 2 })
 	if n := len(e.owner.SeenOp("down")); n != 1 {
 		t.Errorf("%d goodbyes", n)

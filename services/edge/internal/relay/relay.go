@@ -100,8 +100,8 @@ func newIntake(r *Relay, index int, nc *nats.Conn) (*intake, error) {
 		mail:  mail{wake: make(chan struct{}, 1)},
 		now:   time.Now(), kept: time.Now(),
 		told:  make(map[*nats.Subscription]func(*nats.Msg)),
-		rooms: make(map[string]*room), users: make(map[string]*user),
-		dark: make(map[*lane]struct{}), timed: make(map[*room]struct{}),
+		rooms: make(map[string]*room),
+		dark:  make(map[*lane]struct{}), timed: make(map[*room]struct{}),
 	}
 	if !nc.IsConnected() {
 		in.lostAt = in.now

@@ -54,6 +54,38 @@ func TestOwnerIsToldOfTheFirstAndTheLastConnection(t *testing.T) {
 	}
 }
 
+// In a crowd the owner sends a list of users once, as long as it is the same.
+func TestListOfACrowdIsAskedForOnce(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	listed := func(user, room string) string {
+		ids := ""
+		for _, u := range e.member(user, 0).join(room).Joined.Users {
+			ids += u.ID + " "
+		}
+		return ids
+	}
+	for i, step := range []struct {
+		list       uint64
+		user, room string
+		want       string
+	}{
+		{0, "u1", "r", "u1 "},
+		{7, "u2", "r", "u1 u2 "},
+		{7, "u3", "r", "u1 u2 "}, // what the edge has: this owner's list has changed without a new name
+		{8, "u4", "r", "u1 u2 u3 u4 "},
+		{8, "u5", "other", "u5 "}, // another room has its own
+		{8, "u6", "r", "u1 u2 u3 u4 "},
+		{0, "u7", "r", "u1 u2 u3 u4 u6 u7 "}, // no crowd any more
+		{8, "u8", "r", "u1 u2 u3 u4 u6 u7 u8 "},
+	} {
+		e.owner.Name(step.list)
+		if got := listed(step.user, step.room); got != step.want {
+			t.Errorf("step %d: %s joins and is told %q, want %q", i+1, step.user, got, step.want)
+		}
+	}
+}
+
 func TestWhoHasLeftHearsNothing(t *testing.T) {
 	t.Parallel()
 	e := start(t)
@@ -222,7 +254,7 @@ func TestLongOutageAnnouncesEverybodyAgain(t *testing.T) {
 	t.Parallel()
 	e := start(t, func(o *relay.Options) { o.Dead = time.Nanosecond; o.RoomScope = true })
 	ann, bob := e.member("ann", 0), e.member("bob", 1)
-	e.UserOpened(ann.user, 0, nil)
+	e.UserOpened(&ann.User, 0, nil)
 	for i := range 20 {
 		ann.join(fmt.Sprint("r", i))
 	}
@@ -247,7 +279,7 @@ func TestSync(t *testing.T) {
 	ann, bob := e.member("ann", 0), e.member("bob", 1)
 	rooms, users := map[string][]string{}, map[string][]string{}
 	for _, m := range []*member{ann, bob} {
-		e.UserOpened(m.user, 0, nil)
+		e.UserOpened(&m.User, 0, nil)
 		for i := range 50 {
 			m.join(fmt.Sprint("room", i))
 		}
@@ -286,8 +318,8 @@ func TestUserIsToldUpAndDown(t *testing.T) {
 	t.Parallel()
 	e := start(t, func(o *relay.Options) { o.RoomScope = true })
 	ann := e.member("ann", 0)
-	e.UserOpened(ann.user, 0, nil)
-	e.UserOpened(ann.user, 0, nil)
+	e.UserOpened(&ann.User, 0, nil)
+	e.UserOpened(&ann.User, 0, nil)
 	ann.join("r1")
 	ann.join("r2")
 	eventually(t, "the owner knows both rooms", func() bool {
@@ -316,7 +348,7 @@ func TestConnectionLimitOfAUser(t *testing.T) {
 	e := start(t)
 	refused := make(chan int, 4)
 	for i := range 4 {
-		e.UserOpened(e.member("ann", 0).user, 3, func() { refused <- i })
+		e.UserOpened(&e.member("ann", 0).User, 3, func() { refused <- i })
 	}
 	if i := <-refused; i != 3 {
 		t.Errorf("connection %d was refused", i)

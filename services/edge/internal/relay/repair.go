@@ -55,14 +55,14 @@ func (q *repairs) start(in *intake) {
 // repair asks the owner for the room's first hole.
 func (in *intake) repair(r *room) {
 	hole := r.stream.Missing()
-	if hole.None() || in.rooms[r.id] != r { // closed meanwhile, or nobody wants it any more
+	if hole.None() || in.rooms[r.hub.ID] != r { // closed meanwhile, or nobody wants it any more
 		r.stream.RepairFailed(in.now)
 		return
 	}
 	in.repairs.running++
-	m := wire.History{Room: r.id, HasAfter: true, After: hole.From - 1, Limit: hole.To - hole.From + 1}
-	in.lane(roomShard, r.shard).do(&call{
-		subject: subject.RoomCommand(r.shard, subject.OpHist), data: wire.Marshal(&m),
+	m := wire.History{Room: r.hub.ID, HasAfter: true, After: hole.From - 1, Limit: hole.To - hole.From + 1}
+	in.lane(roomShard, r.hub.Shard).do(&call{
+		subject: subject.RoomCommand(r.hub.Shard, subject.OpHist), data: wire.Marshal(&m),
 		deadline: in.now.Add(repairTimeout),
 		done: func(reply []byte, err error) {
 			in.repairs.running--
@@ -74,7 +74,7 @@ func (in *intake) repair(r *room) {
 func (r *room) repaired(reply []byte, err error) {
 	var m wire.Messages
 	if err := Unpack(reply, err, &m); err != nil {
-		r.in.log.Debug("hole not repaired", "event", "relay.repair", "room", r.id, "err", err)
+		r.in.log.Debug("hole not repaired", "event", "relay.repair", "room", r.hub.ID, "err", err)
 		r.stream.RepairFailed(r.in.now)
 		r.in.timed[r] = struct{}{}
 		return

@@ -28,19 +28,30 @@ const (
 
 // room is a room that this edge holds. Owned by its intake.
 type room struct {
-	in    *intake // static
-	id    string
-	shard int
-	sub   *nats.Subscription
+	in  *intake // static
+	sub *nats.Subscription
 
-	hub    *hub.Room
+	hub    hub.Room
 	stream stream.Stream
 	roster roster
+	list   *list // of a crowd's users, for who joins; else nil
 
-	touched  bool // in intake.touched
-	queued   bool // in intake.repairs
+	idle    *idling // in intake.idle, nil when it is not there
+	touched bool    // in intake.touched
+	queued  bool    // in intake.repairs
+}
+
+// idling is a room that has had no users since emptyAt, unless some have come again.
+type idling struct {
+	room     *room
 	emptyAt  time.Time
 	listedAt time.Time // when it was put into intake.idle
+}
+
+// list is users as the owner has listed them for joiners. It never changes.
+type list struct {
+	name  uint64 // wire.Joined.List
+	users []wire.User
 }
 
 // Seat is a room as a connection joins it.
@@ -53,7 +64,7 @@ type Seat struct {
 // JoinRequest asks for a seat.
 type JoinRequest struct {
 	Room     string
-	User     wire.User
+	User     *wire.User // not changed any more
 	Codec    uint8
 	Loop     *poll.Loop
 	Header   nats.Header // of the request to the owner; may be nil
@@ -99,16 +110,20 @@ func (in *intake) join(j JoinRequest, done func(Seat, error)) {
 		return
 	}
 	r.roster.add(j.User)
-	m := wire.Join{Origin: in.relay.Origin(), Room: j.Room, User: j.User}
-	in.lane(roomShard, r.shard).do(&call{
-		subject: subject.RoomCommand(r.shard, subject.OpJoin), header: j.Header, data: wire.Marshal(&m),
+	m := wire.Join{Origin: in.relay.Origin(), Room: j.Room, User: *j.User}
+	had := r.list
+	if had != nil {
+		m.List = had.name
+	}
+	in.lane(roomShard, r.hub.Shard).do(&call{
+		subject: subject.RoomCommand(r.hub.Shard, subject.OpJoin), header: j.Header, data: wire.Marshal(&m),
 		deadline: j.Deadline,
-		done:     func(reply []byte, err error) { r.joined(j, reply, err, done) },
+		done:     func(reply []byte, err error) { r.joined(j, had, reply, err, done) },
 	})
 }
 
-// joined takes the owner's answer to a join.
-func (r *room) joined(j JoinRequest, reply []byte, err error, done func(Seat, error)) {
+// joined takes the owner's answer to a join, which was told that we had a list.
+func (r *room) joined(j JoinRequest, had *list, reply []byte, err error, done func(Seat, error)) {
 	var m wire.Joined
 	if err := Unpack(reply, err, &m); err != nil {
 		r.leave(j.User.ID, 0) // the owner may have counted the user all the same
@@ -116,14 +131,22 @@ func (r *room) joined(j JoinRequest, reply []byte, err error, done func(Seat, er
 		return
 	}
 	in := r.in
-	in.epochs[r.shard] = max(in.epochs[r.shard], m.Epoch)
+	in.epochs[r.hub.Shard] = max(in.epochs[r.hub.Shard], m.Epoch)
 	r.setTotal(m.Total)
+	switch {
+	case m.List == 0:
+		r.list = nil
+	case had != nil && had.name == m.List:
+		m.Users = had.users
+	default:
+		r.list = &list{m.List, m.Users}
+	}
 	r.stream.Start(in.now, m.Head, &in.out)
 	r.emit()
 	if i := r.roster.find(j.User.ID); i >= 0 && !r.roster.list[i].known {
 		r.roster.list[i].known = true
 		if in.relay.roomScope {
-			in.relay.userRoom(j.User.ID, r.id, true)
+			in.relay.userRoom(j.User.ID, r.hub.ID, true)
 		}
 	}
 	live := r.stream.Delivered()
@@ -140,14 +163,14 @@ func (r *room) leave(user string, grace time.Duration) {
 		return
 	}
 	if was.known && r.in.relay.roomScope {
-		r.in.relay.userRoom(user, r.id, false)
+		r.in.relay.userRoom(user, r.hub.ID, false)
 	}
 	if len(r.roster.list) == 0 {
 		r.emptied()
 	}
-	m := wire.Leave{Origin: r.in.relay.Origin(), Room: r.id, User: user, GraceMs: uint64(grace.Milliseconds())}
-	r.in.lane(roomShard, r.shard).do(&call{
-		subject: subject.RoomCommand(r.shard, subject.OpLeave), data: wire.Marshal(&m),
+	m := wire.Leave{Origin: r.in.relay.Origin(), Room: r.hub.ID, User: user, GraceMs: uint64(grace.Milliseconds())}
+	r.in.lane(roomShard, r.hub.Shard).do(&call{
+		subject: subject.RoomCommand(r.hub.Shard, subject.OpLeave), data: wire.Marshal(&m),
 		deadline: r.in.now.Add(goodbye),
 		alive:    func() bool { return !r.roster.has(user) },
 		done:     func([]byte, error) {}, // nobody waits; after a minute the next owner's Sync puts it right
@@ -161,8 +184,9 @@ func (in *intake) hold(id string) (*room, error) {
 	}
 	token := subject.Token(id)
 	shard := subject.ShardOf(token)
-	r := &room{in: in, id: id, shard: shard, hub: in.hub.NewRoom(id, shard)}
-	sub, err := in.nc.ChanSubscribe(subject.RoomBroadcast(r.shard, token), in.in)
+	r := &room{in: in}
+	r.hub.Init(in.hub, id, shard)
+	sub, err := in.nc.ChanSubscribe(subject.RoomBroadcast(shard, token), in.in)
 	if err != nil {
 		in.log.Error("room not subscribed", "event", "relay.subscribe", "err", err)
 		return nil, ErrStopped
@@ -176,27 +200,28 @@ func (in *intake) hold(id string) (*room, error) {
 
 // emptied notes that the room has no users from now on.
 func (r *room) emptied() {
-	r.emptyAt = r.in.now
-	if r.listedAt.IsZero() {
-		r.listedAt = r.in.now
-		r.in.idle = append(r.in.idle, r)
+	now := r.in.now
+	if r.idle == nil {
+		r.idle = &idling{room: r, listedAt: now}
+		r.in.idle = append(r.in.idle, r.idle)
 	}
+	r.idle.emptyAt = now
 }
 
 // dropIdle lets go of rooms that have been without users for a while.
 func (in *intake) dropIdle() {
 	kept := in.idle[:0]
-	for i, r := range in.idle {
-		if in.now.Sub(r.listedAt) < idleAfter { // so are all that follow
+	for i, e := range in.idle {
+		if in.now.Sub(e.listedAt) < idleAfter { // so are all that follow
 			kept = append(kept, in.idle[i:]...)
 			break
 		}
-		r.listedAt = time.Time{}
-		switch {
+		switch r := e.room; {
 		case len(r.roster.list) > 0:
-		case in.now.Sub(r.emptyAt) < idleAfter: // it had users in between
-			r.listedAt = in.now
-			kept = append(kept, r)
+			r.idle = nil
+		case in.now.Sub(e.emptyAt) < idleAfter: // it had users in between
+			e.listedAt = in.now
+			kept = append(kept, e)
 		default:
 			in.release(r)
 		}
@@ -210,7 +235,7 @@ func (in *intake) release(r *room) {
 	if err := r.sub.Unsubscribe(); err != nil {
 		in.log.Debug("room not unsubscribed", "event", "relay.unsubscribe", "err", err)
 	}
-	delete(in.rooms, r.id)
+	delete(in.rooms, r.hub.ID)
 	delete(in.timed, r)
 	in.counts.rooms.Add(-1)
 }
@@ -219,12 +244,12 @@ func (in *intake) release(r *room) {
 func (in *intake) held(shard int) []*room {
 	var list []*room
 	for _, r := range in.rooms {
-		if r.shard == shard {
+		if r.hub.Shard == shard {
 			list = append(list, r)
 		}
 	}
 	slices.SortFunc(list, func(a, b *room) int {
-		if a.id < b.id {
+		if a.hub.ID < b.hub.ID {
 			return -1
 		}
 		return 1

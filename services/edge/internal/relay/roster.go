@@ -2,9 +2,15 @@ package relay
 
 import "github.com/confab-chat/confab/proto/wire"
 
-// scanUpTo is how many users a roster looks through before it keeps an index: most
-// rooms are small, and a map costs more than all of their users.
-const scanUpTo = 16
+const (
+	// scanUpTo is how many users a roster looks through before it keeps an index: most
+	// rooms are small, and a map costs more than all of their users.
+	scanUpTo = 16
+
+	// rosterStep is by how much a roster without index grows: twice as large, it would
+	// be empty by half in most rooms.
+	rosterStep = 2
+)
 
 // roster counts the connections of each user in one room on this edge.
 type roster struct {
@@ -13,7 +19,7 @@ type roster struct {
 }
 
 type rosterEntry struct {
-	user  wire.User
+	user  *wire.User
 	conns int32
 	known bool // an owner has counted the user
 }
@@ -34,10 +40,13 @@ func (r *roster) find(id string) int {
 }
 
 // add counts one connection more.
-func (r *roster) add(u wire.User) {
+func (r *roster) add(u *wire.User) {
 	if i := r.find(u.ID); i >= 0 {
 		r.list[i].conns++
 		return
+	}
+	if n := len(r.list); n == cap(r.list) && n < scanUpTo {
+		r.list = append(make([]rosterEntry, 0, n+rosterStep), r.list...)
 	}
 	r.list = append(r.list, rosterEntry{user: u, conns: 1})
 	switch {

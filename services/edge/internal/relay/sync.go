@@ -52,25 +52,25 @@ func (in *intake) sync(m *nats.Msg) {
 	}
 	for _, r := range in.held(shard) {
 		for _, part := range chunks(r.roster.list, headsAtOnce) {
-			members := wire.RoomMembers{Room: r.id}
-			bytes := len(r.id)
+			members := wire.RoomMembers{Room: r.hub.ID}
+			bytes := len(r.hub.ID)
 			for i := range part {
 				if !part[i].known {
 					continue
 				}
-				members.Users = append(members.Users, part[i].user)
+				members.Users = append(members.Users, *part[i].user)
 				bytes += userBytes(part[i].user)
 			}
 			s.Rooms = append(s.Rooms, members)
 			send(bytes)
 		}
 	}
-	for _, u := range in.users {
-		if u.shard == shard && u.conns > 0 && u.told > 0 {
+	for _, u := range in.users[shard].list() {
+		if u.conns > 0 && u.told > 0 {
 			up := u.up()
 			s.Users = append(s.Users, up)
 			bytes := userBytes(u.user)
-			for _, room := range u.rooms {
+			for _, room := range up.Rooms {
 				bytes += len(room) + 4
 			}
 			send(bytes)
@@ -81,7 +81,7 @@ func (in *intake) sync(m *nats.Msg) {
 }
 
 // userBytes is about what a user takes in a snapshot.
-func userBytes(u wire.User) int { return len(u.ID) + len(u.Name) + 48 }
+func userBytes(u *wire.User) int { return len(u.ID) + len(u.Name) + 48 }
 
 // publish sends a message that nobody answers. Without NATS it is lost, and
 // whoever it was for asks again.
@@ -126,7 +126,7 @@ func (in *intake) askHeads() {
 	clear(in.digests[:]) // their silence is explained
 	byShard := make(map[int][]string)
 	for _, r := range in.rooms {
-		byShard[r.shard] = append(byShard[r.shard], r.id)
+		byShard[r.hub.Shard] = append(byShard[r.hub.Shard], r.hub.ID)
 	}
 	for shard, rooms := range byShard {
 		in.askHeadsOf(shard, rooms)
@@ -137,7 +137,7 @@ func (in *intake) askHeads() {
 func (in *intake) askShard(shard int) {
 	var rooms []string
 	for _, r := range in.held(shard) {
-		rooms = append(rooms, r.id)
+		rooms = append(rooms, r.hub.ID)
 	}
 	in.askHeadsOf(shard, rooms)
 }
@@ -171,8 +171,10 @@ func (in *intake) register() {
 	for _, r := range in.rooms {
 		in.joins.queue = append(in.joins.queue, r)
 	}
-	for _, u := range in.users {
-		u.renewed()
+	for i := range in.users {
+		for _, u := range in.users[i].list() {
+			u.renewed()
+		}
 	}
 	in.joins.start(in)
 }
@@ -183,7 +185,7 @@ func (q *registrations) start(in *intake) {
 		r := q.queue[last]
 		q.queue[last] = nil
 		q.queue = q.queue[:last]
-		if in.rooms[r.id] != r {
+		if in.rooms[r.hub.ID] != r {
 			continue
 		}
 		for i := range r.roster.list {
@@ -193,18 +195,18 @@ func (q *registrations) start(in *intake) {
 }
 
 // announce asks the owner to count a member who has joined before.
-func (in *intake) announce(r *room, u wire.User, again bool) {
+func (in *intake) announce(r *room, u *wire.User, again bool) {
 	in.joins.flying++
-	m := wire.Join{Origin: in.relay.Origin(), Room: r.id, User: u, Again: again}
-	in.lane(roomShard, r.shard).do(&call{
-		subject: subject.RoomCommand(r.shard, subject.OpJoin), data: wire.Marshal(&m),
+	m := wire.Join{Origin: in.relay.Origin(), Room: r.hub.ID, User: *u, Again: again}
+	in.lane(roomShard, r.hub.Shard).do(&call{
+		subject: subject.RoomCommand(r.hub.Shard, subject.OpJoin), data: wire.Marshal(&m),
 		deadline: in.now.Add(goodbye),
 		alive:    func() bool { return r.roster.has(u.ID) },
 		done: func(reply []byte, err error) {
 			in.joins.flying--
 			var m wire.Joined
 			if err := Unpack(reply, err, &m); err != nil {
-				in.log.Debug("member not announced", "event", "relay.register", "room", r.id, "err", err)
+				in.log.Debug("member not announced", "event", "relay.register", "room", r.hub.ID, "err", err)
 				return
 			}
 			r.setTotal(m.Total)

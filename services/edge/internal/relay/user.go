@@ -1,46 +1,47 @@
 package relay
 
 import (
-	"slices"
 	"time"
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/edge/internal/few"
 )
 
 // user is somebody who has connections on this edge. Owned by the intake of the
 // user's shard. The owner of the shard is told the newest state, one telling at a
 // time; what changes meanwhile is told next.
 type user struct {
-	in    *intake // static
-	shard int
+	in *intake // static
 
-	user    wire.User
-	conns   int
-	rooms   []string // joined here; only with presence scope "rooms"
+	user    *wire.User
+	rooms   few.List[string] // joined here; only with presence scope "rooms"
 	grace   time.Duration
-	version uint64 // counts changes
-	told    uint64 // the version that the owner knows; 0: it knows of none
-	again   bool   // this version was known to an owner before
-	flying  bool   // a telling is under way
+	version uint32 // counts changes
+	told    uint32 // the version that the owner knows; 0: it knows of none
+	conns   int32
+	shard   uint8 // static
+	again   bool  // this version was known to an owner before
+	flying  bool  // a telling is under way
 }
 
 // UserOpened counts a connection of a user. When that is more than atMost (0 = any
 // number), refused is called on the intake's goroutine; UserClosed is due all the same.
-func (r *Relay) UserOpened(u wire.User, atMost int, refused func()) {
-	in := r.intake(subject.Shard(u.ID))
+func (r *Relay) UserOpened(u *wire.User, atMost int, refused func()) {
+	shard := subject.Shard(u.ID)
+	in := r.intake(shard)
 	in.post(func() {
-		held := in.users[u.ID]
+		held := in.user(u.ID)
 		if held == nil {
-			held = &user{in: in, shard: subject.Shard(u.ID), user: u}
-			in.users[u.ID] = held
+			held = &user{in: in, shard: uint8(shard), user: u}
+			in.users[shard].add(held)
 			in.counts.users.Add(1)
 		}
 		if held.conns++; held.conns == 1 {
 			held.user = u // the name may have changed
 			held.changed()
 		}
-		if atMost > 0 && held.conns > atMost {
+		if atMost > 0 && int(held.conns) > atMost {
 			refused()
 		}
 	})
@@ -51,7 +52,7 @@ func (r *Relay) UserOpened(u wire.User, atMost int, refused func()) {
 func (r *Relay) UserClosed(id string, grace time.Duration) {
 	in := r.intake(subject.Shard(id))
 	in.post(func() {
-		u := in.users[id]
+		u := in.user(id)
 		if u == nil {
 			return
 		}
@@ -67,16 +68,16 @@ func (r *Relay) UserClosed(id string, grace time.Duration) {
 func (r *Relay) userRoom(id, room string, joined bool) {
 	in := r.intake(subject.Shard(id))
 	in.post(func() {
-		u := in.users[id]
+		u := in.user(id)
 		if u == nil {
 			return
 		}
-		i := slices.Index(u.rooms, room)
+		i := u.rooms.Index(room)
 		switch {
 		case joined && i < 0:
-			u.rooms = append(u.rooms, room)
+			u.rooms.Add(room)
 		case !joined && i >= 0:
-			u.rooms = slices.Delete(u.rooms, i, i+1)
+			u.rooms.Remove(i)
 		default:
 			return
 		}
@@ -113,21 +114,21 @@ func (u *user) tell() {
 	}
 	if u.conns > 0 {
 		m := u.up()
-		c.subject, c.data = subject.UserCommand(u.shard, subject.OpUserUp), wire.Marshal(&m)
+		c.subject, c.data = subject.UserCommand(int(u.shard), subject.OpUserUp), wire.Marshal(&m)
 	} else {
 		u.told = 0
 		m := wire.UserDown{Origin: u.in.relay.Origin(), User: u.user.ID, GraceMs: uint64(u.grace.Milliseconds())}
-		c.subject, c.data = subject.UserCommand(u.shard, subject.OpUserDown), wire.Marshal(&m)
+		c.subject, c.data = subject.UserCommand(int(u.shard), subject.OpUserDown), wire.Marshal(&m)
 	}
-	u.in.lane(userShard, u.shard).do(c)
+	u.in.lane(userShard, int(u.shard)).do(c)
 }
 
 func (u *user) up() wire.UserUp {
-	return wire.UserUp{Origin: u.in.relay.Origin(), User: u.user, Rooms: u.rooms, Again: u.again}
+	return wire.UserUp{Origin: u.in.relay.Origin(), User: *u.user, Rooms: u.rooms.Slice(), Again: u.again}
 }
 
 // toldOf takes the outcome of a telling.
-func (u *user) toldOf(version uint64, reply []byte, err error) {
+func (u *user) toldOf(version uint32, reply []byte, err error) {
 	u.flying = false
 	var m wire.Done
 	failed := Unpack(reply, err, &m)
@@ -149,8 +150,8 @@ func (u *user) toldOf(version uint64, reply []byte, err error) {
 
 // settle forgets a user whom nobody needs any more.
 func (u *user) settle() {
-	if u.conns == 0 && u.in.users[u.user.ID] == u {
-		delete(u.in.users, u.user.ID)
+	if u.conns == 0 && u.in.user(u.user.ID) == u {
+		u.in.users[u.shard].remove(u)
 		u.in.counts.users.Add(-1)
 	}
 }

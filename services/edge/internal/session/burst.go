@@ -28,7 +28,7 @@ func (c *command) send() {
 	s := c.s
 	burst := s.work.takeBurst(c)
 	m := wire.Send{
-		Origin: s.local.core.Relay.Origin(), Room: c.room, User: s.user(),
+		Origin: s.local.core.Relay.Origin(), Room: c.room, User: s.User,
 		ClientID: c.text.ClientID, Type: c.text.Type, Content: c.text.Content,
 	}
 	for _, follower := range burst[1:] {

@@ -67,6 +67,10 @@ func (s *Session) Dispatch(req door.Request) {
 		s.fail(context.Background(), req.ID, "", code.New(code.BadRequest, "unknown event"))
 		return
 	}
+	if r.instant != nil {
+		s.reply(req.ID, r.Reply, r.instant(s))
+		return
+	}
 	c := &command{s: s, id: req.ID, name: r.Name, reply: r.Reply, at: time.Now(), needsRoom: r.NeedsRoom}
 	c.trace()
 	if err := r.begin(c, req.Data); err != nil {
@@ -96,7 +100,7 @@ func (s *Session) begin(c *command) {
 	}
 	w.advanceFor(c)
 	if w.open >= maxInFlight {
-		s.conn.PauseReads()
+		s.link().PauseReads()
 	}
 }
 
@@ -106,7 +110,7 @@ func (s *Session) askPermit(c *command) {
 	loop := s.local.loop
 	var first atomic.Bool // whoever comes second finishes the job
 	var early quota.Decision
-	s.local.core.Quota.Take(s.User, c.action, func(d quota.Decision) {
+	s.local.core.Quota.Take(s.User.ID, c.action, func(d quota.Decision) {
 		early = d
 		if first.CompareAndSwap(false, true) {
 			return
@@ -234,7 +238,7 @@ func (c *command) finish() {
 	}
 	w.open--
 	if w.open == maxInFlight/2 {
-		s.conn.ResumeReads()
+		s.link().ResumeReads()
 	}
 	w.tidy()
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/confab-chat/confab/proto/strictjson"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
+	"github.com/confab-chat/confab/services/edge/internal/door"
 	"github.com/confab-chat/confab/services/edge/internal/hub"
 	"github.com/confab-chat/confab/services/edge/internal/poll"
 	"github.com/confab-chat/confab/services/edge/internal/quota"
@@ -31,6 +32,9 @@ type Options struct {
 	Relay    *relay.Relay
 	Quota    *quota.Quota
 	Verifier auth.Verifier // for refreshToken
+	Codecs   []door.Codec  // of the doors, as the hub has them
+	// Heartbeat is the longest time between two calls of Session.Beat.
+	Heartbeat time.Duration
 
 	QueueBytes  int    // what may wait for a connection, see conn.Options; default 256 KiB
 	Ping        bool   // send the ping event each heartbeat interval
@@ -102,8 +106,8 @@ type local struct {
 	hub  *hub.Local
 
 	reader   strictjson.Reader
-	scratch  []byte // the reply that is being made
-	ping     []byte // payload of the last ping event
+	scratch  []byte              // the reply that is being made
+	pings    [door.Codecs][]byte // frames of the ping event of pingAt
 	pingAt   event.Time
 	refusals refusals
 
@@ -124,15 +128,18 @@ func (l *local) giveBack(b []byte) {
 	}
 }
 
-// pingData is the payload of a ping event at this moment, made once for all
-// connections whose turn it is.
-func (l *local) pingData() []byte {
-	if now := event.At(l.loop.Now()); now != l.pingAt || l.ping == nil {
-		l.pingAt = now
-		p := event.Ping{Timestamp: now}
-		l.ping = p.AppendJSON(nil)
+// ping is the frame of a ping event at this moment, made once for all connections of
+// a codec whose turn it is.
+func (l *local) ping(codec uint8) []byte {
+	if now := event.At(l.loop.Now()); now != l.pingAt {
+		l.pings, l.pingAt = [door.Codecs][]byte{}, now
 	}
-	return l.ping
+	frame := &l.pings[codec]
+	if *frame == nil {
+		p := event.Ping{Timestamp: l.pingAt}
+		*frame = l.core.Codecs[codec].AppendEvent(nil, event.NamePing, p.AppendJSON(l.object()))
+	}
+	return *frame
 }
 
 func (l *local) accepted(ctx context.Context, took time.Duration) {

@@ -37,7 +37,7 @@ func (c *command) join(since *uint64) {
 	}
 	s.work.joining = append(s.work.joining, c.room)
 	s.local.core.Relay.Join(relay.JoinRequest{
-		Room: c.room, User: s.user(), Codec: s.place, Loop: s.local.loop, Header: c.header, Deadline: c.deadline(),
+		Room: c.room, User: &s.User, Codec: s.Codec, Loop: s.local.loop, Header: c.header, Deadline: c.deadline(),
 	}, func(seat relay.Seat, err error) {
 		switch {
 		case err != nil && s.closed:
@@ -71,8 +71,10 @@ func (c *command) take(seat relay.Seat, since *uint64) {
 		recovered = &seen
 		ahead = seen && *since > seat.Live
 	}
-	c.welcome(seat, recovered)
-	switch {
+	switch lives := c.welcome(seat, recovered); {
+	case !lives && !again: // with the session went only what it had taken
+		s.giveBack(c.room, 0)
+	case !lives:
 	case ahead:
 		f, _ := seat.Part.Follow(&s.Client, *since)
 		f.Begin()
@@ -83,11 +85,16 @@ func (c *command) take(seat relay.Seat, since *uint64) {
 	s.advance()
 }
 
-// welcome says that the room was joined, and who is in it.
-func (c *command) welcome(seat relay.Seat, recovered *bool) {
+// welcome says that the room was joined, and who is in it. It returns false when the
+// session has ended by that: it was to be restored exactly, and cannot be.
+func (c *command) welcome(seat relay.Seat, recovered *bool) bool {
 	s := c.s
 	if c.restored != nil {
 		c.restored(recovered == nil || *recovered)
+	}
+	if s.closed {
+		c.finish()
+		return false
 	}
 	c.succeed(&event.JoinedRoom{
 		RoomID: c.room, ActiveUsers: seat.Joined.Users, Seq: seat.Live, Recovered: recovered, Timestamp: s.now(),
@@ -96,6 +103,7 @@ func (c *command) welcome(seat relay.Seat, recovered *bool) {
 	object := users.AppendJSON(s.local.object())
 	s.tell(event.NameRoomUsers, object)
 	s.local.giveBack(object)
+	return true
 }
 
 // joinEnded lets what waits for the join go on.
@@ -122,7 +130,7 @@ func (s *Session) advance() {
 // giveBack returns a seat that is not taken, or not any more.
 func (s *Session) giveBack(room string, grace time.Duration) {
 	s.local.core.Relay.Leave(relay.Leaving{
-		Room: room, User: s.User, Loop: s.local.loop.Index(), Codec: s.place, Grace: grace,
+		Room: room, User: s.User.ID, Loop: s.local.loop.Index(), Codec: s.Codec, Grace: grace,
 	})
 }
 

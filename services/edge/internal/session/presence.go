@@ -21,8 +21,8 @@ func updatePresence(c *command, data []byte) error {
 	}
 	c.run = func(c *command) {
 		s := c.s
-		m := wire.UserStatus{User: s.user(), Status: p.Status, Custom: p.CustomStatus}
-		s.local.core.Relay.UserCommand(subject.Shard(s.User), subject.OpUserStatus, &m, c.deadline(),
+		m := wire.UserStatus{User: s.User, Status: p.Status, Custom: p.CustomStatus}
+		s.local.core.Relay.UserCommand(subject.Shard(s.User.ID), subject.OpUserStatus, &m, c.deadline(),
 			s.onLoop(func(reply []byte, err error) {
 				var m wire.Done
 				if err := relay.Unpack(reply, err, &m); err != nil {
@@ -94,8 +94,8 @@ func (c *command) presenceNearby() {
 			if s.closed {
 				return
 			}
-			if !slices.Contains(ids, s.User) {
-				ids = append([]string{s.User}, ids[:min(len(ids), event.MaxPresence-1)]...)
+			if !slices.Contains(ids, s.User.ID) {
+				ids = append([]string{s.User.ID}, ids[:min(len(ids), event.MaxPresence-1)]...)
 			}
 			c.presenceOf(ids)
 		})

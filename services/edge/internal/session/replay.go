@@ -63,7 +63,9 @@ func (s *Session) follow(c *command, seat relay.Seat, since uint64) {
 			return
 		}
 		recovered := !gone(m, since)
-		c.welcome(seat, &recovered)
+		if !c.welcome(seat, &recovered) {
+			return
+		}
 		f.Begin()
 		r.take(m)
 		c.joinEnded()
@@ -128,9 +130,9 @@ func (r *replay) gap(from, to uint64) {
 func (r *replay) feed() {
 	r.waiting = false
 	for len(r.rest) > 0 && !r.follower.Done() {
-		if r.s.conn.Queued() > r.s.local.core.QueueBytes/2 {
+		if r.s.link().Queued() > r.s.local.core.QueueBytes/2 {
 			r.waiting = true
-			r.s.conn.NotifyDrained()
+			r.s.link().NotifyDrained()
 			return
 		}
 		n := portion(r.rest)

@@ -32,7 +32,7 @@ func typing(c *command, data []byte) error {
 	c.room, c.action = p.RoomID, wire.ActionTyping
 	c.run = func(c *command) {
 		shard := c.s.Part(p.RoomID).Shard()
-		c.s.local.core.Relay.Typing(shard, &wire.Typing{Room: p.RoomID, User: c.s.user(), On: p.IsTyping})
+		c.s.local.core.Relay.Typing(shard, &wire.Typing{Room: p.RoomID, User: c.s.User, On: p.IsTyping})
 		c.succeed(&event.TypingUpdated{Success: true, Timestamp: c.s.now()})
 	}
 	return nil
@@ -56,7 +56,7 @@ func getRoomStats(c *command, data []byte) error {
 				return
 			}
 			s := c.s
-			s.replyObject(c.id, c.reply, event.AppendRoomStatsRetrieved(s.local.object(), m.JSON, s.codec.Form()))
+			s.replyObject(c.id, c.reply, event.AppendRoomStatsRetrieved(s.local.object(), m.JSON, s.codec().Form()))
 			s.tell(event.NameRoomStats, m.JSON)
 			c.finish()
 		})
@@ -115,7 +115,7 @@ func messageRead(c *command, data []byte) error {
 			c.fail(code.New(code.NotFound, "there is no such message"))
 			return
 		}
-		m := wire.Read{Room: p.RoomID, User: c.s.user(), MessageID: p.MessageID}
+		m := wire.Read{Room: p.RoomID, User: c.s.User, MessageID: p.MessageID}
 		c.ask(subject.OpRead, &m, func(reply []byte, err error) {
 			var m wire.Receipt
 			if err := relay.Unpack(reply, err, &m); err != nil {
@@ -123,7 +123,7 @@ func messageRead(c *command, data []byte) error {
 				return
 			}
 			c.succeed(&event.MessageReadReply{ReadReceipt: event.ReadReceipt{
-				MessageID: p.MessageID, UserID: c.s.User, Username: c.s.name, Seq: m.Seq, ReadAt: event.Time(m.AtMs),
+				MessageID: p.MessageID, UserID: c.s.User.ID, Username: c.s.User.Name, Seq: m.Seq, ReadAt: event.Time(m.AtMs),
 			}})
 		})
 	}

@@ -13,6 +13,9 @@ type rule struct {
 	// begin decodes and checks the payload, and sets the command's room, action and
 	// run. Its error is a *code.Error.
 	begin func(c *command, data []byte) error
+	// instant, instead of begin, is the reply to what asks nobody and always succeeds:
+	// it needs no command.
+	instant func(*Session) event.Reply
 }
 
 // rules are those of the catalog's events that have one. A test finds the others.
@@ -23,17 +26,17 @@ func rules() []rule {
 		event.NameSendMessage:    sendMessage,
 		event.NameTyping:         typing,
 		event.NameGetRoomStats:   getRoomStats,
-		event.NameHeartbeat:      heartbeat,
 		event.NameGetHistory:     getHistory,
 		event.NameUpdatePresence: updatePresence,
 		event.NameGetPresence:    getPresence,
 		event.NameMessageRead:    messageRead,
 		event.NameRefreshToken:   refreshToken,
 	}
+	instants := map[string]func(*Session) event.Reply{event.NameHeartbeat: heartbeat}
 	var list []rule
 	for _, def := range event.Catalog() {
-		if begin := begins[def.Name]; begin != nil {
-			list = append(list, rule{def, begin})
+		if begin, instant := begins[def.Name], instants[def.Name]; begin != nil || instant != nil {
+			list = append(list, rule{def, begin, instant})
 		}
 	}
 	return list

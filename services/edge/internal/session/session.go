@@ -44,31 +44,37 @@ type Link interface {
 	ResumeReads()
 }
 
-// Session is one connection of a user. It implements conn.Handler for a WebSocket
-// whose every text message is one request; a door of another kind calls Open,
-// Receive, Beat, Emptied and End. Owned by the connection's loop, and small: an idle
-// one is two hundred bytes.
+// Session is one connection of a user, or a part of one. Its door calls Open or
+// Restore, Receive, Beat, Emptied and End. Owned by the connection's loop, and small:
+// what an idle one does not need is behind pointers.
 type Session struct {
-	hub.Client // its User is the user's id
+	hub.Client // its Outlet is a Link
 	local      *local
-	codec      door.Codec
-	conn       Link       // nil before Open or Restore
-	name       string     // the user's display name
-	expiry     poll.Timer // of the token
-	expires    int64      // unix seconds
-	work       *work      // nil while nothing is asked and nothing is replayed
-	broken     []time.Time
-	place      uint8 // of the codec in the hub
-	homeless   bool  // the default room could not be joined yet
+	work       *work   // nil while nothing is asked and nothing is replayed
+	seldom     *seldom // nil until needed
+	expires    uint32  // of the token, unix seconds
+	homeless   bool    // the default room could not be joined yet
 	closed     bool
 }
 
-// New returns the session of a client that has been let in; place is where the hub
-// has the codec's encoder.
-func (c *Core) New(l *poll.Loop, id auth.Identity, codec door.Codec, place uint8) *Session {
-	s := &Session{local: c.locals[l.Index()], codec: codec, name: id.Username, expires: id.Expires.Unix(), place: place}
-	s.User = id.UserID
-	return s
+// seldom is what few sessions ever have.
+type seldom struct {
+	expiry poll.Timer  // of the token, see watchExpiry
+	broken []time.Time // when broken messages came lately
+}
+
+// New returns the session of a client that has been let in; place is that of the
+// door's codec.
+func (c *Core) New(l *poll.Loop, id auth.Identity, place uint8) *Session {
+	s := c.session(l, id, place)
+	return &s
+}
+
+func (c *Core) session(l *poll.Loop, id auth.Identity, place uint8) Session {
+	return Session{
+		Client: hub.Client{User: wire.User{ID: id.UserID, Name: id.Username}, Codec: place},
+		local:  c.locals[l.Index()], expires: unixSeconds(id.Expires),
+	}
 }
 
 // Open begins the session on its connection.
@@ -78,19 +84,32 @@ func (s *Session) Open(l Link) {
 }
 
 func (s *Session) begun(l Link) {
-	s.conn = l
-	s.local.hub.Add(&s.Client, l, s.User, s.place)
+	s.local.hub.Add(&s.Client, l)
 	core := s.local.core
-	core.Relay.UserOpened(s.user(), core.PerUser, func() {
-		s.local.loop.Post(func() { s.conn.Close(code.CloseConnectionLimit, "") })
+	core.Relay.UserOpened(&s.User, core.PerUser, func() {
+		s.local.loop.Post(func() { l.Close(code.CloseConnectionLimit, "") })
 	})
-	s.expiry.Owner = s
-	s.armExpiry()
+	s.watchExpiry()
+}
+
+// link is the session's side of its connection, from Open or Restore on. The hub has it.
+func (s *Session) link() Link { return s.Outlet().(Link) }
+
+// codec is the language of the door.
+func (s *Session) codec() door.Codec { return s.local.core.Codecs[s.Codec] }
+
+// rare returns what few sessions have, for one that needs it.
+func (s *Session) rare() *seldom {
+	if s.seldom == nil {
+		s.seldom = &seldom{}
+		s.seldom.expiry.Owner = s
+	}
+	return s.seldom
 }
 
 // Receive takes one message of the client. Its bytes are not kept.
 func (s *Session) Receive(msg []byte) {
-	req, err := s.codec.Decode(&s.local.reader, msg)
+	req, err := s.codec().Decode(&s.local.reader, msg)
 	if err != nil {
 		s.malformed(req.ID, err)
 		return
@@ -101,11 +120,12 @@ func (s *Session) Receive(msg []byte) {
 // Beat comes each heartbeat interval.
 func (s *Session) Beat() {
 	if s.local.core.Ping {
-		s.local.hub.Tell(&s.Client, event.NamePing, s.local.pingData(), conn.Reply)
+		s.local.hub.Give(&s.Client, s.local.ping(s.Codec), conn.Reply)
 	}
 	if s.homeless {
 		s.joinDefault()
 	}
+	s.watchExpiry()
 }
 
 // Emptied says that nothing waits to be written any more, see Link.NotifyDrained.
@@ -118,7 +138,9 @@ func (s *Session) Emptied() {
 // End says that the connection has ended: the last call, once after Open.
 func (s *Session) End(cause conn.Cause) {
 	s.closed = true
-	s.local.loop.Disarm(&s.expiry)
+	if s.seldom != nil {
+		s.local.loop.Disarm(&s.seldom.expiry)
+	}
 	grace := graceFor(cause)
 	for s.Rooms() > 0 {
 		s.leave(s.PartAt(0), grace)
@@ -127,8 +149,8 @@ func (s *Session) End(cause conn.Cause) {
 		s.work.end()
 	}
 	s.local.hub.Remove(&s.Client)
-	s.local.core.Relay.UserClosed(s.User, grace)
-	s.local.core.Logger.Debug("connection closed", "event", "session.closed", "conn", s.conn.ID(), "user", s.User,
+	s.local.core.Relay.UserClosed(s.User.ID, grace)
+	s.local.core.Logger.Debug("connection closed", "event", "session.closed", "conn", s.link().ID(), "user", s.User.ID,
 		"kind", cause.Kind.String(), "code", int(cause.Code))
 }
 
@@ -143,31 +165,10 @@ func graceFor(cause conn.Cause) time.Duration {
 	return lostGrace
 }
 
-// Expire implements poll.Expirer: the token's time may have come.
-func (s *Session) Expire() {
-	if s.local.loop.Now().Unix() >= s.expires {
-		s.conn.Close(code.CloseTokenExpired, "")
-		return
-	}
-	s.armExpiry()
-}
-
-// longestTimer keeps ticks far from their end, also for tokens of the year 9999.
-const longestTimer = 24 * time.Hour
-
-func (s *Session) armExpiry() {
-	l := s.local.loop
-	left := min(time.Duration(max(0, s.expires-l.Now().Unix()))*time.Second, longestTimer)
-	l.Arm(&s.expiry, l.Tick()+l.Ticks(left))
-}
-
-// user is how others see the user.
-func (s *Session) user() wire.User { return wire.User{ID: s.User, Name: s.name} }
-
 // malformed answers a message that is no request; who sends many is shown the door.
 func (s *Session) malformed(id int64, err error) {
 	if errors.Is(err, door.ErrBroken) {
-		s.conn.Close(code.ClosePolicy, door.ErrBroken.Error())
+		s.link().Close(code.ClosePolicy, door.ErrBroken.Error())
 		return
 	}
 	refusal := code.New(code.BadRequest, "%s", err.Error())
@@ -176,27 +177,28 @@ func (s *Session) malformed(id int64, err error) {
 		return
 	}
 	now := s.local.loop.Now()
-	recent := s.broken[:0]
-	for _, at := range s.broken {
+	rare := s.rare()
+	recent := rare.broken[:0]
+	for _, at := range rare.broken {
 		if now.Sub(at) < abuseWithin {
 			recent = append(recent, at)
 		}
 	}
-	s.broken = append(recent, now)
+	rare.broken = append(recent, now)
 	s.fail(context.Background(), id, "", refusal)
-	if len(s.broken) >= abuseCount {
-		s.conn.Close(code.CloseProtocolAbuse, "")
+	if len(rare.broken) >= abuseCount {
+		s.link().Close(code.CloseProtocolAbuse, "")
 	}
 }
 
 // reply answers a request.
 func (s *Session) reply(id int64, name string, r event.Reply) {
-	s.replyObject(id, name, r.AppendJSON(s.local.object(), s.codec.Form()))
+	s.replyObject(id, name, r.AppendJSON(s.local.object(), s.codec().Form()))
 }
 
 // replyObject answers a request with an object that was made in local.object.
 func (s *Session) replyObject(id int64, name string, object []byte) {
-	s.conn.Send(s.codec.AppendReply(make([]byte, 0, len(object)+replyOverhead), id, name, object), conn.Reply)
+	s.Outlet().Send(s.codec().AppendReply(make([]byte, 0, len(object)+replyOverhead), id, name, object), conn.Reply)
 	s.local.giveBack(object)
 }
 
@@ -217,7 +219,7 @@ func (s *Session) fail(ctx context.Context, id int64, name string, e *code.Error
 	level, unsaid := s.local.refusals.level(s.local.loop.Now(), e.Code)
 	if l := s.local.core.Logger; l.Enabled(ctx, level) {
 		l.Log(ctx, level, "request refused", "event", "session.refused", "ref", refusal.Ref,
-			"conn", s.conn.ID(), "user", s.User, "request", name, "err", e, "suppressed", unsaid)
+			"conn", s.link().ID(), "user", s.User.ID, "request", name, "err", e, "suppressed", unsaid)
 	}
 	object := event.AppendError(s.local.object(), &refusal, event.At(s.local.loop.Now()))
 	if id == door.NoID {
@@ -230,5 +232,3 @@ func (s *Session) fail(ctx context.Context, id int64, name string, e *code.Error
 
 // newRef is a short random id that a person can read out. It guards nothing.
 func newRef() string { return strconv.FormatUint(rand.Uint64()>>14, 36) }
-
-var _ poll.Expirer = (*Session)(nil)

@@ -1,17 +1,18 @@
 package session
 
 import (
+	"math"
+	"time"
+
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/services/edge/internal/poll"
 	"github.com/confab-chat/confab/services/edge/internal/relay"
 )
 
 // heartbeat is answered at once, whatever else is open.
-func heartbeat(c *command, _ []byte) error {
-	c.run = func(c *command) {
-		c.succeed(&event.HeartbeatResponse{Timestamp: c.s.now(), UserID: c.s.User})
-	}
-	return nil
+func heartbeat(s *Session) event.Reply {
+	return &event.HeartbeatResponse{Timestamp: s.now(), UserID: s.User.ID}
 }
 
 // refreshToken takes a newer token of the same user. Any other is an error, and the
@@ -24,17 +25,45 @@ func refreshToken(c *command, data []byte) error {
 	c.run = func(c *command) {
 		s := c.s
 		id, err := s.local.core.Verifier.Verify(p.Token)
-		if err == nil && id.UserID != s.User {
+		if err == nil && id.UserID != s.User.ID {
 			err = code.New(code.Unauthorized, "the token is not valid")
 		}
 		if err != nil {
 			c.fail(relay.Refusal(err))
-			s.conn.Close(code.CloseInvalidToken, "")
+			s.link().Close(code.CloseInvalidToken, "")
 			return
 		}
-		s.expires = id.Expires.Unix()
-		s.armExpiry()
+		s.expires = unixSeconds(id.Expires)
+		s.watchExpiry()
 		c.succeed(&event.TokenRefreshed{ExpiresAt: event.At(id.Expires)})
 	}
 	return nil
 }
+
+// watchExpiry arms the timer of the token's end, if that comes before the next
+// heartbeat but one. Each heartbeat looks again, so that a session whose token is good
+// for hours needs no timer.
+func (s *Session) watchExpiry() {
+	l := s.local.loop
+	left := time.Duration(max(0, int64(s.expires)-l.Now().Unix())) * time.Second
+	switch {
+	case left <= 2*s.local.core.Heartbeat:
+		l.Arm(&s.rare().expiry, l.Tick()+l.Ticks(left))
+	case s.seldom != nil: // of an earlier token
+		l.Disarm(&s.seldom.expiry)
+	}
+}
+
+// Expire implements poll.Expirer: the token's time may have come.
+func (s *Session) Expire() {
+	if s.local.loop.Now().Unix() >= int64(s.expires) {
+		s.link().Close(code.CloseTokenExpired, "")
+		return
+	}
+	s.watchExpiry()
+}
+
+// unixSeconds is the end of a token. What ends after the year 2105 ends then.
+func unixSeconds(t time.Time) uint32 { return uint32(min(max(0, t.Unix()), math.MaxUint32)) }
+
+var _ poll.Expirer = (*Session)(nil)

@@ -65,8 +65,8 @@ func (o *Out) reset() {
 type Stream struct {
 	delivered uint64 // the last seq that went out, or stands in a gap that did
 	top       uint64 // the highest seq known to exist, >= delivered
+	asked     Range  // the repair that is under way, at most one
 	started   bool
-	asked     Range     // the repair that is under way, at most one
 	tries     uint8     // repairs in a row that brought nothing
 	notBefore time.Time // of the next Ask; zero = at once
 	ahead     buffer    // records behind a hole

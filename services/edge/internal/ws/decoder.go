@@ -32,6 +32,9 @@ func NewDecoder(l Limits) *Decoder { return &Decoder{limits: l} }
 // Partial is a connection's unfinished business: a cut header, a cut payload,
 // a message whose last fragment has not come.
 type Partial struct {
+	// Until is when it must be finished: the owner's, 0 at first.
+	Until uint32
+
 	head    [maxHeader]byte
 	headLen int
 
