@@ -64,7 +64,7 @@ func StartIn(tb testing.TB, dir string, env ...string) *Suite {
 func (s *Suite) Stop() error { return s.stop() }
 
 // ready is how long a start may take, on a busy machine.
-const ready = 30 * time.Second
+const ready = time.Minute
 
 func (s *Suite) waitReady(tb testing.TB, ended <-chan struct{}) {
 	tb.Helper()
