@@ -15,12 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What an idle connection in a room may cost the edge, in bytes of user memory: over a
-// WebSocket, and over long-polling while no request is there.
-const (
-	idleTarget    = 1300
-	pollingTarget = 2000
-)
+// idleTargets are what an idle connection in a room may cost the edge by its door, in
+// bytes of user memory.
+func idleTargets() map[string]float64 {
+	return map[string]float64{"native": 720, "socketio": 1180, "polling": 1800}
+}
 
 // TestIdleMemory measures idle connections of both doors in one room, all of one user:
 // what a user costs is another figure, and the owner, who is in this process too, has
@@ -30,7 +29,7 @@ func TestIdleMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector's memory is not ours")
 	}
-	for _, door := range []string{"native", "socketio", "polling"} {
+	for door, target := range idleTargets() {
 		t.Run(door, func(t *testing.T) {
 			w := start(t, "ENABLE_HEARTBEAT=false", "LOG_LEVEL=error", "PRESENCE_SCOPE=rooms", "EDGE_LOOPS=2")
 			clients := 2000
@@ -50,8 +49,8 @@ func TestIdleMemory(t *testing.T) {
 			eventually(t, "no request is open", func() bool { return runtime.NumGoroutine() < quiet+50 })
 			each := float64(used()-before) / float64(clients)
 			t.Logf("%s: %.0f bytes for each idle connection in a room", door, each)
-			if target := map[string]float64{"polling": pollingTarget}[door]; each > max(target, idleTarget) {
-				t.Errorf("over %.0f bytes", max(target, idleTarget))
+			if each > target {
+				t.Errorf("over %.0f bytes", target)
 			}
 			for _, fd := range fds {
 				_ = unix.Close(fd)

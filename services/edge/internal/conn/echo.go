@@ -10,8 +10,7 @@ func (Echo) Heartbeat(*Conn) {}
 
 // Message echoes, and stops reading while the peer does not take the echo.
 func (Echo) Message(c *Conn, op ws.OpCode, payload []byte) {
-	frame := make([]byte, 0, ws.HeaderSize(len(payload))+len(payload))
-	c.Send(ws.AppendFrame(frame, op, payload), Reply)
+	c.Send(ws.AppendFrame(nil, op, payload), Reply)
 	if c.Queued() > echoAhead {
 		c.PauseReads()
 		c.NotifyDrained()

@@ -105,8 +105,7 @@ func (c *Conn) ping(payload []byte) {
 			return
 		}
 	}
-	frame := make([]byte, 0, ws.HeaderSize(len(payload))+len(payload))
-	c.Send(ws.AppendFrame(frame, ws.OpPong, payload), Reply)
+	c.Send(ws.AppendFrame(nil, ws.OpPong, payload), Reply)
 }
 
 // PauseReads stops Handler.Message until ResumeReads; what the peer sends

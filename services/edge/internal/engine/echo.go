@@ -22,7 +22,7 @@ func (Echo) Message(s *Socket, binary bool, data []byte) {
 		op, head = ws.OpText, string(engineio.Message)
 	}
 	n := len(head) + len(data)
-	frame := ws.AppendHeader(make([]byte, 0, ws.HeaderSize(n)+n), op, n)
+	frame := ws.AppendHeader(nil, op, n)
 	s.Send(append(append(frame, head...), data...), conn.Reply)
 	if s.Queued() > echoAhead {
 		s.PauseReads()

@@ -198,12 +198,9 @@ func (s *Session) reply(id int64, name string, r event.Reply) {
 
 // replyObject answers a request with an object that was made in local.object.
 func (s *Session) replyObject(id int64, name string, object []byte) {
-	s.Outlet().Send(s.codec().AppendReply(make([]byte, 0, len(object)+replyOverhead), id, name, object), conn.Reply)
+	s.Outlet().Send(s.codec().AppendReply(nil, id, name, object), conn.Reply)
 	s.local.giveBack(object)
 }
-
-// replyOverhead is more than codecs put around a reply.
-const replyOverhead = 96
 
 // tell says something to this client alone.
 func (s *Session) tell(name string, data []byte) {

@@ -2,6 +2,7 @@ package ws
 
 import (
 	"encoding/binary"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -20,9 +21,9 @@ func HeaderSize(n int) int {
 }
 
 // AppendHeader appends the header of an unfragmented server frame (unmasked,
-// RFC 6455 section 5.1) for a payload of n bytes.
+// RFC 6455 section 5.1) for a payload of n bytes, and makes room for that.
 func AppendHeader(dst []byte, op OpCode, n int) []byte {
-	dst = append(dst, 0x80|byte(op))
+	dst = append(slices.Grow(dst, HeaderSize(n)+n), 0x80|byte(op))
 	switch {
 	case n < 126:
 		return append(dst, byte(n))
