@@ -83,6 +83,9 @@ func isBlank(c rune) bool {
 // returns "" when nothing visible is left: the caller then shows the user id. A
 // name is cleaned and not refused because its bearer cannot change it here.
 func SanitizeName(name string) string {
+	if plainName(name) {
+		return name
+	}
 	name = strings.Map(func(c rune) rune {
 		switch {
 		case unicode.IsSpace(c):
@@ -104,4 +107,18 @@ func SanitizeName(name string) string {
 		return ""
 	}
 	return name
+}
+
+// plainName tells quickly of most names that there is nothing to clean: words of
+// ASCII with single spaces between them.
+func plainName(name string) bool {
+	space := true // where none may stand
+	for i := range len(name) {
+		c := name[i]
+		if c < ' ' || c > '~' || c == ' ' && space {
+			return false
+		}
+		space = c == ' '
+	}
+	return !space && len(name) <= MaxName
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"math/bits"
 	"slices"
+	"sync"
 )
 
 // ErrMalformed is returned when bytes are not a message of this package.
@@ -27,17 +28,19 @@ type Message interface {
 
 // Append appends the encoding of m to dst. It never fails and keeps no reference.
 func Append(dst []byte, m Message) []byte {
-	c := codec{buf: dst, encoding: true}
-	m.fields(&c)
+	c := borrow(codec{buf: dst, encoding: true})
+	defer c.giveBack()
+	m.fields(c)
 	return c.buf
 }
 
 // Marshal is Append to a new slice of the right size.
 func Marshal(m Message) []byte {
-	c := codec{encoding: true, counting: true}
-	m.fields(&c)
+	c := borrow(codec{encoding: true, counting: true})
+	defer c.giveBack()
+	m.fields(c)
 	c.buf, c.counting = make([]byte, 0, c.size), false
-	m.fields(&c)
+	m.fields(c)
 	return c.buf
 }
 
@@ -45,7 +48,9 @@ func Marshal(m Message) []byte {
 // fields alias b. It returns ErrMalformed and leaves m half filled when b is cut
 // off or has a field of the wrong type.
 func Unmarshal(b []byte, m Message) error {
-	if c := (codec{buf: b}); !c.message(m) {
+	c := borrow(codec{buf: b})
+	defer c.giveBack()
+	if !c.message(m) {
 		return ErrMalformed
 	}
 	return nil
@@ -70,6 +75,22 @@ type codec struct {
 	kind uint64
 	n    uint64
 	data []byte
+}
+
+// codecs are spare ones: a codec outlives its stack frame, because messages are
+// called through an interface.
+var codecs = sync.Pool{New: func() any { return new(codec) }}
+
+func borrow(state codec) *codec {
+	c := codecs.Get().(*codec)
+	*c = state
+	return c
+}
+
+// giveBack lets go of what c has seen.
+func (c *codec) giveBack() {
+	*c = codec{}
+	codecs.Put(c)
 }
 
 // message reads all of buf into m; false when it is malformed.

@@ -7,6 +7,15 @@ package wire
 // hold the last message whose seq is a multiple of 64 and of 1024, before First;
 // 0 when there is none. They make "find the record of seq n" a walk of at most
 // retention/1024 + 16 reads, without an index.
+//
+// Known is in one record of many: what the owner knew of the messages from the
+// previous record with a Known on, that one's own included, to First-1. Of each of
+// them, in their order, 40 bytes: the first 16 of the SHA-256 of user id, a zero
+// byte and client id; Sum, AtMs, and the epoch of the owner that stored it, 8 bytes
+// each, little endian. Page is the log position of that previous record, 0 when
+// there is none. A new owner follows them backwards to know which messages were
+// stored, instead of reading each of them; where they end, or the record at Page
+// is not the expected one, it reads the messages.
 type Record struct {
 	Epoch     uint64 // of the owner that appended
 	First     uint64
@@ -15,6 +24,8 @@ type Record struct {
 	CreatedMs uint64 // of the room: when its first message was stored
 	Room      string
 	Entries   []Entry
+	Page      uint64
+	Known     []byte
 }
 
 func (m *Record) fields(c *codec) {
@@ -25,6 +36,8 @@ func (m *Record) fields(c *codec) {
 	c.uint(5, &m.CreatedMs)
 	c.string(6, &m.Room)
 	repeated(c, 7, &m.Entries)
+	c.uint(8, &m.Page)
+	c.bytes(9, &m.Known)
 }
 
 // Last is the seq of the record's last message.

@@ -58,6 +58,8 @@ type Join struct {
 	// Again: an owner has counted this before, and the edge says it once more after
 	// an outage. To an owner that has just begun it is no news.
 	Again bool
+	// List is the Joined.List of the users that the edge has at hand, 0: it has none.
+	List uint64
 }
 
 func (m *Join) fields(c *codec) {
@@ -66,6 +68,7 @@ func (m *Join) fields(c *codec) {
 	c.string(4, &m.User.ID)
 	c.string(5, &m.User.Name)
 	c.bool(6, &m.Again)
+	c.uint(7, &m.List)
 }
 
 // Joined answers Join.
@@ -74,7 +77,8 @@ type Joined struct {
 	Epoch uint64 // of the owner's lease
 	Head  uint64 // seq of the room's last message, 0 when there is none
 	Total uint64 // members, all of them
-	Users []User // at most 200, sorted by id
+	Users []User // at most 200, sorted by id; left out when the edge has them: List is the Join's
+	List  uint64 // names Users in a room of more than 200, where they seldom change; else 0
 }
 
 func (m *Joined) fields(c *codec) {
@@ -83,6 +87,7 @@ func (m *Joined) fields(c *codec) {
 	c.uint(5, &m.Head)
 	c.uint(6, &m.Total)
 	repeated(c, 7, &m.Users)
+	c.uint(8, &m.List)
 }
 
 // Leave tells the owner that the last connection of a user on an edge has left

@@ -73,7 +73,7 @@ func TestWrongKindOfMessage(t *testing.T) {
 
 func TestPermits(t *testing.T) {
 	t.Parallel()
-	w := start(t, "LIMIT_MESSAGES=60", "LIMIT_JOINS=20", "LIMIT_TYPING=120", "DEFAULT_ROOM=global")
+	w := start(t, "LIMIT_MESSAGES=60", "LIMIT_JOINS=20", "LIMIT_TYPING=120", "DEFAULT_ROOM=global", "EDGE_PERMIT_TIMEOUT=4s")
 	a := w.dial("ann")
 	a.event("roomUsers", 1) // of the default room, which costs nothing
 	if n := w.owner.Takes(); n != 0 {
@@ -150,7 +150,7 @@ func TestTokenRefresh(t *testing.T) {
 func TestTokenExpiry(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	short, refreshed := w.dialToken(token("ann", 2*time.Second)), w.dialToken(token("bob", 2*time.Second))
+	short, refreshed := w.dialToken(token("ann", 4*time.Second)), w.dialToken(token("bob", 4*time.Second))
 	if f := refreshed.ask("refreshToken", fmt.Sprintf(`{"token":%q}`, token("bob", time.Hour))); f.Event != "tokenRefreshed" {
 		t.Fatalf("%s %s", f.Event, f.Data)
 	}

@@ -48,6 +48,8 @@ type Config struct {
 	PerIP         int     `env:"LIMIT_CONNECTIONS_PER_IP" envDefault:"0" min:"0" doc:"connections of one address; more are answered 429; 0: off"`
 	PerUser       int     `env:"LIMIT_CONNECTIONS_PER_USER" envDefault:"0" min:"0" doc:"connections of one user on this edge; more are closed 4504; 0: off"`
 
+	PermitTimeout time.Duration `env:"EDGE_PERMIT_TIMEOUT" envDefault:"50ms" min:"1ms" max:"4s" doc:"how long ratelimit may take for a permit; after it the edge decides by itself, at half the limit"`
+
 	DrainDelay    time.Duration `env:"DRAIN_DELAY" envDefault:"0s" production:"5s" min:"0s" doc:"from failing /readyz to letting clients go"`
 	DrainWindow   time.Duration `env:"DRAIN_WINDOW" envDefault:"1s" production:"45s" min:"0s" doc:"over which clients are let go"`
 	NATSLostClose time.Duration `env:"EDGE_NATS_LOST_CLOSE" envDefault:"0s" min:"0s" doc:"how long an edge that is cut off from NATS keeps its clients; 0: for ever"`

@@ -137,7 +137,7 @@ func (e *edge) build() error {
 	}
 	e.budget = conn.NewBudget(e.cfg.TotalBytes)
 	e.quota = quota.New(quota.Options{
-		Edge: e.deps.Instance, Requester: e.relay, Limits: e.limits(), Logger: e.log, Now: time.Now,
+		Edge: e.deps.Instance, Requester: e.relay, Limits: e.limits(), Patience: e.cfg.PermitTimeout, Logger: e.log, Now: time.Now,
 	})
 	accepts, err := acceptDuration(e.deps.Telemetry.Meter)
 	if err != nil {

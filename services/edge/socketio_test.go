@@ -162,7 +162,7 @@ func TestSocketInvalid(t *testing.T) {
 // Who does not join a namespace is let go.
 func TestSocketConnectTimeout(t *testing.T) {
 	t.Parallel()
-	w := start(t, "SOCKETIO_CONNECT_TIMEOUT=300ms")
+	w := start(t, "SOCKETIO_CONNECT_TIMEOUT=1s")
 	expect(t, "nothing said", w.engine("/socket.io/", "").ended().code, 1008)
 	refused := w.engine("/socket.io/", "")
 	refused.say("40/nope")
@@ -178,7 +178,7 @@ func TestSocketCloses(t *testing.T) {
 	t.Parallel()
 	w := start(t, "LIMIT_CONNECTIONS_PER_USER=1")
 	p := w.engine("/socket.io/", "")
-	p.say(fmt.Sprintf(`40/chat,{"token":%q}`, token("tim", 1500*time.Millisecond)))
+	p.say(fmt.Sprintf(`40/chat,{"token":%q}`, token("tim", 4*time.Second)))
 	p.find(`40/chat,{"sid"`, 1)
 	expect(t, "expiry", p.ended().code, 4001)
 	all, _ := p.heard()

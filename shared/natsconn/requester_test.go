@@ -26,7 +26,7 @@ func bus(tb testing.TB) (*nats.Conn, *natsconn.Requester) {
 	if !s.ReadyForConnections(10 * time.Second) {
 		tb.Fatal("server not ready")
 	}
-	nc, err := nats.Connect("", nats.InProcessServer(s))
+	nc, err := nats.Connect("", nats.InProcessServer(s), nats.Timeout(20*time.Second))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -84,8 +84,8 @@ func TestRequester(t *testing.T) {
 		timeout time.Duration
 		want    outcome
 	}{
-		"answered":      {"echo", 5 * time.Second, outcome{data: "re:x"}},
-		"nobody there":  {"nobody", 5 * time.Second, outcome{err: nats.ErrNoResponders}},
+		"answered":      {"echo", time.Minute, outcome{data: "re:x"}},
+		"nobody there":  {"nobody", time.Minute, outcome{err: nats.ErrNoResponders}},
 		"no answer":     {"silent", 20 * time.Millisecond, outcome{err: nats.ErrTimeout}},
 		"other timeout": {"silent", 30 * time.Millisecond, outcome{err: nats.ErrTimeout}},
 	} {
@@ -173,17 +173,18 @@ func TestRequesterTakesManyReplies(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		subject string
+		timeout time.Duration
 		want    string
 		err     error
 	}{
-		"all of them":                  {"five", "01234", nil},
-		"fewer than expected":          {"two", "01", nats.ErrTimeout},
-		"nobody there, at the request": {"nobody", "", nats.ErrNoResponders},
+		"all of them":                  {"five", time.Minute, "01234", nil},
+		"fewer than expected":          {"two", time.Second, "01", nats.ErrTimeout},
+		"nobody there, at the request": {"nobody", time.Minute, "", nats.ErrNoResponders},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := make(chan outcome, 1)
 			var seen string
-			r.DoMany(c.subject, nil, nil, 50*time.Millisecond, func(m *nats.Msg, err error) bool {
+			r.DoMany(c.subject, nil, nil, c.timeout, func(m *nats.Msg, err error) bool {
 				if err == nil {
 					seen += string(m.Data)
 				}

@@ -2,6 +2,7 @@ package natstest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -33,38 +34,23 @@ type Cluster struct {
 // returns when streams can be created. It takes about a second.
 func StartCluster(tb testing.TB, n int) *Cluster {
 	tb.Helper()
-	addrs := freeAddrs(tb, n)
-	routes := make([]*url.URL, n)
-	for i, a := range addrs {
-		routes[i] = &url.URL{Scheme: "nats-route", Host: a.String()}
+	routes, at := make([]*url.URL, n), make([]int, n)
+	for i := range routes { // they must be known before the first server runs
+		at[i] = freePort()
+		routes[i] = &url.URL{Scheme: "nats-route", Host: address(at[i])}
 	}
 	c := &Cluster{nodes: make([]*Server, n)}
-	for i, a := range addrs {
+	for i := range c.nodes {
 		c.nodes[i] = Start(tb, func(o *server.Options) {
 			Listen(o) // routing waits for the client listener; tests use pipes all the same
 			o.ServerName = fmt.Sprintf("natstest-%d", i)
 			o.Cluster.Name = "natstest"
-			o.Cluster.Host, o.Cluster.Port = "127.0.0.1", a.Port
+			o.Cluster.Host, o.Cluster.Port = "127.0.0.1", at[i]
 			o.Routes = routes
 		})
 	}
 	c.ready(tb)
 	return c
-}
-
-// freeAddrs reserves n ports: routes must be known before the first server runs.
-func freeAddrs(tb testing.TB, n int) []*net.TCPAddr {
-	tb.Helper()
-	addrs := make([]*net.TCPAddr, n)
-	for i := range addrs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatalf("reserve a port: %v", err)
-		}
-		defer l.Close()
-		addrs[i] = l.Addr().(*net.TCPAddr)
-	}
-	return addrs
 }
 
 // ready waits for a meta leader that knows all running servers.
@@ -142,24 +128,37 @@ func (c *Cluster) leader(stream string) int {
 }
 
 // StepDown makes the leader of stream give up its place, and returns when
-// another one has it.
+// another one has it. It asks as long as the old one leads: a request may get
+// lost, and who stepped down may be elected again.
 func (c *Cluster) StepDown(tb testing.TB, stream string) {
 	tb.Helper()
 	old := c.Leader(tb, stream)
 	nc := c.Conn(tb)
 	defer nc.Close()
-	reply, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, clusterTimeout)
-	if err != nil {
-		tb.Fatalf("step down %s: %v", stream, err)
-	}
-	var answer struct{ Error *struct{ Description string } }
-	if err := json.Unmarshal(reply.Data, &answer); err != nil || answer.Error != nil {
-		tb.Fatalf("step down %s: %v %s", stream, err, reply.Data)
-	}
 	eventually(tb, "other leader of "+stream, func() bool {
 		now := c.leader(stream)
+		if now == old {
+			if err := stepDown(nc, stream); err != nil {
+				tb.Logf("step down %s: %v", stream, err)
+			}
+		}
 		return now >= 0 && now != old
 	})
+}
+
+func stepDown(nc *nats.Conn, stream string) error {
+	reply, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 2*time.Second)
+	if err != nil {
+		return err
+	}
+	var answer struct{ Error *struct{ Description string } }
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return err
+	}
+	if answer.Error != nil {
+		return errors.New(answer.Error.Description)
+	}
+	return nil
 }
 
 func eventually(tb testing.TB, what string, ok func() bool) {

@@ -2,6 +2,7 @@ package natstest_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -12,12 +13,12 @@ func TestCluster(t *testing.T) {
 	t.Parallel()
 	c := natstest.StartCluster(t, 3)
 	js := mustJetStream(t, c.Conn(t))
-	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.*"}, Replicas: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.Publish(t.Context(), "s.1", nil); err != nil {
-		t.Fatal(err)
+	eventually(t, "the stream", func() error {
+		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.*"}, Replicas: 3})
+		return err
+	})
+	if ack := published(t, js, "s.1"); ack.Sequence < 1 {
+		t.Errorf("acknowledged as %d", ack.Sequence)
 	}
 
 	before := c.Leader(t, "S")
@@ -29,14 +30,32 @@ func TestCluster(t *testing.T) {
 	// The set survives one server; the connection finds another.
 	c.Node(c.Leader(t, "S")).Stop()
 	c.Leader(t, "S")
-	for {
-		if ack, err := js.Publish(t.Context(), "s.1", nil); err == nil {
-			if ack.Sequence < 2 {
-				t.Errorf("sequence %d after 1 was acknowledged", ack.Sequence)
-			}
+	if ack := published(t, js, "s.1"); ack.Sequence < 2 {
+		t.Errorf("sequence %d after 1 was acknowledged", ack.Sequence)
+	}
+}
+
+// published publishes until that is acknowledged: a leader does not answer everywhere at
+// once.
+func published(t *testing.T, js jetstream.JetStream, subject string) (ack *jetstream.PubAck) {
+	t.Helper()
+	eventually(t, "an acknowledgement", func() (err error) {
+		ack, err = js.Publish(t.Context(), subject, nil)
+		return err
+	})
+	return ack
+}
+
+// eventually tries again until there is no error.
+func eventually(t *testing.T, what string, attempt func() error) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; {
+		err := attempt()
+		if err == nil {
 			return
-		} else if t.Context().Err() != nil {
-			t.Fatal(err)
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s: %v", what, err)
 		}
 	}
 }

@@ -10,8 +10,14 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// reconnectWait is short, so that a test sees the connection heal at once.
-const reconnectWait = 5 * time.Millisecond
+const (
+	// reconnectWait is short, so that a test sees the connection heal at once.
+	reconnectWait = 5 * time.Millisecond
+
+	// connectTimeout bounds the first words of a connection. The library's 2 s can
+	// pass on a box that is busy with other tests.
+	connectTimeout = startTimeout
+)
 
 // Conn connects through p until the test ends. The connection reconnects for
 // ever and at once; asynchronous errors (a missing permission, a slow consumer)
@@ -22,6 +28,7 @@ func Conn(tb testing.TB, p nats.InProcessConnProvider, opts ...nats.Option) *nat
 	all := append([]nats.Option{
 		nats.Name(tb.Name()),
 		nats.InProcessServer(p),
+		nats.Timeout(connectTimeout),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(0, 0),

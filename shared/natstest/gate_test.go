@@ -107,7 +107,7 @@ func TestGateListens(t *testing.T) {
 	t.Parallel()
 	srv := natstest.Start(t, natstest.Listen)
 	gate := natstest.NewGate(t, natstest.Remote(strings.TrimPrefix(srv.URL(), "nats://")))
-	nc, err := nats.Connect("nats://"+gate.Listen(t), nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1))
+	nc, err := nats.Connect("nats://"+gate.Listen(t), nats.Timeout(20*time.Second), nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@
 package natstest
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"sync"
@@ -63,7 +64,7 @@ func Start(tb testing.TB, configure ...func(*server.Options)) *Server {
 // Listen makes the server listen on a port of 127.0.0.1, the same after each
 // Restart, for tests that start processes. See [Server.URL].
 func Listen(o *server.Options) {
-	o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT
+	o.DontListen, o.Host, o.Port = false, "127.0.0.1", cmp.Or(freePort(), server.RANDOM_PORT)
 }
 
 // Durable makes the server write everything to the disk before it acknowledges, as

@@ -54,7 +54,7 @@ func TestListenKeepsItsAddress(t *testing.T) {
 	t.Parallel()
 	srv := natstest.Start(t, natstest.Listen)
 	before := srv.URL()
-	nc, err := nats.Connect(before)
+	nc, err := nats.Connect(before, nats.Timeout(20*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,10 +72,10 @@ func (t *Tap) Count(pattern string) int {
 }
 
 // Wait returns when at least n messages were seen on pattern, and fails the
-// test when that takes longer than ten seconds. One goroutine may wait at a time.
+// test when that takes longer than half a minute. One goroutine may wait at a time.
 func (t *Tap) Wait(tb testing.TB, pattern string, n int) {
 	tb.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(30 * time.Second)
 	defer deadline.Stop()
 	for t.Count(pattern) < n {
 		select {

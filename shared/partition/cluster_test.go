@@ -109,11 +109,8 @@ func TestBucketIsReplicatedLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := js.Stream(t.Context(), bucketStream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := s.CachedInfo().Config.Replicas; n != 3 {
-		t.Errorf("%d replicas", n)
-	}
+	eventually(t, "three replicas", func() bool { // its leader may be another by now
+		s, err := js.Stream(t.Context(), bucketStream)
+		return err == nil && s.CachedInfo().Config.Replicas == 3
+	})
 }

@@ -22,20 +22,21 @@ const patience = 30 * time.Second
 const shards = 64
 
 // ledger books every call of every instance of a group, and fails the test at
-// once when an epoch does not grow or calls of one instance do not alternate.
+// once when an epoch does not grow, calls of one instance do not alternate, or a
+// shard is acquired while another instance's lease of it is valid.
 type ledger struct {
 	tb testing.TB
 
 	mu       sync.Mutex // guards the rest
 	epochs   map[int]uint64
-	serving  map[int]map[string]bool
+	serving  map[int]map[string]partition.Lease
 	acquired int
-	overlaps int           // a shard was acquired while another instance served it
+	overlaps int           // a shard was acquired before another instance had released it: it was late, or is held up
 	changed  chan struct{} // closed and replaced at every change
 }
 
 func newLedger(tb testing.TB) *ledger {
-	return &ledger{tb: tb, epochs: make(map[int]uint64), serving: make(map[int]map[string]bool), changed: make(chan struct{})}
+	return &ledger{tb: tb, epochs: make(map[int]uint64), serving: make(map[int]map[string]partition.Lease), changed: make(chan struct{})}
 }
 
 func (l *ledger) note() {
@@ -125,16 +126,19 @@ func (h *holder) Acquire(ctx context.Context, l partition.Lease) error {
 	h.epochs[l.Shard] = l.Epoch
 	by := h.serving[l.Shard]
 	if by == nil {
-		by = make(map[string]bool)
+		by = make(map[string]partition.Lease)
 		h.serving[l.Shard] = by
 	}
-	if by[h.name] {
+	if _, twice := by[h.name]; twice {
 		h.tb.Errorf("%s acquires shard %d twice", h.name, l.Shard)
 	}
-	if len(by) > 0 {
+	for name, other := range by {
 		h.overlaps++
+		if other.Valid(time.Now()) {
+			h.tb.Errorf("%s acquires shard %d, of which %s has a valid lease", h.name, l.Shard, name)
+		}
 	}
-	by[h.name] = true
+	by[h.name] = l
 	h.acquired++
 	h.contexts.Store(l.Shard, ctx)
 	h.note()
@@ -144,7 +148,7 @@ func (h *holder) Acquire(ctx context.Context, l partition.Lease) error {
 func (h *holder) Release(shard int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.serving[shard][h.name] {
+	if _, serves := h.serving[shard][h.name]; !serves {
 		h.tb.Errorf("%s releases shard %d, which it does not serve", h.name, shard)
 	}
 	delete(h.serving[shard], h.name)

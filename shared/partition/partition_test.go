@@ -3,7 +3,9 @@ package partition_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,10 +66,9 @@ func TestLeasesAreKept(t *testing.T) {
 	t.Parallel()
 	srv := natstest.Start(t)
 	l := newLedger(t)
-	l.start(options(srv.Conn(t), "a"))
+	l.start(steady(options(srv.Conn(t), "a")))
 	l.waitShared("a")
-	tap := srv.Tap(t)
-	tap.Wait(t, "$KV.chat_own.room.0", 12) // 3.6 s
+	waitRenewals(t, srv, 0, 36) // 10.8 s
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.acquired != shards {
@@ -75,15 +76,34 @@ func TestLeasesAreKept(t *testing.T) {
 	}
 }
 
+// waitRenewals returns when the lease of a shard has been renewed n times more.
+func waitRenewals(tb testing.TB, srv *natstest.Server, shard, n int) {
+	tb.Helper()
+	nc := srv.Conn(tb)
+	sub, err := nc.SubscribeSync(fmt.Sprint("$KV.chat_own.room.", shard))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for n > 0 {
+		m, err := sub.NextMsg(patience)
+		if err != nil {
+			tb.Fatalf("%d renewals missing: %v", n, err)
+		}
+		if !strings.HasPrefix(m.Reply, "$JS.ACK.") { // else a watch is shown what was stored
+			n--
+		}
+	}
+}
+
 func TestInstancesShare(t *testing.T) {
 	t.Parallel()
 	srv := natstest.Start(t)
 	l := newLedger(t)
-	a := l.start(options(srv.Conn(t), "a"))
+	a := l.start(patient(options(srv.Conn(t), "a")))
 	l.waitShared("a")
-	b := l.start(options(srv.Conn(t), "b"))
+	b := l.start(patient(options(srv.Conn(t), "b")))
 	l.waitShared("a", "b")
-	c := l.start(options(srv.Conn(t), "c"))
+	c := l.start(patient(options(srv.Conn(t), "c")))
 	l.waitShared("a", "b", "c")
 	if l.overlaps > 0 {
 		t.Errorf("%d shards were served twice during hand-overs", l.overlaps)
@@ -129,7 +149,7 @@ func TestStopWaitsForRelease(t *testing.T) {
 	srv := natstest.Start(t)
 	l := newLedger(t)
 	h := &slowRelease{holder: holder{ledger: l, name: "a"}, shard: 5, begun: make(chan struct{}), end: make(chan struct{})}
-	m, err := partition.New(options(srv.Conn(t), "a"), h)
+	m, err := partition.New(steady(options(srv.Conn(t), "a")), h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,13 +157,12 @@ func TestStopWaitsForRelease(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- m.Run(ctx) }()
 	l.waitShared("a")
-	b := l.start(options(srv.Conn(t), "b"))
+	b := l.start(steady(options(srv.Conn(t), "b")))
 	l.wait("b to come", func() bool { return l.counts()["b"] > 0 })
 	cancel()
 	<-h.begun
 	l.wait("b to have the rest", func() bool { return l.counts()["b"] == shards-1 })
-	tap := srv.Tap(t)
-	tap.Wait(t, "$KV.chat_own.room.5", 6) // 1.8 s: longer than the TTL
+	waitRenewals(t, srv, 5, 20) // 6 s: longer than the TTL
 	if got := b.Owner(5).Instance; got != "a" {
 		t.Errorf("shard 5 is owned by %q while a releases it", got)
 	}

@@ -136,6 +136,11 @@ func TestTwoTabsChat(t *testing.T) {
 	alice.is("[...document.querySelectorAll('#members li')].some(li => li.textContent.includes('Bob') && li.dataset.status === 'busy')", "Bob to be busy")
 	alice.picture("chat")
 
+	// From his last room the page would lead him back to this one.
+	for _, room := range []string{"elsewhere", "general"} {
+		bob.do("enter "+room, chromedp.SendKeys("#room", room+kb.Enter))
+		bob.is("location.hash === '#"+room+"'", "Bob to be in "+room)
+	}
 	bob.do("leave", chromedp.Click("#leave"))
 	alice.is("!document.querySelector('#members').textContent.includes('Bob')", "Bob to be gone from the members")
 }
@@ -151,7 +156,7 @@ func TestHistoryOnJoin(t *testing.T) {
 }
 
 func TestErrorsAreForPeople(t *testing.T) {
-	s := suitetest.Start(t, "CONFAB_LIMIT_MESSAGES=2")
+	s := suitetest.Start(t, "CONFAB_LIMIT_MESSAGES=2", "CONFAB_EDGE_PERMIT_TIMEOUT=4s")
 	alice := open(t, browser(t), s.Edge, "Alice")
 	for _, text := range []string{"one", "two", "three"} {
 		alice.says(text)

@@ -5,7 +5,7 @@
 //	chatload fanout -rooms 100 -members 10 -rate 2000  # open loop: latency at a given load
 //	chatload sweep -rooms 10 -members 100 -rates 500,1000,2000 -svg latency.svg
 //	chatload idle -connections 20000                   # bytes of a connection
-//	chatload echo, churn, resume, scale, table         # see README.md
+//	chatload slow, echo, churn, resume, scale, table   # see README.md
 //
 // In the open loop latency counts from when a message was due, so that a server that
 // stalls is not spared what would have come meanwhile. The server's processor time and

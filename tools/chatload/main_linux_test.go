@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"os"
 	"path/filepath"
@@ -60,6 +61,34 @@ func TestJSONOnly(t *testing.T) {
 	}
 }
 
+// A server that speaks TLS is trusted by its certificate, or blindly, or not at all.
+func TestTLS(t *testing.T) {
+	server, certificate := dialecttest.NewTLS(t, "native")
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addr := server.Addr().String()
+	for name, c := range map[string]struct{ args, want string }{
+		"its certificate":       {"-addr wss://" + addr + " -ca " + file, ""},
+		"any certificate":       {"-addr wss://" + addr + " -insecure", ""},
+		"the system's":          {"-addr wss://" + addr, "certificate"},
+		"no such file":          {"-addr wss://" + addr + " -ca /nowhere.pem", "nowhere"},
+		"no certificate":        {"-addr wss://" + addr + " -ca main.go", "no certificate in it"},
+		"one with, one without": {"-addr wss://" + addr + "," + addr, "or none"},
+		"two names":             {"-addr wss://" + addr + ",wss://localhost:1", "under one name"},
+		"without TLS":           {"-addr " + addr, "400"},
+	} {
+		out, err := chatload(t, strings.Fields("echo -connections 3 -warm 1ms -duration 20ms -quiet "+c.args)...)
+		switch {
+		case c.want == "" && (err != nil || !strings.Contains(out, "tls 1")):
+			t.Errorf("%s: %v %s", name, err, out)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
 // A lost message is an error of its own.
 func TestLost(t *testing.T) {
 	server := dialecttest.New(t, "native")
@@ -107,6 +136,16 @@ func TestSuite(t *testing.T) {
 	out, err := chatload(t, "idle", "-suite", file, "-connections", "5", "-settle", "1ms", "-quiet")
 	if err != nil || !strings.Contains(out, "rss_per_connection_edge") {
 		t.Errorf("%v %s", err, out)
+	}
+	secure, certificate := dialecttest.NewTLS(t, "native")
+	s.CA = filepath.Join(t.TempDir(), "ca.pem")
+	s.Processes[0].Addr = secure.Addr().String()
+	if err := errors.Join(s.Write(file),
+		os.WriteFile(s.CA, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := chatload(t, "idle", "-suite", file, "-connections", "5", "-settle", "1ms", "-quiet"); err != nil || !strings.Contains(out, "tls 1") {
+		t.Errorf("with TLS: %v %s", err, out)
 	}
 	if err := (testbed.Suite{}).Write(file); err != nil {
 		t.Fatal(err)

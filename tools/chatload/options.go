@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -28,14 +27,16 @@ const secretVariable = "CONFAB_AUTH_HMAC_SECRET"
 type flags struct {
 	scenario.Options
 	addr, secret, namespace, pids, suite, rates string
-	json, svg                                   string
-	quiet                                       bool
+	ca, json, svg                               string
+	insecure, quiet                             bool
 }
 
 func parse(mode string, args []string) (*flags, error) {
 	f := &flags{}
 	fs := flag.NewFlagSet("chatload "+mode, flag.ExitOnError)
-	fs.StringVar(&f.addr, "addr", "127.0.0.1:3001", "servers, host:port, comma separated; connections go round")
+	fs.StringVar(&f.addr, "addr", "127.0.0.1:3001", "servers, host:port or wss://host:port, comma separated; connections go round")
+	fs.StringVar(&f.ca, "ca", "", "wss: certificates (PEM) to trust; empty: the system's")
+	fs.BoolVar(&f.insecure, "insecure", false, "wss: trust any certificate")
 	fs.StringVar(&f.DialectName, "dialect", "native", strings.Join(dialect.Names(), ", "))
 	fs.StringVar(&f.namespace, "namespace", "/chat", "sio: the namespace")
 	fs.StringVar(&f.secret, "secret", os.Getenv(secretVariable), "HS256 secret to sign tokens with; empty: that of a development server in ./.confab, or else one token from its /dev/token")
@@ -50,15 +51,15 @@ func parse(mode string, args []string) (*flags, error) {
 
 	fs.IntVar(&f.Connections, "connections", 1000, "idle, echo, resume, scale: connections")
 	fs.IntVar(&f.AtOnce, "at-once", 128, "handshakes in progress at a time; resume: clients")
-	fs.IntVar(&f.Rooms, "rooms", 1, "fanout, sweep, churn: rooms")
-	fs.IntVar(&f.Members, "members", 10, "fanout, sweep: members of each room; idle, scale: of each room, 0: none is joined")
-	fs.IntVar(&f.Publishers, "publishers", 1, "fanout, sweep: members of each room that publish, in turn")
-	fs.IntVar(&f.Window, "window", 8, "fanout, closed loop: messages of each room that not all have yet")
-	fs.Float64Var(&f.Rate, "rate", 0, "a second: messages of all rooms (fanout), requests (echo), arrivals (churn); 0: closed loop")
+	fs.IntVar(&f.Rooms, "rooms", 1, "fanout, sweep, slow, churn: rooms")
+	fs.IntVar(&f.Members, "members", 10, "fanout, sweep, slow: members of each room; idle, scale: of each room, 0: none is joined")
+	fs.IntVar(&f.Publishers, "publishers", 1, "fanout, sweep, slow: members of each room that publish, in turn")
+	fs.IntVar(&f.Window, "window", 8, "fanout, slow, closed loop: messages of each room that not all have yet")
+	fs.Float64Var(&f.Rate, "rate", 0, "a second: messages of all rooms (fanout, slow), requests (echo), arrivals (churn); 0: closed loop")
 	fs.StringVar(&f.rates, "rates", "", "sweep: rates, comma separated")
-	fs.IntVar(&f.Burst, "burst", 1, "fanout, open loop: messages that are due together")
+	fs.IntVar(&f.Burst, "burst", 1, "fanout, slow, open loop: messages that are due together")
 	fs.IntVar(&f.Size, "size", 128, "bytes of a message")
-	fs.IntVar(&f.Stalled, "stalled", 0, "fanout: further members that never read")
+	fs.IntVar(&f.Stalled, "stalled", 200, "slow: further members that never read")
 	fs.IntVar(&f.Missed, "missed", 1000, "resume: messages to miss")
 	fs.DurationVar(&f.Warm, "warm", 2*time.Second, "before measuring")
 	fs.DurationVar(&f.Duration, "duration", 8*time.Second, "to measure")
@@ -80,7 +81,7 @@ func (f *flags) check() error {
 	for _, n := range []struct {
 		name  string
 		value int
-	}{{"runs", f.Runs}, {"connections", f.Connections}, {"at-once", f.AtOnce}, {"rooms", f.Rooms}, {"publishers", f.Publishers}, {"window", f.Window}, {"burst", f.Burst}, {"missed", f.Missed}} {
+	}{{"runs", f.Runs}, {"connections", f.Connections}, {"at-once", f.AtOnce}, {"rooms", f.Rooms}, {"publishers", f.Publishers}, {"window", f.Window}, {"burst", f.Burst}, {"missed", f.Missed}, {"stalled", f.Stalled}} {
 		if n.value < 1 {
 			errs = append(errs, fmt.Errorf("-%s must be at least 1", n.name))
 		}
@@ -88,7 +89,7 @@ func (f *flags) check() error {
 	if f.Size < 26 || f.Size > 2000 {
 		errs = append(errs, errors.New("-size must be 26 to 2000: the mark of a message needs 26 bytes, and Confab takes 2000"))
 	}
-	fans := f.Mode == "fanout" || f.Mode == "sweep"
+	fans := f.Mode == "fanout" || f.Mode == "sweep" || f.Mode == "slow"
 	if f.Members < 0 || fans && f.Members == 0 {
 		errs = append(errs, errors.New("-members must be at least 1"))
 	}
@@ -135,19 +136,14 @@ func (f *flags) resolve(ctx context.Context) (err error) {
 		}
 	}
 	if f.Dialect.Traits().Token {
-		f.Token, err = tokens(ctx, f.secret, f.Targets[0], f.FirstSource*usersPerSource)
+		f.Token, err = tokens(ctx, f.secret, f.Targets[0], f.TLS, f.FirstSource*usersPerSource)
 	}
 	return err
 }
 
 func (f *flags) fromFlags() (err error) {
-	for addr := range strings.SplitSeq(f.addr, ",") {
-		tcp, err := net.ResolveTCPAddr("tcp", strings.TrimSpace(addr))
-		if err != nil {
-			return err
-		}
-		a := tcp.AddrPort()
-		f.Targets = append(f.Targets, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+	if err := f.fromAddr(); err != nil {
+		return err
 	}
 	f.Groups, err = proc.ParseGroups(f.pids)
 	return err
@@ -159,6 +155,12 @@ func (f *flags) fromSuite() error {
 		return err
 	}
 	f.secret = s.Secret
+	if s.CA != "" {
+		f.ca = s.CA
+		if err := f.trust(""); err != nil { // the names are addresses
+			return err
+		}
+	}
 	for _, p := range s.Named("edge") {
 		addr, err := netip.ParseAddrPort(p.Addr)
 		if err != nil {

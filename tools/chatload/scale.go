@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strconv"
 
@@ -45,11 +47,20 @@ func scale(ctx context.Context, mode string, args []string, out io.Writer) error
 		return err
 	}
 	result, err := scenario.Scale(ctx, f.Options, func(i, connections int) []string {
-		return []string{self, "hold", "-quiet", "-addr", f.Targets[i].String(), "-dialect", f.DialectName, "-namespace", f.namespace,
+		return []string{self, "hold", "-quiet", "-addr", f.url(i), "-ca", f.ca, "-insecure=" + strconv.FormatBool(f.insecure), "-dialect", f.DialectName, "-namespace", f.namespace,
 			"-source", strconv.Itoa(f.FirstSource + 1 + i*sourcesEach(limit)), "-connections", strconv.Itoa(connections), "-members", strconv.Itoa(f.Members),
 			"-at-once", strconv.Itoa(max(1, f.AtOnce/len(f.Targets))), "-patience", f.Patience.String(), "-size", strconv.Itoa(f.Size)}
 	})
 	return errors.Join(err, f.publish(out, []report.Result{result}))
+}
+
+// url is the address of server i as a holder's -addr.
+func (f *flags) url(i int) string {
+	if f.TLS == nil {
+		return f.Targets[i].String()
+	}
+	host := cmp.Or(f.TLS.ServerName, f.Targets[i].Addr().String())
+	return wss + net.JoinHostPort(host, strconv.Itoa(int(f.Targets[i].Port())))
 }
 
 // sourcesEach is how many source addresses a holder may use.

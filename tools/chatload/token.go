@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,9 +34,9 @@ func developmentSecret(dir string) (string, error) {
 
 // tokens signs for user load-<first + number>, or asks the edge when there is no secret:
 // once, because it is slow, so that all connections are the same user.
-func tokens(ctx context.Context, secret string, edge netip.AddrPort, first int) (func(number int) string, error) {
+func tokens(ctx context.Context, secret string, edge netip.AddrPort, secure *tls.Config, first int) (func(number int) string, error) {
 	if secret == "" {
-		token, err := developmentToken(ctx, edge)
+		token, err := developmentToken(ctx, edge, secure)
 		return func(int) string { return token }, err
 	}
 	return func(number int) string {
@@ -45,14 +46,19 @@ func tokens(ctx context.Context, secret string, edge netip.AddrPort, first int) 
 }
 
 // developmentToken asks an edge outside production for a token.
-func developmentToken(ctx context.Context, edge netip.AddrPort) (string, error) {
+func developmentToken(ctx context.Context, edge netip.AddrPort, secure *tls.Config) (string, error) {
 	url := "http://" + edge.String() + "/dev/token"
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: secure}}
+	defer client.CloseIdleConnections()
+	if secure != nil {
+		url = "https://" + edge.String() + "/dev/token"
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte(`{"name":"load"}`)))
 	if err != nil {
 		return "", err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return "", err
 	}

@@ -51,7 +51,7 @@ func TestNATSStarts(t *testing.T) {
 	if !s.ReadyForConnections(20 * time.Second) {
 		t.Fatal("not ready")
 	}
-	nc, err := nats.Connect(s.ClientURL())
+	nc, err := nats.Connect(s.ClientURL(), nats.Timeout(20*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 
 const (
 	// patience bounds one wait for one frame, on a busy machine.
-	patience = 20 * time.Second
+	patience = time.Minute
 	// inbox is how many frames wait for the test before the reader stops reading.
 	inbox = 1024
 )

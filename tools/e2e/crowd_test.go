@@ -24,9 +24,20 @@ func crowd(sc *scene) {
 			sc.Errorf("%s: %d active, %d listed, total %d", c.user, len(active), len(listed), users.seq("total"))
 		}
 	}
-	var entering sync.WaitGroup
+	// A few at a time: each join is told to all, and a machine that is slow besides would
+	// be busy with that for longer than a request may take.
+	waiting := make(chan *conn, limit)
 	for _, c := range others[:limit-1] {
-		entering.Go(func() { enter(c, 0) })
+		waiting <- c
+	}
+	close(waiting)
+	var entering sync.WaitGroup
+	for range 4 {
+		entering.Go(func() {
+			for c := range waiting {
+				enter(c, 0)
+			}
+		})
 	}
 	entering.Wait()
 	joined, online := 0, 0

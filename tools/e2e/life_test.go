@@ -20,7 +20,7 @@ import (
 func TestLife(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	first := suitetest.StartIn(t, dir, "CONFAB_LIMIT_MESSAGES=3")
+	first := suitetest.StartIn(t, dir, "CONFAB_LIMIT_MESSAGES=3", "CONFAB_EDGE_PERMIT_TIMEOUT=4s")
 	settle(t, first)
 	secret, err := devtoken.Secret(dir)
 	if err != nil {
@@ -50,7 +50,7 @@ func TestLife(t *testing.T) {
 
 	// Everything that was acknowledged is there, and seq goes on. The address may be
 	// another one: nobody waits for the old port.
-	second := suitetest.StartIn(t, dir, "CONFAB_LIMIT_MESSAGES=3")
+	second := suitetest.StartIn(t, dir, "CONFAB_LIMIT_MESSAGES=3", "CONFAB_EDGE_PERMIT_TIMEOUT=4s")
 	settle(t, second)
 	sc = &scene{T: t, s: second, tag: sc.tag, secret: secret}
 	ann = sc.conn("ann")

@@ -29,7 +29,7 @@ func TestLimits(t *testing.T) {
 				`"services":"<any>","complete":true,"notes":"<any>"}`)
 		},
 	}, "CONFAB_ENV=test", "CONFAB_DEFAULT_ROOM=lobby", "CONFAB_PRESENCE_SCOPE=rooms", "CONFAB_HEARTBEAT_INTERVAL=2s",
-		"CONFAB_LIMIT_CONNECTIONS_PER_USER=8")
+		"CONFAB_LIMIT_CONNECTIONS_PER_USER=8", "CONFAB_EDGE_PERMIT_TIMEOUT=4s")
 }
 
 // home is a connection that has heard that it is in the default room, and hears

@@ -28,18 +28,18 @@ func mutations() map[string]mutation {
 	return map[string]mutation{
 		"acknowledge before store": {
 			file: ledger + "send.go",
-			old:  `	r.env.Log.Append(r.place, r.head.pos, buf, func(`,
-			new: `	for i, p := range r.queue[:len(rec.Entries)] {
-		r.accept(wire.Outcome{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON}, p.asker)
+			old:  `	r.env.Log.Append(r.place, r.head.pos, a.data, func(`,
+			new: `	for i, p := range r.queue[:len(a.rec.Entries)] {
+		r.accept(wire.Outcome{Seq: a.rec.First + uint64(i), Message: a.rec.Entries[i].JSON}, p.asker)
 	}
-	r.env.Log.Append(r.place, r.head.pos, buf, func(`,
+	r.env.Log.Append(r.place, r.head.pos, a.data, func(`,
 			run:   "owners",
 			finds: []string{history.Lost, history.Duplicate, history.SplitOrder},
 		},
 		"no de-duplication": {
 			file:  "services/room/internal/dedup/dedup.go",
-			old:   `	r, ok := x.refs[k.name()]`,
-			new:   `	r, ok := x.refs[name{}]`,
+			old:   `	seq, ok := x.seqs[id]`,
+			new:   `	seq, ok := x.seqs[ID{}]`,
 			run:   "storm",
 			finds: []string{history.Duplicate},
 		},

@@ -23,7 +23,7 @@ func replicas(s *scene) {
 	s.k = talk.Start(s, 4, one, one, two)
 	s.k.View(s.seed, 2*time.Second, one, two)
 	s.k.Progress()
-	nc, err := nats.Connect(s.c.NATS(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	nc, err := nats.Connect(s.c.NATS(), nats.Timeout(20*time.Second), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/confab-chat/confab/tools/internal/freeport"
+	"github.com/confab-chat/confab/shared/natstest"
 	"github.com/confab-chat/confab/tools/internal/proc"
 )
 
@@ -23,9 +23,9 @@ func programs() []string { return append(services(), "confab") }
 // own is an environment in which a program can start beside others.
 func own(tb testing.TB, env ...string) (all []string, admin string) {
 	tb.Helper()
-	admin = freeport.Addr(tb)
+	admin = natstest.FreeAddr(tb)
 	return append([]string{
-		"CONFAB_ADMIN_ADDR=" + admin, "CONFAB_EDGE_ADDR=" + freeport.Addr(tb), "CONFAB_MONITOR_ADDR=" + freeport.Addr(tb),
+		"CONFAB_ADMIN_ADDR=" + admin, "CONFAB_EDGE_ADDR=" + natstest.FreeAddr(tb), "CONFAB_MONITOR_ADDR=" + natstest.FreeAddr(tb),
 		"CONFAB_DATA_DIR=" + tb.TempDir(), nowhere, proc.Secret,
 	}, env...), admin
 }

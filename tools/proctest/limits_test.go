@@ -3,7 +3,9 @@ package proctest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -50,6 +52,30 @@ func leased(tb testing.TB, c *proc.Cluster, edge string, o *observer) {
 	})
 }
 
+// missed counts what edges and instances of ratelimit were too slow for, so that limits
+// were not exact: permits that an edge decided for want of an answer, and leases that
+// were not given back in time.
+func missed(tb testing.TB, c *proc.Cluster, names ...string) (n int) {
+	tb.Helper()
+	late := regexp.MustCompile(`(?m)^chat_(?:permits|ratelimit_leases)_total\{[^}]*="(?:fallback|unheard)"[^}]*\} (\d+)`)
+	for _, name := range names {
+		proc.Eventually(tb, func() error {
+			_, metrics, err := proc.Get("http://" + c.Parts[name].Admin + "/metrics")
+			if err != nil {
+				return err
+			}
+			found := late.FindStringSubmatch(metrics)
+			if found == nil {
+				return errors.New(name + " does not count what it misses")
+			}
+			count, err := strconv.Atoi(found[1])
+			n += count
+			return err
+		})
+	}
+	return n
+}
+
 // atFirstEdge starts a cluster with two edges, and ann at the first, which decides her
 // permits by itself.
 func atFirstEdge(tb testing.TB, limit string) (*proc.Cluster, *observer) {
@@ -67,9 +93,12 @@ func atFirstEdge(tb testing.TB, limit string) (*proc.Cluster, *observer) {
 
 // TestLimitOverEdges: a user's limit is one, through whichever edge. The edge that
 // the user is at knows it without ratelimit, and a new owner hears of it from there.
+// Where the machine is too slow for the answers' 50 ms, an edge grants half the limit.
 func TestLimitOverEdges(t *testing.T) {
 	t.Parallel()
-	c, one := atFirstEdge(t, "CONFAB_LIMIT_MESSAGES=12")
+	const limit = 12
+	c, one := atFirstEdge(t, fmt.Sprint("CONFAB_LIMIT_MESSAGES=", limit))
+	late := missed(t, c, "edge1", "edge2")
 	before := sends(t, one, 3)
 	c.Parts["ratelimit1"].Kill()
 	c.Silent("ratelimit", "degraded")
@@ -79,11 +108,17 @@ func TestLimitOverEdges(t *testing.T) {
 	two := observe(t, c.URL("edge2"), "ann")
 	two.enter("r")
 	after := sends(t, two, 8)
-	if before+without != 6 || after != 6 {
-		t.Errorf("%d before, %d without ratelimit, %d through the other edge afterwards: want 3, 3, 6", before, without, after)
+	more := sends(t, one, 3)
+	got := fmt.Sprintf("%d before, %d without ratelimit, %d through the other edge afterwards, %d more", before, without, after, more)
+	if late = missed(t, c, "edge1", "edge2", "ratelimit1") - late; late > 0 {
+		t.Logf("%s; %d answers came too late", got, late)
+		if all := before + without + after + more; all > limit+2*(limit/2) || before+without != 6 {
+			t.Errorf("%s: %d in all", got, all)
+		}
+		return
 	}
-	if n := sends(t, one, 3); n != 0 {
-		t.Errorf("%d more", n)
+	if before+without != 6 || after != 6 || more != 0 {
+		t.Errorf("%s: want 3, 3, 6, 0", got)
 	}
 }
 
@@ -91,7 +126,9 @@ func TestLimitOverEdges(t *testing.T) {
 // used there.
 func TestLimitOfAnEdgeThatStops(t *testing.T) {
 	t.Parallel()
-	c, one := atFirstEdge(t, "CONFAB_LIMIT_MESSAGES=6")
+	const limit = 6
+	c, one := atFirstEdge(t, fmt.Sprint("CONFAB_LIMIT_MESSAGES=", limit))
+	late := missed(t, c, "edge2", "ratelimit1")
 	if n := sends(t, one, 4); n != 4 {
 		t.Fatalf("%d of 4 accepted", n)
 	}
@@ -102,7 +139,9 @@ func TestLimitOfAnEdgeThatStops(t *testing.T) {
 	}
 	two := observe(t, c.URL("edge2"), "ann")
 	two.enter("r")
-	if n := sends(t, two, 4); n != 2 {
-		t.Errorf("%d more accepted, 2 were left", n)
+	n := sends(t, two, 4)
+	late = missed(t, c, "edge2", "ratelimit1") - late
+	if late == 0 && n != 2 || n > 2+limit/2 {
+		t.Errorf("%d more accepted, 2 were left, and %d answers came too late", n, late)
 	}
 }

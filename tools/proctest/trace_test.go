@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/confab-chat/confab/proto/code"
-	"github.com/confab-chat/confab/tools/internal/freeport"
+	"github.com/confab-chat/confab/shared/natstest"
 	"github.com/confab-chat/confab/tools/internal/proc"
 	"github.com/confab-chat/confab/tools/internal/talk"
 )
@@ -76,7 +76,7 @@ func TestTrace(t *testing.T) {
 	sink := &spanSink{spans: make(map[string]spanRecord)}
 	srv := httptest.NewServer(sink)
 	t.Cleanup(srv.Close)
-	edge := freeport.Addr(t)
+	edge := natstest.FreeAddr(t)
 	env, admin := embedded(t, "CONFAB_EDGE_ADDR="+edge, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+srv.URL,
 		"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=50")
 	p := proc.Run(t, proc.Binary(t, "confab"), env)

@@ -43,11 +43,13 @@ func run(ctx context.Context, args []string) (err error) {
 	bin := fs.String("bin", "", "folder with built services and nats-server; empty: build them")
 	keep := fs.String("dir", "", "folder for logs and NATS's files, which stay; empty: a temporary one")
 	repeat := fs.Int("repeat", 1, "how often to start a suite and run the command")
+	warm := fs.Bool("warm", false, "keep the log of the repetition before, or of an earlier run in -dir: owners find rooms with a past")
 	o := testbed.Options{}
 	fs.IntVar(&o.Edges, "edges", 1, "edges")
 	connections := fs.Int("for", 0, "start as many edges as this many connections need, by the descriptors that a process may have; instead of -edges")
 	fs.IntVar(&o.Rooms, "rooms", 1, "instances of room")
 	fs.StringVar(&o.Durability, "durability", "fast", "fast, or durable")
+	fs.BoolVar(&o.TLS, "tls", false, "edges speak TLS, with a certificate made for the run; chatload then does, too")
 	env := fs.String("env", "", "further settings of all services: CONFAB_A=1,CONFAB_B=2")
 	edgeEnv := fs.String("edge-env", "", "further settings of the edges")
 	_ = fs.Parse(args) // it exits by itself
@@ -81,7 +83,11 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	for i := range *repeat {
-		o.Dir = filepath.Join(dir, fmt.Sprint("run", i+1))
+		if o.Dir = filepath.Join(dir, fmt.Sprint("run", i+1)); *warm {
+			o.Dir = filepath.Join(dir, "warm")
+		} else if err := os.RemoveAll(filepath.Join(o.Dir, testbed.Store)); err != nil { // rooms of an earlier run are full
+			return err
+		}
 		if err := once(ctx, o, fs.Args()); err != nil {
 			return err
 		}
@@ -95,9 +101,6 @@ func settings(list string) []string {
 
 // once starts a suite, runs the command, and ends the suite.
 func once(ctx context.Context, o testbed.Options, command []string) (err error) {
-	if err := os.RemoveAll(filepath.Join(o.Dir, testbed.Store)); err != nil { // rooms of an earlier run are full
-		return err
-	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return err
 	}

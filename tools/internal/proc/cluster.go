@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/subject"
-	"github.com/confab-chat/confab/tools/internal/freeport"
+	"github.com/confab-chat/confab/shared/natstest"
 )
 
 // Secret signs the tokens of a cluster's users.
@@ -42,8 +42,8 @@ type Part struct {
 // too high to matter.
 func NewCluster(tb testing.TB, env ...string) *Cluster {
 	tb.Helper()
-	c := &Cluster{Parts: make(map[string]*Part), tb: tb, monitor: freeport.Addr(tb)}
-	c.nats = []natsOptions{{Name: "nats1", Addr: freeport.Addr(tb), Store: tb.TempDir()}}
+	c := &Cluster{Parts: make(map[string]*Part), tb: tb, monitor: natstest.FreeAddr(tb)}
+	c.nats = []natsOptions{{Name: "nats1", Addr: natstest.FreeAddr(tb), Store: tb.TempDir()}}
 	c.settings(env)
 	return c
 }
@@ -51,11 +51,11 @@ func NewCluster(tb testing.TB, env ...string) *Cluster {
 // NewReplicated is a cluster around three nats-servers, which keep three copies.
 func NewReplicated(tb testing.TB, env ...string) *Cluster {
 	tb.Helper()
-	c := &Cluster{Parts: make(map[string]*Part), tb: tb, monitor: freeport.Addr(tb)}
-	routes := []string{freeport.Addr(tb), freeport.Addr(tb), freeport.Addr(tb)}
+	c := &Cluster{Parts: make(map[string]*Part), tb: tb, monitor: natstest.FreeAddr(tb)}
+	routes := []string{natstest.FreeAddr(tb), natstest.FreeAddr(tb), natstest.FreeAddr(tb)}
 	for i, route := range routes {
 		c.nats = append(c.nats, natsOptions{
-			Name: fmt.Sprint("nats", i+1), Addr: freeport.Addr(tb), Store: tb.TempDir(), Route: route, Routes: routes,
+			Name: fmt.Sprint("nats", i+1), Addr: natstest.FreeAddr(tb), Store: tb.TempDir(), Route: route, Routes: routes,
 		})
 	}
 	c.settings(append([]string{"CONFAB_LOG_REPLICAS=3"}, env...))
@@ -95,7 +95,7 @@ func (c *Cluster) Part(name string) *Part {
 	c.tb.Helper()
 	p := c.Parts[name]
 	if p == nil {
-		p = &Part{Service: strings.TrimRight(name, "0123456789"), Admin: freeport.Addr(c.tb), Public: freeport.Addr(c.tb)}
+		p = &Part{Service: strings.TrimRight(name, "0123456789"), Admin: natstest.FreeAddr(c.tb), Public: natstest.FreeAddr(c.tb)}
 		c.Parts[name] = p
 	}
 	return p

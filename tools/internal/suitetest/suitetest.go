@@ -13,7 +13,7 @@ import (
 
 	"github.com/confab-chat/confab/shared/client"
 	"github.com/confab-chat/confab/shared/devtoken"
-	"github.com/confab-chat/confab/tools/internal/freeport"
+	"github.com/confab-chat/confab/shared/natstest"
 	"github.com/confab-chat/confab/tools/internal/suite"
 )
 
@@ -37,7 +37,7 @@ func Start(tb testing.TB, env ...string) *Suite {
 // StartIn is Start over a data folder that may have been used before.
 func StartIn(tb testing.TB, dir string, env ...string) *Suite {
 	tb.Helper()
-	s := &Suite{Edge: freeport.Addr(tb), Monitor: freeport.Addr(tb), Admin: freeport.Addr(tb), DataDir: dir}
+	s := &Suite{Edge: natstest.FreeAddr(tb), Monitor: natstest.FreeAddr(tb), Admin: natstest.FreeAddr(tb), DataDir: dir}
 	settings, err := suite.Load(append([]string{
 		"CONFAB_EDGE_ADDR=" + s.Edge, "CONFAB_MONITOR_ADDR=" + s.Monitor, "CONFAB_ADMIN_ADDR=" + s.Admin,
 		"CONFAB_DATA_DIR=" + dir, "CONFAB_DURABILITY=fast", "CONFAB_LOG_LEVEL=error",
@@ -64,7 +64,7 @@ func StartIn(tb testing.TB, dir string, env ...string) *Suite {
 func (s *Suite) Stop() error { return s.stop() }
 
 // ready is how long a start may take, on a busy machine.
-const ready = 30 * time.Second
+const ready = time.Minute
 
 func (s *Suite) waitReady(tb testing.TB, ended <-chan struct{}) {
 	tb.Helper()

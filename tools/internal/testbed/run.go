@@ -35,6 +35,7 @@ type Options struct {
 	Edges      int
 	Rooms      int      // instances of room
 	Durability string   // fast, or durable: NATS then flushes before it acknowledges
+	TLS        bool     // edges speak it, with a certificate made for them
 	Env        []string // further settings, of all services
 	EdgeEnv    []string // of the edges alone
 }
@@ -46,6 +47,7 @@ type Bed struct {
 
 	options Options
 	nats    string
+	keyFile string     // of Suite.CA
 	mu      sync.Mutex // guards running
 	running []*child
 }
@@ -66,6 +68,12 @@ func Start(ctx context.Context, o Options) (*Bed, error) {
 }
 
 func (b *Bed) startAll(ctx context.Context) error {
+	if b.options.TLS {
+		var err error
+		if b.Suite.CA, b.keyFile, err = Certify(b.options.Dir); err != nil {
+			return err
+		}
+	}
 	if err := b.startNATS(); err != nil {
 		return err
 	}
@@ -138,6 +146,9 @@ func (b *Bed) startService(name string) error {
 	switch name {
 	case "edge":
 		env, p.Addr = append(env, "CONFAB_EDGE_ADDR="+addr), addr
+		if b.options.TLS {
+			env = append(env, "CONFAB_EDGE_TLS_CERT_FILE="+b.Suite.CA, "CONFAB_EDGE_TLS_KEY_FILE="+b.keyFile)
+		}
 		env = append(env, b.options.EdgeEnv...)
 	case "monitor":
 		env, p.Addr = append(env, "CONFAB_MONITOR_ADDR="+addr), addr

@@ -14,7 +14,8 @@ const Variable = "TESTBED_SUITE"
 
 // Suite is what runs.
 type Suite struct {
-	Secret    string    `json:"secret"` // HS256, of tokens
+	Secret    string    `json:"secret"`       // HS256, of tokens
+	CA        string    `json:"ca,omitempty"` // file with the certificate of edges that speak TLS; empty: they do not
 	Processes []Process `json:"processes"`
 }
 

@@ -2,6 +2,8 @@ package testbed_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,10 +99,11 @@ func TestStart(t *testing.T) {
 	if err := testbed.Build(t.Context(), filepath.Join("..", "..", ".."), bin); err != nil {
 		t.Fatal(err)
 	}
-	bed, err := testbed.Start(t.Context(), testbed.Options{Bin: bin, Dir: t.TempDir(), Edges: 2, Durability: "durable"})
+	bed, err := testbed.Start(t.Context(), testbed.Options{Bin: bin, Dir: t.TempDir(), Edges: 2, Durability: "durable", TLS: true})
 	if err != nil {
 		t.Fatal(err)
 	}
+	trust(t, bed.Suite)
 	if n := len(bed.Suite.Named("edge")); n != 2 {
 		t.Errorf("%d edges", n)
 	}
@@ -109,5 +112,23 @@ func TestStart(t *testing.T) {
 	}
 	if err := bed.Close(); err != nil {
 		t.Errorf("again: %v", err)
+	}
+}
+
+// trust checks that every edge speaks TLS, and that the suite says whom to trust.
+func trust(t *testing.T, s testbed.Suite) {
+	t.Helper()
+	pem, err := os.ReadFile(s.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	for _, p := range s.Named("edge") {
+		conn, err := tls.Dial("tcp", p.Addr, &tls.Config{RootCAs: pool})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
 	}
 }

@@ -3,12 +3,9 @@
 package auth
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -23,9 +20,6 @@ const (
 	maxToken = 4096
 	// maxLeeway is the most that clocks may differ (hardening: <= 30 s).
 	maxLeeway = 30 * time.Second
-	// maxDate is the last second of the year 9999: later dates are mistakes,
-	// and some of them overflow into the past.
-	maxDate = 253402300799
 )
 
 // Identity is who a verified token speaks for.
@@ -50,32 +44,36 @@ type Options struct {
 	Now      func() time.Time // default time.Now
 }
 
-// JWT is the Verifier of this package. It remembers no tokens: checking one
-// costs about 5 us, a sixth of a handshake, and those who come back after a
-// restart come back to another edge.
+// JWT is the Verifier of this package: the library's algorithms and rules over
+// the project's own JSON reader. It remembers no tokens (ADR 0010).
 type JWT struct {
-	keys   Keys
-	parser *jwt.Parser
-	now    func() time.Time
-	claims sync.Pool // of empty jwt.MapClaims
+	keys      Keys
+	methods   map[string]jwt.SigningMethod // those that are allowed, by name
+	parser    *jwt.Parser                  // for its base64
+	validator *jwt.Validator
+	now       func() time.Time
 }
 
 // New returns a verifier with the given keys. It returns an error for a leeway
-// out of range and for keys that allow no algorithm.
+// out of range and for algorithms that cannot be used.
 func New(keys Keys, o Options) (*JWT, error) {
 	if o.Leeway < 0 || o.Leeway > maxLeeway {
 		return nil, fmt.Errorf("token leeway %v: %w", o.Leeway, ErrLeeway)
 	}
-	methods := keys.Methods()
+	methods := map[string]jwt.SigningMethod{}
+	for _, name := range keys.Methods() {
+		if methods[name] = jwt.GetSigningMethod(name); methods[name] == nil || name == jwt.SigningMethodNone.Alg() {
+			return nil, fmt.Errorf("token algorithm %q: %w", name, ErrNoMethod)
+		}
+	}
 	if len(methods) == 0 {
-		return nil, ErrNoMethod // the parser takes an empty list for "any"
+		return nil, ErrNoMethod
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
-		jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now), jwt.WithJSONNumber(), jwt.WithStrictDecoding(),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now),
 	}
 	if o.Issuer != "" {
 		options = append(options, jwt.WithIssuer(o.Issuer))
@@ -84,48 +82,82 @@ func New(keys Keys, o Options) (*JWT, error) {
 		options = append(options, jwt.WithAudience(o.Audience))
 	}
 	return &JWT{
-		keys: keys, parser: jwt.NewParser(options...), now: o.Now,
-		claims: sync.Pool{New: func() any { return jwt.MapClaims{} }},
+		keys: keys, methods: methods, parser: jwt.NewParser(jwt.WithStrictDecoding()),
+		validator: jwt.NewValidator(options...), now: o.Now,
 	}, nil
 }
 
 // Verify implements Verifier. What is wrong with a token is told only as far
-// as its bearer can act on it: expired, or not.
+// as its bearer can act on it: expired, or not. The claims are not looked at
+// before the signature is found right.
 func (v *JWT) Verify(token string) (Identity, error) {
 	if len(token) > maxToken {
 		return Identity{}, invalid()
 	}
-	claims := v.claims.Get().(jwt.MapClaims)
-	defer func() {
-		clear(claims)
-		v.claims.Put(claims)
-	}()
-	_, err := v.parser.ParseWithClaims(token, claims, v.key)
-	exp, ok := dates(claims)
-	switch {
-	case err != nil && ok && onlyExpired(err):
-		return Identity{}, code.New(code.TokenExpired, "the token has expired")
-	case err != nil || !ok:
+	payload, err := v.signed(token)
+	if err != nil {
 		return Identity{}, invalid()
-	case v.now().Unix() >= exp:
+	}
+	var c claims
+	if err := c.UnmarshalJSON(payload); err != nil {
+		return Identity{}, invalid()
+	}
+	err = v.validator.Validate(&c)
+	switch {
+	case err != nil && !onlyExpired(err), !event.ValidUserID(c.subject):
+		return Identity{}, invalid()
+	case err != nil, !v.now().Before(c.expires.Time):
 		// No leeway here: the connection would be closed for it at once.
 		return Identity{}, code.New(code.TokenExpired, "the token has expired")
 	}
-	sub, _ := claims["sub"].(string)
-	if !event.ValidUserID(sub) {
-		return Identity{}, invalid()
-	}
-	return Identity{UserID: sub, Username: displayName(claims, sub), Expires: time.Unix(exp, 0)}, nil
+	return Identity{UserID: c.subject, Username: c.displayName(), Expires: c.expires.Time}, nil
 }
 
-// key finds the key for a token's header. Nothing that the header points to
-// (jku, x5u, jwk) is ever looked at.
-func (v *JWT) key(t *jwt.Token) (any, error) {
-	if _, critical := t.Header["crit"]; critical {
-		return nil, errCritical // RFC 7515, 4.1.11: we understand no extension
+// signed is the payload of a token in compact serialization (RFC 7515, 7.1)
+// whose signature is right.
+func (v *JWT) signed(token string) ([]byte, error) {
+	protected, rest, _ := strings.Cut(token, ".")
+	payload, signature, ok := strings.Cut(rest, ".")
+	if !ok {
+		return nil, jwt.ErrTokenMalformed
 	}
-	kid, _ := t.Header["kid"].(string)
-	return v.keys.Key(t.Method.Alg(), kid)
+	var h header
+	if b, err := v.parser.DecodeSegment(protected); err != nil {
+		return nil, err
+	} else if err := h.UnmarshalJSON(b); err != nil {
+		return nil, err
+	}
+	sig, err := v.parser.DecodeSegment(signature)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.verify(h, token[:len(protected)+1+len(payload)], sig); err != nil {
+		return nil, err
+	}
+	return v.parser.DecodeSegment(payload)
+}
+
+// verify checks a signature with the keys for a token's header.
+func (v *JWT) verify(h header, text string, sig []byte) error {
+	method := v.methods[h.algorithm]
+	if method == nil {
+		return errAlgorithm
+	}
+	key, err := v.keys.Key(h.algorithm, h.keyID)
+	if err != nil {
+		return err
+	}
+	set, ok := key.(jwt.VerificationKeySet)
+	if !ok {
+		return method.Verify(text, sig, key)
+	}
+	err = jwt.ErrTokenUnverifiable // of an empty set
+	for _, key := range set.Keys {
+		if err = method.Verify(text, sig, key); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 func invalid() error { return code.New(code.Unauthorized, "the token is not valid") }
@@ -137,49 +169,11 @@ func onlyExpired(err error) bool {
 	}
 	for _, other := range []error{
 		jwt.ErrTokenNotValidYet, jwt.ErrTokenUsedBeforeIssued, jwt.ErrTokenInvalidAudience,
-		jwt.ErrTokenInvalidIssuer, jwt.ErrTokenRequiredClaimMissing, jwt.ErrInvalidType,
+		jwt.ErrTokenInvalidIssuer, jwt.ErrTokenRequiredClaimMissing,
 	} {
 		if errors.Is(err, other) {
 			return false
 		}
 	}
 	return true
-}
-
-// dates checks that exp is whole seconds and that nbf and iat are dates at
-// all. The library rounds and wraps around where this is strict.
-func dates(claims jwt.MapClaims) (exp int64, ok bool) {
-	for _, name := range []string{"nbf", "iat"} {
-		v, there := claims[name]
-		if !there {
-			continue
-		}
-		n, isNumber := v.(json.Number)
-		if f, err := n.Float64(); !isNumber || err != nil || math.Abs(f) > maxDate {
-			return 0, false
-		}
-	}
-	n, _ := claims["exp"].(json.Number)
-	exp, err := strconv.ParseInt(n.String(), 10, 64)
-	return exp, err == nil && exp > 0 && exp <= maxDate
-}
-
-// displayName is the first of the claims that leaves something to show. When that is
-// the user id, it is sub itself: connections keep both.
-func displayName(claims jwt.MapClaims, sub string) string {
-	for _, claim := range []string{"username", "name", "preferred_username"} {
-		if s, ok := claims[claim].(string); ok {
-			switch name := event.SanitizeName(s); name {
-			case "":
-			case sub:
-				return sub
-			default:
-				return name
-			}
-		}
-	}
-	if name := event.SanitizeName(sub); name != "" {
-		return name
-	}
-	return sub
 }

@@ -119,6 +119,42 @@ func TestVerify(t *testing.T) {
 		{"sub of 129 bytes", claims(`{"sub":"` + strings.Repeat("a", 129) + `"` + future), bad},
 		{"sub beyond ASCII", claims(`{"sub":"auth0|Ünïcode"` + future), ok},
 		{"SUB is not sub", claims(`{"SUB":"root"` + future), bad},
+
+		// What two readers could understand differently is not understood at all.
+		{"alg twice", sign(`{"alg":"HS256","alg":"HS256"}`, `{"sub":"a"`+future), bad},
+		{"alg twice, once escaped", sign(`{"alg":"none","\u0061lg":"HS256"}`, `{"sub":"a"`+future), bad},
+		{"Alg is not alg", sign(`{"Alg":"HS256"}`, `{"sub":"a"`+future), bad},
+		{"alg and ALG", sign(`{"alg":"HS256","ALG":"none"}`, `{"sub":"a"`+future), ok},
+		{"kid is a number", sign(`{"alg":"HS256","kid":7}`, `{"sub":"a"`+future), bad},
+		{"header null", sign(`null`, `{"sub":"a"`+future), bad},
+		{"header and more", sign(`{"alg":"HS256"}{}`, `{"sub":"a"`+future), bad},
+		{"header behind a byte order mark", sign("\xef\xbb\xbf"+`{"alg":"HS256"}`, `{"sub":"a"`+future), bad},
+		{"sub twice", claims(`{"sub":"a","sub":"root"` + future), bad},
+		{"sub twice, once escaped", claims(`{"sub":"a","\u0073ub":"root"` + future), bad},
+		{"exp twice", claims(`{"sub":"a","exp":9999999999` + future), bad},
+		{"a claim nobody reads, twice", claims(`{"sub":"a","x":1,"x":1` + future), bad},
+		{"a key twice further in", claims(`{"sub":"a","x":[{"y":1,"y":2}]` + future), bad},
+		{"EXP is not exp", claims(fmt.Sprintf(`{"sub":"a","EXP":%d}`, at(time.Hour))), bad},
+		{"sub escaped", claims(`{"\u0073ub":"\u0061"` + future), ok},
+		{"sub null", claims(`{"sub":null` + future), bad},
+		{"iss is a number", claims(`{"sub":"a","iss":7` + future), bad},
+		{"aud is an object", claims(`{"sub":"a","aud":{}` + future), bad},
+		{"aud of mixed types", claims(`{"sub":"a","aud":["x",7]` + future), bad},
+		{"nbf null", claims(`{"sub":"a","nbf":null` + future), bad},
+		{"iat true", claims(`{"sub":"a","iat":true` + future), bad},
+		{"iat of year 10000", claims(`{"sub":"a","iat":-253402300800` + future), bad},
+		{"claims null", claims(`null`), bad},
+		{"claims and more", claims(`{"sub":"a"` + future + `{}`), bad},
+		{"claims and a space", claims(`{"sub":"a"` + future + ` `), ok},
+		{"claims cut", claims(`{"sub":"a"` + future[:len(future)-1]), bad},
+		{"claims behind a byte order mark", claims("\xef\xbb\xbf" + `{"sub":"a"` + future), bad},
+		{"invalid UTF-8", claims(`{"sub":"a","x":"` + "\xff" + `"` + future), bad},
+		{"half of a surrogate pair", claims(`{"sub":"a","x":"\ud83d"` + future), bad},
+		{"a comment", claims(`{"sub":"a"/**/` + future), bad},
+		{"16 levels", claims(`{"sub":"a","x":` + nested(15) + future), ok},
+		{"17 levels", claims(`{"sub":"a","x":` + nested(16) + future), bad},
+		{"64 claims", claims(`{"sub":"a"` + strings.Join(many(62), "") + future), ok},
+		{"65 claims", claims(`{"sub":"a"` + strings.Join(many(63), "") + future), bad},
 		{"1 MB", sign(hs256, `{"sub":"a","x":"`+strings.Repeat("x", 1<<20)+`"`+future), bad},
 		{"4 KiB and one", strings.Repeat("x", 4097), bad},
 	} {
@@ -137,6 +173,17 @@ func TestVerify(t *testing.T) {
 			}
 		})
 	}
+}
+
+// nested is an array in an array ..., of that many levels.
+func nested(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
+
+// many are claims that nobody reads.
+func many(n int) (claims []string) {
+	for i := range n {
+		claims = append(claims, fmt.Sprintf(`,"x%d":%d`, i, i))
+	}
+	return claims
 }
 
 func hs512(tb testing.TB) string {
@@ -175,6 +222,35 @@ func TestPublicKeyAsSecret(t *testing.T) {
 	}
 	if _, err := v.Verify(honest); err != nil {
 		t.Errorf("honest token: %v", err)
+	}
+}
+
+// TestMethods wants algorithms that do not check anything, or do not exist,
+// refused before there is a token.
+func TestMethods(t *testing.T) {
+	t.Parallel()
+	for _, names := range []methods{nil, {"none"}, {"HS256", "none"}, {"HS257"}, {""}} {
+		if _, err := auth.New(names, auth.Options{}); !errors.Is(err, auth.ErrNoMethod) {
+			t.Errorf("%q: %v", []string(names), err)
+		}
+	}
+}
+
+// methods are keys without any key.
+type methods []string
+
+func (m methods) Methods() []string             { return m }
+func (methods) Key(string, string) (any, error) { return jwt.VerificationKeySet{}, nil }
+
+// TestNoKeys wants a token refused for which there is no key left.
+func TestNoKeys(t *testing.T) {
+	t.Parallel()
+	v, err := auth.New(methods{"HS256"}, auth.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Verify(devtoken.Mint(secret, "a", "", now, time.Hour)); code.Of(err) != code.Unauthorized {
+		t.Errorf("got %v", err)
 	}
 }
 

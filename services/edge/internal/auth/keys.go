@@ -15,8 +15,9 @@ var (
 	ErrSecret = errors.New("hmac secret is shorter than 32 bytes")
 	// ErrLeeway is returned by New for a leeway outside 0 to 30 s.
 	ErrLeeway = errors.New("leeway must be 0 to 30s")
-	// ErrNoMethod is returned by New for keys that allow no algorithm.
-	ErrNoMethod = errors.New("no token algorithm is configured")
+	// ErrNoMethod is returned by New for keys that allow no algorithm, or one
+	// that does not exist or checks nothing.
+	ErrNoMethod = errors.New("no usable token algorithm")
 
 	errCritical  = errors.New("critical header")
 	errAlgorithm = errors.New("no key for this algorithm")

@@ -2,6 +2,8 @@ package hub_test
 
 import (
 	"fmt"
+	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,6 +66,74 @@ func fanOut(b *testing.B, rooms, members, together int) {
 		}
 		loop.Turn(time.Now())
 	}
+}
+
+// BenchmarkLoops is one op a delivery, by loops that run side by side, each with a room of
+// a thousand: what they share would show. Each write goes through the system's network
+// stack, as a datagram that nobody reads.
+func BenchmarkLoops(b *testing.B) {
+	for _, n := range []int{1, 2} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) { sideBySide(b, n) })
+	}
+}
+
+// datagrams is a transport that never blocks.
+type datagrams struct {
+	*conntest.Transport
+	to net.Conn
+}
+
+func (d datagrams) Write(p []byte) (int, error) { return d.to.Write(p) }
+
+// nobody is a connection to a socket that is never read.
+func nobody(b *testing.B) net.Conn {
+	deaf, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	to, err := net.Dial("udp", deaf.LocalAddr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { to.Close(); deaf.Close() })
+	return to
+}
+
+func sideBySide(b *testing.B, n int) {
+	const members, together = 1000, 8
+	var loops []*poll.Loop
+	for range n {
+		loops = append(loops, poll.NewManual(epoch, time.Second))
+	}
+	h := hub.New(loops, native.Codec{})
+	var running sync.WaitGroup
+	start := make(chan struct{})
+	for i, l := range loops {
+		r := h.NewRoom(fmt.Sprint("room", i), 0)
+		set := conn.NewSet(l, conn.Options{Heartbeat: -1}, &conn.Stats{})
+		to := nobody(b)
+		for j := range members {
+			client := &hub.Client{User: wire.User{ID: fmt.Sprint("user", j)}}
+			h.Local(i).Add(client, set.Open(datagrams{conntest.New(l), to}, conn.Echo{}, nil, nil))
+			r.Enter(i, 0, 0, func(p *hub.Part) { p.Join(client) })
+		}
+		l.Turn(epoch)
+		running.Go(func() {
+			<-start
+			msg, seq := make([]byte, 350), uint64(0)
+			for range b.N/(members*together*n) + 1 {
+				for range together {
+					seq++
+					r.Messages([]wire.Item{{Seq: seq, JSON: msg}})
+				}
+				r.Flush()
+				l.Turn(epoch)
+			}
+		})
+	}
+	b.ResetTimer()
+	close(start)
+	running.Wait()
 }
 
 // BenchmarkManyPosts is a room that was told many things while its loop was busy, each

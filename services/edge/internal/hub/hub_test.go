@@ -22,13 +22,16 @@ var epoch = time.Unix(1_700_000_000, 0)
 type world struct {
 	tb    testing.TB
 	loops []*poll.Loop
+	now   time.Time
 	*hub.Hub
 }
 
 func newWorld(tb testing.TB, loops int) *world {
-	w := &world{tb: tb}
+	w := &world{tb: tb, now: epoch}
 	for range loops {
-		w.loops = append(w.loops, poll.NewManual(epoch, time.Second))
+		l := poll.NewManual(epoch, time.Second)
+		l.SetClock(func() time.Time { return w.now })
+		w.loops = append(w.loops, l)
 	}
 	w.Hub = hub.New(w.loops, native.Codec{})
 	return w
@@ -36,7 +39,7 @@ func newWorld(tb testing.TB, loops int) *world {
 
 func (w *world) turn() {
 	for _, l := range w.loops {
-		l.Turn(epoch)
+		l.Turn(w.now)
 	}
 }
 

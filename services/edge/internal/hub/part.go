@@ -22,6 +22,7 @@ type Part struct {
 	pending   []post // posted, not given yet
 	shared    bool   // pending is the feeder's slice, which other loops have too
 	deferred  bool   // Flush is due in this turn
+	rest      *rest  // nil until the room is big
 }
 
 func newPart(r *Room, l *Local) *Part {
@@ -47,6 +48,13 @@ func (p *Part) take(posts []post) {
 	default:
 		p.pending = append(p.pending, posts...)
 	}
+	if !p.rests() {
+		p.wake()
+	}
+}
+
+// wake has what is pending flushed at the end of this turn.
+func (p *Part) wake() {
 	if !p.deferred {
 		p.deferred = true
 		p.local.loop.Defer(p)
@@ -58,7 +66,13 @@ func (p *Part) take(posts []post) {
 func (p *Part) Flush() {
 	p.deferred = false
 	posts := p.pending
+	if len(posts) == 0 {
+		return
+	}
 	p.pending = nil
+	if len(p.members) >= restFrom {
+		defer p.beginRest(p.local.loop.Clock())
+	}
 	for len(posts) > 0 {
 		n := 1
 		for n < len(posts) && joins(&posts[n-1], &posts[n]) {

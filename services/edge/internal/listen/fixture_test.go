@@ -106,7 +106,7 @@ func (e echo) Message(c *conn.Conn, op ws.OpCode, payload []byte) {
 // native are the options of the fixture's connections: the product's limits,
 // with times that tests can wait for.
 func native() conn.Options {
-	return conn.Options{Heartbeat: -1, Unfinished: 200 * time.Millisecond, Closing: 200 * time.Millisecond}
+	return conn.Options{Heartbeat: -1, Unfinished: 500 * time.Millisecond, Closing: 500 * time.Millisecond}
 }
 
 func start(tb testing.TB, mode poll.Mode, change func(*listen.Options)) *fixture {

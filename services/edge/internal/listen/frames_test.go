@@ -206,7 +206,7 @@ func TestHalfClose(t *testing.T) {
 func TestHeartbeat(t *testing.T) {
 	t.Parallel()
 	modes(t, func(t *testing.T, mode poll.Mode) {
-		f := start(t, mode, func(o *listen.Options) { o.Routes[0].Conn.Heartbeat = 300 * time.Millisecond })
+		f := start(t, mode, func(o *listen.Options) { o.Routes[0].Conn.Heartbeat = time.Second })
 		c := f.upgraded("/ws", bearer())
 		for range 3 {
 			c.want("ping", "9 ")

@@ -249,7 +249,7 @@ func TestTooLarge(t *testing.T) {
 func TestSlowHead(t *testing.T) {
 	t.Parallel()
 	modes(t, func(t *testing.T, mode poll.Mode) {
-		f := start(t, mode, func(o *listen.Options) { o.HandshakeTimeout = 400 * time.Millisecond })
+		f := start(t, mode, func(o *listen.Options) { o.HandshakeTimeout = 2 * time.Second })
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		for i := range 100 {

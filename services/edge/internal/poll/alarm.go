@@ -27,6 +27,9 @@ func (a *Alarm) At() Moment { return a.at }
 // Moment is this turn's time.
 func (l *Loop) Moment() Moment { return Moment(l.now.Sub(l.start)) }
 
+// Clock is the time now, not as of the start of this turn as Moment is.
+func (l *Loop) Clock() Moment { return l.MomentOf(l.clock()) }
+
 // MomentOf is a wall clock's time as the loop counts it.
 func (l *Loop) MomentOf(t time.Time) Moment { return Moment(t.Sub(l.start)) }
 

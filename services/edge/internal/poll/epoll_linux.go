@@ -110,6 +110,8 @@ func (p *epoll) wait(d time.Duration) {
 	p.freed = p.freed[:0]
 }
 
+func (p *epoll) look() { p.wait(0) }
+
 // yield lets the goroutines of this core run when the loop has not slept for a
 // while: system calls without telling the scheduler look like work to it.
 func (p *epoll) yield() {

@@ -20,6 +20,11 @@ import (
 // which 30 000 heartbeats are due does not hold up the traffic between them.
 const expiriesPerTurn = 256
 
+// flushesPerLook is how many flushes, of a write each, a loop does before it looks
+// at its sockets again: some 200 us. Telling a room of thousands takes longer than
+// others should wait.
+const flushesPerLook = 64
+
 // Flusher is work that a loop does at the end of its turn; see [Loop.Defer].
 type Flusher interface{ Flush() }
 
@@ -31,6 +36,7 @@ type Loop struct {
 	tick   time.Duration
 	start  time.Time
 	logger *slog.Logger
+	clock  func() time.Time
 	poller poller
 	group  *Group // nil for a loop made by NewManual
 
@@ -102,9 +108,14 @@ func (l *Loop) Load() int { return int(l.conns.Load()) }
 func NewManual(now time.Time, tick time.Duration) *Loop {
 	l := newLoop(0, Options{Tick: tick}.withDefaults(), nil)
 	l.start, l.now = now, now
+	l.clock = l.Now
 	l.poller = newSleeper(l)
 	return l
 }
+
+// SetClock gives a manual loop a clock for Clock, in place of the turn's time: for
+// tests of what takes its time within a turn.
+func (l *Loop) SetClock(clock func() time.Time) { l.clock = clock }
 
 // Turn runs one turn without waiting: posted functions, due timers and
 // alarms, deferred flushes, in this order, with now as the time.
@@ -126,7 +137,7 @@ func (l *Loop) Turn(now time.Time) {
 func newLoop(index int, o Options, g *Group) *Loop {
 	now := time.Now()
 	l := &Loop{
-		index: index, tick: o.Tick, start: now, logger: o.Logger, group: g,
+		index: index, tick: o.Tick, start: now, logger: o.Logger, clock: time.Now, group: g,
 		now: now, ticks: 1,
 		buf: make([]byte, o.ReadBuffer), scratch: make([]byte, o.ReadBuffer),
 		pumps: make(map[*pump]struct{}),
@@ -241,6 +252,9 @@ func (l *Loop) flushFrom(list []Flusher, i int) (next int) {
 		}
 	}()
 	for ; i < len(list); i++ {
+		if i%flushesPerLook == flushesPerLook-1 {
+			l.poller.look() // what it brings is deferred behind this list
+		}
 		list[i].Flush()
 		list[i] = nil
 	}
@@ -258,6 +272,8 @@ type poller interface {
 	// wait sleeps for at most d (0 means not at all), sets the loop's time,
 	// and delivers what is ready.
 	wait(d time.Duration)
+	// look delivers what is ready, in the middle of a turn.
+	look()
 	// wake ends a wait, from any goroutine.
 	wake()
 	// closeAll ends every connection that the poller holds.

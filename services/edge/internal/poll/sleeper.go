@@ -29,6 +29,8 @@ func (s *sleeper) wait(d time.Duration) {
 	s.timer.Stop()
 }
 
+func (s *sleeper) look() {} // what comes is posted
+
 func (s *sleeper) wake() {
 	select {
 	case s.bell <- struct{}{}:

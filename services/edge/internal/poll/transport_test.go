@@ -157,6 +157,37 @@ func TestLingerEnds(t *testing.T) {
 }
 
 // TestPause: a paused connection leaves the bytes with the peer, and loses none.
+// A loop with much to write hears meanwhile what others say.
+func TestReadsBetweenFlushes(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("loops have no sockets of their own")
+	}
+	heard := 0
+	p := newPeer(func(_ *peer, b []byte) { heard += len(b) })
+	accepted := make(chan struct{})
+	g, addr := serve(t, poll.Options{Loops: 1, Mode: poll.Epoll}, func(tr poll.Transport, from netip.AddrPort) {
+		p.accept(tr, from)
+		close(accepted)
+	})
+	c := dial(t, addr)
+	receive(t, accepted)
+	var before []int // what had been heard at each flush
+	on(t, g.Loops()[0], func() {
+		if _, err := c.Write([]byte("hello")); err != nil { // it is in the socket when Write returns
+			t.Error(err)
+		}
+		for range 1000 {
+			g.Loops()[0].Defer(&flush{func() { before = append(before, heard) }})
+		}
+	})
+	on(t, g.Loops()[0], func() {
+		if len(before) != 1000 || before[0] != 0 || before[999] != len("hello") {
+			t.Errorf("%d flushes, the first after %d bytes, the last after %d", len(before), before[0], before[len(before)-1])
+		}
+	})
+}
+
 func TestPause(t *testing.T) {
 	t.Parallel()
 	modes(t, func(t *testing.T, o poll.Options) {

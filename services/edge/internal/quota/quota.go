@@ -5,6 +5,7 @@
 package quota
 
 import (
+	"cmp"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,7 @@ import (
 )
 
 const (
-	// Patience is how long a permit may take; after it this edge decides.
+	// Patience is how long a permit may take, by default; after it this edge decides.
 	Patience = 50 * time.Millisecond
 	// Probe is how often a shard that did not answer is asked again.
 	Probe = time.Second
@@ -36,11 +37,12 @@ type Requester interface {
 // Limits are permits per user and minute by action; 0 or missing means unlimited.
 type Limits map[wire.Action]int
 
-// Options say who the edge is. All are required.
+// Options say who the edge is. All are required but Patience.
 type Options struct {
 	Edge      string // instance id
 	Requester Requester
 	Limits    Limits
+	Patience  time.Duration // 0: Patience
 	Logger    *slog.Logger
 	Now       func() time.Time // time.Now outside tests
 }
@@ -78,6 +80,7 @@ type Quota struct {
 
 // New returns a Quota. Leases cannot be recalled before Listen.
 func New(o Options) *Quota {
+	o.Patience = cmp.Or(o.Patience, Patience)
 	return &Quota{Options: o, table: limit.NewTable(localKeys), leases: newLeases()}
 }
 
@@ -138,7 +141,7 @@ func (q *Quota) place(t take, now time.Time) (*wire.Take, *Decision) {
 func (q *Quota) ask(t take, request *wire.Take, start time.Time) {
 	shard := subject.Shard(t.user)
 	q.asked.Add(1)
-	q.Requester.Do(subject.Limit(shard, subject.OpTake), nil, wire.Marshal(request), Patience,
+	q.Requester.Do(subject.Limit(shard, subject.OpTake), nil, wire.Marshal(request), q.Patience,
 		func(m *nats.Msg, err error) { q.answered(t, shard, start, m, err) })
 }
 

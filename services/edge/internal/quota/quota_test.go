@@ -22,12 +22,11 @@ type service struct {
 	taken    wire.Taken
 	err      error
 	subjects []string
+	timeout  time.Duration // of the last request
 }
 
 func (s *service) Do(subj string, _ nats.Header, _ []byte, timeout time.Duration, done natsconn.Done) {
-	if timeout != quota.Patience {
-		panic("wrong patience")
-	}
+	s.timeout = timeout
 	s.subjects = append(s.subjects, subj)
 	if s.err != nil {
 		done(nil, s.err)
@@ -43,13 +42,26 @@ type fixture struct {
 	logs    *bytes.Buffer
 }
 
-func setup(s service) *fixture {
+func setup(s service) *fixture { return patient(s, 0) }
+
+func patient(s service, patience time.Duration) *fixture {
 	f := &fixture{service: &s, now: time.Unix(1000, 0), logs: &bytes.Buffer{}}
 	f.Quota = quota.New(quota.Options{
-		Edge: "e1", Requester: f.service, Limits: quota.Limits{wire.ActionMessage: 5, wire.ActionJoin: 4},
+		Edge: "e1", Requester: f.service, Limits: quota.Limits{wire.ActionMessage: 5, wire.ActionJoin: 4}, Patience: patience,
 		Logger: slog.New(slog.NewTextHandler(f.logs, nil)), Now: func() time.Time { return f.now },
 	})
 	return f
+}
+
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[time.Duration]time.Duration{0: quota.Patience, time.Second: time.Second} {
+		f := patient(service{taken: wire.Taken{OK: true}}, given)
+		f.take(t, "ann", wire.ActionMessage)
+		if f.service.timeout != want {
+			t.Errorf("%v: waits for %v", given, f.service.timeout)
+		}
+	}
 }
 
 func (f *fixture) take(t *testing.T, user string, a wire.Action) quota.Decision {

@@ -54,6 +54,38 @@ func TestOwnerIsToldOfTheFirstAndTheLastConnection(t *testing.T) {
 	}
 }
 
+// In a crowd the owner sends a list of users once, as long as it is the same.
+func TestListOfACrowdIsAskedForOnce(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	listed := func(user, room string) string {
+		ids := ""
+		for _, u := range e.member(user, 0).join(room).Joined.Users {
+			ids += u.ID + " "
+		}
+		return ids
+	}
+	for i, step := range []struct {
+		list       uint64
+		user, room string
+		want       string
+	}{
+		{0, "u1", "r", "u1 "},
+		{7, "u2", "r", "u1 u2 "},
+		{7, "u3", "r", "u1 u2 "}, // what the edge has: this owner's list has changed without a new name
+		{8, "u4", "r", "u1 u2 u3 u4 "},
+		{8, "u5", "other", "u5 "}, // another room has its own
+		{8, "u6", "r", "u1 u2 u3 u4 "},
+		{0, "u7", "r", "u1 u2 u3 u4 u6 u7 "}, // no crowd any more
+		{8, "u8", "r", "u1 u2 u3 u4 u6 u7 u8 "},
+	} {
+		e.owner.Name(step.list)
+		if got := listed(step.user, step.room); got != step.want {
+			t.Errorf("step %d: %s joins and is told %q, want %q", i+1, step.user, got, step.want)
+		}
+	}
+}
+
 func TestWhoHasLeftHearsNothing(t *testing.T) {
 	t.Parallel()
 	e := start(t)

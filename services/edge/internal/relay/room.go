@@ -34,6 +34,7 @@ type room struct {
 	hub    hub.Room
 	stream stream.Stream
 	roster roster
+	list   *list // of a crowd's users, for who joins; else nil
 
 	idle    *idling // in intake.idle, nil when it is not there
 	touched bool    // in intake.touched
@@ -45,6 +46,12 @@ type idling struct {
 	room     *room
 	emptyAt  time.Time
 	listedAt time.Time // when it was put into intake.idle
+}
+
+// list is users as the owner has listed them for joiners. It never changes.
+type list struct {
+	name  uint64 // wire.Joined.List
+	users []wire.User
 }
 
 // Seat is a room as a connection joins it.
@@ -104,15 +111,19 @@ func (in *intake) join(j JoinRequest, done func(Seat, error)) {
 	}
 	r.roster.add(j.User)
 	m := wire.Join{Origin: in.relay.Origin(), Room: j.Room, User: *j.User}
+	had := r.list
+	if had != nil {
+		m.List = had.name
+	}
 	in.lane(roomShard, r.hub.Shard).do(&call{
 		subject: subject.RoomCommand(r.hub.Shard, subject.OpJoin), header: j.Header, data: wire.Marshal(&m),
 		deadline: j.Deadline,
-		done:     func(reply []byte, err error) { r.joined(j, reply, err, done) },
+		done:     func(reply []byte, err error) { r.joined(j, had, reply, err, done) },
 	})
 }
 
-// joined takes the owner's answer to a join.
-func (r *room) joined(j JoinRequest, reply []byte, err error, done func(Seat, error)) {
+// joined takes the owner's answer to a join, which was told that we had a list.
+func (r *room) joined(j JoinRequest, had *list, reply []byte, err error, done func(Seat, error)) {
 	var m wire.Joined
 	if err := Unpack(reply, err, &m); err != nil {
 		r.leave(j.User.ID, 0) // the owner may have counted the user all the same
@@ -122,6 +133,14 @@ func (r *room) joined(j JoinRequest, reply []byte, err error, done func(Seat, er
 	in := r.in
 	in.epochs[r.hub.Shard] = max(in.epochs[r.hub.Shard], m.Epoch)
 	r.setTotal(m.Total)
+	switch {
+	case m.List == 0:
+		r.list = nil
+	case had != nil && had.name == m.List:
+		m.Users = had.users
+	default:
+		r.list = &list{m.List, m.Users}
+	}
 	r.stream.Start(in.now, m.Head, &in.out)
 	r.emit()
 	if i := r.roster.find(j.User.ID); i >= 0 && !r.roster.list[i].known {

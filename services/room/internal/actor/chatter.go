@@ -31,7 +31,19 @@ const (
 	// its users have read.
 	crowdEvery = time.Second
 	readsEvery = time.Second
+
+	// crowdRate is how many members a second are told numbers of their room. It is a
+	// list of 10 KB, and in a crowd somebody comes or goes all the time: 100 000 lists
+	// a second would keep the edges from everything else.
+	crowdRate = 10_000
+	// crowdMost bounds how long numbers may be old.
+	crowdMost = 10 * time.Second
 )
+
+// crowdPause is how long a room of so many members waits between two tellings.
+func crowdPause(members int) time.Duration {
+	return min(max(crowdEvery, time.Duration(members)*time.Second/crowdRate), crowdMost)
+}
 
 func (s *Shard) chat(r *room) *chatter {
 	if r.chatter == nil {
@@ -86,7 +98,8 @@ func (s *Shard) settle(r *room, now time.Time) (more bool) {
 	for _, u := range ended {
 		s.tellTyping(r, now, u, false)
 	}
-	if c.crowd && now.Sub(c.crowdAt) >= crowdEvery {
+	pause := crowdPause(r.members.Len())
+	if c.crowd && now.Sub(c.crowdAt) >= pause {
 		c.crowd, c.crowdAt = false, now
 		s.users = r.members.AppendUsers(s.users[:0], event.MaxListed)
 		r.Broadcast(roomUsers(r, s.users))
@@ -98,7 +111,7 @@ func (s *Shard) settle(r *room, now time.Time) (more bool) {
 		c.reads, c.readsAt = nil, now
 	}
 	if c.crowd || len(c.reads) > 0 || c.typing.Len() > 0 ||
-		now.Sub(c.crowdAt) < crowdEvery || now.Sub(c.readsAt) < readsEvery {
+		now.Sub(c.crowdAt) < pause || now.Sub(c.readsAt) < readsEvery {
 		return true
 	}
 	r.chatter = nil

@@ -1,6 +1,8 @@
 package actor
 
 import (
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/confab-chat/confab/proto/event"
@@ -25,10 +27,11 @@ func (s *Shard) Join(cmd *wire.Join, reply string) {
 		now := s.cfg.Now()
 		s.holders.Add(now, edge)
 		first := s.join(now, r, edge, user, cmd.Again)
-		s.users = r.members.AppendUsers(s.users[:0], event.MaxListed)
-		s.cfg.Bus.Publish(reply, &wire.Joined{
-			Epoch: s.cfg.Epoch, Head: r.Head(), Total: uint64(r.members.Len()), Users: s.users,
-		})
+		m := wire.Joined{Epoch: s.cfg.Epoch, Head: r.Head(), Total: uint64(r.members.Len())}
+		if m.Users, m.List = s.list(r); m.List == cmd.List && m.List != 0 {
+			m.Users = nil
+		}
+		s.cfg.Bus.Publish(reply, &m)
 		if first {
 			s.joined(r, now, user)
 		}
@@ -71,6 +74,24 @@ func (s *Shard) Leave(cmd *wire.Leave, reply string) {
 		s.restless[r] = struct{}{}
 		s.cfg.Bus.Publish(reply, &wire.Done{})
 	})
+}
+
+// list is the users whom a joiner is told, and a name for them in a crowd: whoever
+// joins there is told the same as those before, unless his id is among the first.
+func (s *Shard) list(r *room) (users []wire.User, name uint64) {
+	s.users = r.members.AppendUsers(s.users[:0], event.MaxListed)
+	if r.members.Len() <= Crowd {
+		r.listed = nil
+		return s.users, 0
+	}
+	if r.listed == nil {
+		r.listed = &listed{name: rand.Uint64()} // not one of another owner's
+	}
+	if !slices.Equal(r.listed.users, s.users) {
+		r.listed.users = append(r.listed.users[:0], s.users...)
+		r.listed.name++
+	}
+	return s.users, r.listed.name
 }
 
 // joined and left tell the room that a user has come or gone.

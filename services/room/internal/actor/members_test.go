@@ -203,6 +203,75 @@ func TestCrowd(t *testing.T) {
 	s.hears("userLeft v049", event.NameRoomUsers)
 }
 
+// A list of a crowd's users is sent to an edge that does not have it, and to others not.
+func TestListOfACrowd(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.beat("e1", 1, wire.StateOK)
+	ask := func(user string, list uint64) *wire.Joined {
+		t.Helper()
+		s.Join(&wire.Join{Origin: origin("e1"), Room: "r", User: person(user), List: list}, "r")
+		var j wire.Joined
+		s.reply(&j)
+		return &j
+	}
+	for i := range 200 {
+		if j := ask(fmt.Sprintf("k%03d", i), 0); j.List != 0 || len(j.Users) != i+1 {
+			t.Fatalf("%d members: list %d of %d users", i+1, j.List, len(j.Users))
+		}
+	}
+	first := ask("z1", 0)
+	if first.List == 0 || len(first.Users) != 200 {
+		t.Fatalf("a crowd: list %d of %d users", first.List, len(first.Users))
+	}
+	if j := ask("z2", first.List); j.List != first.List || len(j.Users) != 0 || j.Total != 202 {
+		t.Errorf("the edge has the list: it gets %d, of %d users", j.List, len(j.Users))
+	}
+	if j := ask("z3", first.List+1); len(j.Users) != 200 {
+		t.Errorf("the edge has another list: it gets %d users", len(j.Users))
+	}
+	second := ask("a1", first.List) // is among the first
+	if second.List == first.List || len(second.Users) != 200 || second.Users[0].ID != "a1" {
+		t.Errorf("other users: list %d, was %d, of %d users", second.List, first.List, len(second.Users))
+	}
+	s.leave("e1", "r", "a1", 0)
+	if third := ask("z4", second.List); third.List == second.List || len(third.Users) != 200 || third.Users[0].ID != "k000" {
+		t.Errorf("one has left: list %d, was %d, of %d users", third.List, second.List, len(third.Users))
+	}
+	s.takeOver(2)
+	for i := range 201 {
+		if j := ask(fmt.Sprintf("k%03d", i), second.List); j.List == second.List || len(j.Users) == 0 {
+			t.Fatalf("another owner takes the list for its own")
+		}
+	}
+}
+
+// The bigger a crowd, the less often everybody is told its numbers.
+func TestBigCrowdsRest(t *testing.T) {
+	t.Parallel()
+	for members, most := range map[int]int{1000: 13, 30_000: 5, 200_000: 2} {
+		s := newScene(t)
+		s.beat("e1", 1, wire.StateOK)
+		all := make([]wire.User, members)
+		for i := range all {
+			all[i] = person(fmt.Sprint("u", i))
+		}
+		s.Restore(membership.Edge{ID: "e1", Gen: 1}, []wire.RoomMembers{{Room: "r", Users: all}}, false)
+		s.heard()
+		for i := range 48 {
+			s.join("e1", "r", fmt.Sprint("v", i))
+			s.pass(actor.TickEvery, "e1") // 12 s in all
+		}
+		if n := len(s.heard()); n == 0 || n > most {
+			t.Errorf("%d members: told %d times while it grew, want %d at most", members, n, most)
+		}
+		s.pass(12*time.Second, "e1")
+		if len(s.casts) != 1 || s.casts[0].Total != uint64(members+48) {
+			t.Errorf("%d members: told %d times after that", members, len(s.casts))
+		}
+	}
+}
+
 // Who joins a cold room and leaves at once has left.
 func TestLeaveBehindWaitingJoin(t *testing.T) {
 	t.Parallel()

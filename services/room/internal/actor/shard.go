@@ -62,9 +62,16 @@ type room struct {
 	ledger.Room
 	members  membership.Room
 	chatter  *chatter // nil while nothing of it happens
+	listed   *listed  // nil unless it is a crowd
 	activeMs uint64   // last join, leave or message
 	idleFrom time.Time
 	counted  bool // in Shard.populous
+}
+
+// listed is the users of a crowd as joiners are told them.
+type listed struct {
+	name  uint64 // wire.Joined.List
+	users []wire.User
 }
 
 type timer struct {

@@ -3,7 +3,7 @@
 // I/O: the index is filled from the room's log, newest window first.
 package dedup
 
-import "hash/maphash"
+import "crypto/sha256"
 
 // The window: a message is remembered while it is younger than WindowMs or among
 // the last MinMessages of its room, whichever is more. MaxMessages is a bound for
@@ -18,6 +18,21 @@ const (
 // Key is what makes a message one message: the same id from the same user in the same room.
 type Key struct{ User, ClientID string }
 
+// ID stands for a Key in an eighth of its memory. It is in the log, so it is the
+// same in every process and release.
+type ID [16]byte
+
+// ID is the first half of the key's SHA-256. Nobody finds a key with the ID of
+// another user's; who looks for two of his own with the same one (2^64 attempts)
+// loses a message of his own.
+func (k Key) ID() ID {
+	// A user id has 128 bytes at most and no zero, a client id 64.
+	b := append(make([]byte, 0, 256), k.User...)
+	b = append(append(b, 0), k.ClientID...)
+	sum := sha256.Sum256(b)
+	return ID(sum[:len(ID{})])
+}
+
 // Ref is what is remembered of a message.
 type Ref struct {
 	Seq  uint64
@@ -26,57 +41,71 @@ type Ref struct {
 	By   uint64 // epoch of the owner that stored it
 }
 
-// name stands for a Key in an eighth of its memory. Two keys with the same 128 bits
-// are not to be expected, nor can they be made: the seeds are of this process.
-type name [2]uint64
-
-var seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
-
-func (k Key) name() name {
-	return name{maphash.Comparable(seeds[0], k), maphash.Comparable(seeds[1], k)}
-}
-
 // Index is the window of one room. The zero value is empty; not safe for
 // concurrent use.
 type Index struct {
-	refs  map[name]Ref
-	order []name // of seq first, first+1, ...
-	first uint64 // seq of order[0]
+	seqs  map[ID]uint64 // of the last message with this id
+	order []entry       // of seq first, first+1, ...
+	first uint64        // seq of order[0]
+}
+
+type entry struct {
+	id            ID
+	sum, atMs, by uint64
 }
 
 // Add remembers the next message of the room: r.Seq is one more than the last
-// one's. After a hole (messages that the log has lost) the index starts anew.
-func (x *Index) Add(k Key, r Ref) {
-	if len(x.order) > 0 && r.Seq != x.first+uint64(len(x.order)) {
-		x.Clear()
+// one's, or more than that after a hole (messages that the log has lost).
+func (x *Index) Add(id ID, r Ref) {
+	if end := x.first + uint64(len(x.order)); len(x.order) > 0 && r.Seq != end {
+		if r.Seq < end || r.Seq-end >= MaxMessages {
+			x.Clear()
+		}
+		for ; len(x.order) > 0 && end < r.Seq; end++ {
+			x.append(entry{atMs: r.AtMs})
+		}
 	}
 	if len(x.order) == 0 {
 		x.first = r.Seq
 	}
-	if x.refs == nil {
-		x.refs = make(map[name]Ref)
+	if x.seqs == nil {
+		x.seqs = make(map[ID]uint64)
 	}
-	n := k.name()
-	x.refs[n] = r
-	x.order = append(x.order, n)
-	if len(x.order) > MaxMessages {
+	x.seqs[id] = r.Seq
+	x.append(entry{id, r.Sum, r.AtMs, r.By})
+}
+
+func (x *Index) append(e entry) {
+	if x.order = append(x.order, e); len(x.order) > MaxMessages {
 		x.drop(1)
 	}
 }
 
-// Find tells whether a message with this key was stored within the window.
-func (x *Index) Find(k Key) (Ref, bool) {
-	r, ok := x.refs[k.name()]
-	return r, ok
+// Find tells whether a message with this id was stored within the window.
+func (x *Index) Find(id ID) (Ref, bool) {
+	seq, ok := x.seqs[id]
+	if !ok {
+		return Ref{}, false
+	}
+	e := &x.order[seq-x.first]
+	return Ref{Seq: seq, Sum: e.sum, AtMs: e.atMs, By: e.by}, true
 }
 
 // Len is the number of messages remembered.
 func (x *Index) Len() int { return len(x.order) }
 
+// First is the seq of the first message remembered; of an empty index 0.
+func (x *Index) First() uint64 {
+	if len(x.order) == 0 {
+		return 0
+	}
+	return x.first
+}
+
 // Trim forgets what has left the window at nowMs. It costs nothing when nothing has.
 func (x *Index) Trim(nowMs uint64) {
 	n := 0
-	for len(x.order)-n > MinMessages && x.old(x.first+uint64(n), x.order[n], nowMs) {
+	for len(x.order)-n > MinMessages && x.order[n].atMs+WindowMs < nowMs {
 		n++
 	}
 	if n > 0 {
@@ -87,17 +116,11 @@ func (x *Index) Trim(nowMs uint64) {
 // Clear forgets everything.
 func (x *Index) Clear() { *x = Index{} }
 
-// old tells whether the message seq with the given name is out of the window's age.
-// A key that was stored again later is as good as gone.
-func (x *Index) old(seq uint64, n name, nowMs uint64) bool {
-	r := x.refs[n]
-	return r.Seq != seq || r.AtMs+WindowMs < nowMs
-}
-
 func (x *Index) drop(n int) {
-	for i, k := range x.order[:n] {
-		if x.refs[k].Seq == x.first+uint64(i) {
-			delete(x.refs, k)
+	for i := range x.order[:n] {
+		// An id that was stored again later stays.
+		if id := x.order[i].id; x.seqs[id] == x.first+uint64(i) {
+			delete(x.seqs, id)
 		}
 	}
 	x.order = x.order[n:]

@@ -9,7 +9,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/dedup"
 )
 
-func key(i int) dedup.Key { return dedup.Key{User: "u", ClientID: strconv.Itoa(i)} }
+func key(i int) dedup.ID { return dedup.Key{User: "u", ClientID: strconv.Itoa(i)}.ID() }
 
 // The window holds the last 1 000 messages and those of the last 10 minutes, and
 // never more than its bound.
@@ -50,7 +50,7 @@ func TestIndexIsTheWindow(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var x dedup.Index
-		last := map[dedup.Key]uint64{}
+		last := map[dedup.ID]uint64{}
 		at, seq := uint64(1), uint64(0)
 		for range rapid.IntRange(0, 1500).Draw(t, "n") {
 			at += uint64(rapid.SampledFrom([]int{0, 1, 1000, 60_000}).Draw(t, "step"))
@@ -75,13 +75,30 @@ func TestIndexIsTheWindow(t *testing.T) {
 	})
 }
 
-func TestHoleBeginsAnew(t *testing.T) {
+// Messages that the log has lost are not known; those before them are.
+func TestHole(t *testing.T) {
 	t.Parallel()
-	var x dedup.Index
-	x.Add(key(1), dedup.Ref{Seq: 1})
-	x.Add(key(2), dedup.Ref{Seq: 5})
-	if _, ok := x.Find(key(1)); ok || x.Len() != 1 {
-		t.Errorf("%d remembered, the one before the hole: %v", x.Len(), ok)
+	for _, c := range []struct {
+		seq    uint64 // of the message behind the one with seq 1
+		len    int
+		before bool // the one before is known
+	}{
+		{2, 2, true},
+		{5, 5, true},
+		{dedup.MaxMessages, dedup.MaxMessages, true},
+		{dedup.MaxMessages + 1, dedup.MaxMessages, false},
+		{1 << 60, 1, false},
+		{1, 1, false}, // it cannot be: better to know nothing than something wrong
+	} {
+		var x dedup.Index
+		x.Add(key(1), dedup.Ref{Seq: 1})
+		x.Add(key(2), dedup.Ref{Seq: c.seq, Sum: 7})
+		if r, ok := x.Find(key(2)); !ok || r.Seq != c.seq || r.Sum != 7 {
+			t.Errorf("seq %d: found as %+v, %v", c.seq, r, ok)
+		}
+		if _, ok := x.Find(key(1)); ok != c.before || x.Len() != c.len {
+			t.Errorf("seq %d: %d remembered, the one before the hole: %v", c.seq, x.Len(), ok)
+		}
 	}
 }
 
@@ -106,7 +123,7 @@ func TestComplete(t *testing.T) {
 
 func BenchmarkAddTrim(b *testing.B) {
 	var x dedup.Index
-	keys := make([]dedup.Key, 4096)
+	keys := make([]dedup.ID, 4096)
 	for i := range keys {
 		keys[i] = key(i)
 	}
@@ -116,5 +133,13 @@ func BenchmarkAddTrim(b *testing.B) {
 		seq++
 		x.Add(keys[seq%4096], dedup.Ref{Seq: seq, AtMs: seq * 1000})
 		x.Trim(seq * 1000)
+	}
+}
+
+func BenchmarkID(b *testing.B) {
+	k := dedup.Key{User: "0b7c1c9e-5b0a-4a52-9c1d", ClientID: "c7a9e5d0-1111-2222-3333-444455556666"}
+	b.ReportAllocs()
+	for b.Loop() {
+		k.ID()
 	}
 }

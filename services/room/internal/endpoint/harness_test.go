@@ -33,17 +33,23 @@ type dialer interface {
 	Conn(tb testing.TB, opts ...nats.Option) *nats.Conn
 }
 
+// provision makes the streams, as often as it takes: in a cluster, one that was just made
+// may have no leader yet that answers.
 func provision(tb testing.TB, nc *nats.Conn, replicas int) {
 	tb.Helper()
 	js, err := jetstream.New(nc)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
-	defer cancel()
-	if err := log.Provision(ctx, js, log.Config{Streams: streams, Replicas: replicas}); err != nil {
-		tb.Fatal(err)
-	}
+	eventually(tb, "provision", func() bool {
+		ctx, cancel := context.WithTimeout(tb.Context(), 5*time.Second)
+		defer cancel()
+		err := log.Provision(ctx, js, log.Config{Streams: streams, Replicas: replicas})
+		if err != nil {
+			tb.Logf("provision: %v", err)
+		}
+		return err == nil
+	})
 }
 
 var epochs atomic.Uint64
@@ -99,7 +105,8 @@ func allShards() []int {
 }
 
 // edge is who sends commands, as an edge does: no responders or silence are
-// answered by sending the same again until 5 s are over.
+// answered by sending the same again. An edge gives up after 5 s, which a busy
+// machine may take, so this one goes on for as long as tests wait for anything.
 type edge struct {
 	nc     *nats.Conn
 	origin wire.Origin
@@ -113,7 +120,7 @@ func newEdge(nc *nats.Conn, id string) *edge {
 // called from any goroutine; false: there was no answer in time.
 func (e *edge) ask(subj string, cmd, reply wire.Message) bool {
 	data := wire.Marshal(cmd)
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		m, err := e.nc.Request(subj, data, time.Second)
 		if err == nil {
 			return wire.Unmarshal(m.Data, reply) == nil
@@ -175,7 +182,7 @@ func (e *edge) broadcasts(tb testing.TB, room string) chan *wire.Broadcast {
 // next is the next broadcast that pick wants.
 func next(tb testing.TB, got chan *wire.Broadcast, what string, pick func(*wire.Broadcast) bool) *wire.Broadcast {
 	tb.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(patience)
 	for {
 		select {
 		case b := <-got:

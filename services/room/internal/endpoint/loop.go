@@ -45,7 +45,6 @@ type loop struct {
 	lease    partition.Lease
 	commands chan *nats.Msg // filled by NATS, never closed
 	replies  chan *nats.Msg // the same
-	quit     chan struct{}  // closed by stop
 	req      *natsconn.Requester
 	cancel   context.CancelFunc // ends the Requester
 	done     sync.WaitGroup
@@ -55,7 +54,8 @@ type loop struct {
 
 	report atomic.Pointer[report] // written by the loop
 
-	posts posts
+	posts  posts
+	ending atomic.Bool // set by stop
 
 	// Owned by the loop's goroutine.
 	now       time.Time
@@ -87,6 +87,11 @@ func (p *posts) add(f func()) {
 	p.mu.Lock()
 	p.list = append(p.list, f)
 	p.mu.Unlock()
+	p.ring()
+}
+
+// ring has the loop look what there is to do.
+func (p *posts) ring() {
 	select {
 	case p.wake <- struct{}{}:
 	default: // a wake-up is on its way already
@@ -107,7 +112,6 @@ func newLoop(cfg Config, lease partition.Lease) (*loop, error) {
 		cfg: cfg, lease: lease,
 		commands: make(chan *nats.Msg, mailbox),
 		replies:  make(chan *nats.Msg, replies),
-		quit:     make(chan struct{}),
 		posts:    posts{wake: make(chan struct{}, 1)},
 		now:      time.Now(),
 	}
@@ -157,14 +161,16 @@ const (
 // stop takes no more commands, lets what is under way finish, and ends the loop.
 func (l *loop) stop() {
 	l.drain(drainWait)
-	close(l.quit)
+	l.ending.Store(true)
+	l.posts.ring()
 	l.done.Wait()
 }
 
-// run is the loop.
+// run is the loop. It waits for few channels, because each of them costs: what is
+// due, posted, or the end rings.
 func (l *loop) run() {
 	defer l.cancel()
-	timer := time.NewTimer(0)
+	timer := time.AfterFunc(0, l.posts.ring)
 	defer timer.Stop()
 	l.beginSync(false)
 	for {
@@ -177,10 +183,10 @@ func (l *loop) run() {
 			l.command(m)
 		case <-l.posts.wake:
 			l.now = time.Now()
-		case l.now = <-timer.C:
-		case <-l.quit:
-			l.finish()
-			return
+			if l.ending.Load() {
+				l.finish()
+				return
+			}
 		}
 		if next := l.step(); next != l.armed || !l.now.Before(next) {
 			l.armed = next

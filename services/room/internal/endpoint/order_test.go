@@ -86,9 +86,12 @@ func (tr *traffic) until(tb testing.TB, more int64) {
 	eventually(tb, fmt.Sprintf("%d more acknowledgements", more), func() bool { return tr.acked.Load() >= want })
 }
 
+// patience is how long a test waits for what must happen.
+const patience = 40 * time.Second
+
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(40 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			tb.Fatalf("%s: not in time", what)
 		}
@@ -199,6 +202,38 @@ func TestOwnershipMoves(t *testing.T) {
 	}
 	tr.until(t, 150)
 	verify(t, nc, fightRooms, tr.end(t))
+}
+
+// A new owner knows the messages of those before it, also when they are more than it
+// reads one by one.
+func TestNewOwnerRecognisesWhatIsStored(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	provision(t, srv.Conn(t), 1)
+	const room, each, owners = "general", 450, 3
+	shards := shardsOf([]string{room})
+	e := newEdge(srv.Conn(t), "e1")
+	seqs := map[string]uint64{}
+	for n := range owners {
+		o := newOwner(t, srv.Conn(t), presence.ScopeAll, shards...)
+		for id, seq := range seqs {
+			if seq%7 != uint64(n) { // some of them, from all of the log
+				continue
+			}
+			if s := e.send(room, "ann", id, "hello"); s == nil || s.Code != "" || !s.Duplicate || s.Seq != seq {
+				t.Fatalf("owner %d: %s, stored as %d, is answered with %+v", n+1, id, seq, s)
+			}
+		}
+		for i := range each {
+			id := fmt.Sprintf("%d.%d", n, i)
+			s := e.send(room, "ann", id, "hello")
+			if s == nil || s.Code != "" || s.Duplicate || s.Seq != uint64(len(seqs)+1) {
+				t.Fatalf("owner %d: message %d: %+v", n+1, i, s)
+			}
+			seqs[id] = s.Seq
+		}
+		o.release(shards)
+	}
 }
 
 // An owner that has slept past the end of its lease answers nothing, whatever it

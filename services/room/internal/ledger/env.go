@@ -49,10 +49,19 @@ type Env struct {
 	pages   recent.Pages // of history
 	pagesAt time.Time    // when something was added to them or read for them
 
-	reads gate     // of history
-	loads gate     // of last records
-	spare [][]byte // record buffers
-	sent  wire.Sent
+	// PageEvery is after how many messages a record says what was stored before it
+	// (wire.Record.Known), 0 for 256.
+	PageEvery uint64
+
+	reads   gate // of history
+	loads   gate // of last records
+	windows gate // of de-duplication windows
+	spare   []*draft
+
+	// Scratch: a Known until its record is encoded, messages until they are published.
+	page []byte
+	sent wire.Sent
+	cast wire.Broadcast
 }
 
 // Shrink gives back memory that nobody has needed for a while.
@@ -76,6 +85,10 @@ const (
 	// maxRepliesEach bounds the repeats that wait for the outcome of one message.
 	maxRepliesEach = 16
 
+	// pageEvery makes a page 10 KB. A new owner reads half as many messages by
+	// themselves as there are in a page, and one record for each page.
+	pageEvery = 256
+
 	// maxReads at once and maxReadsWaiting bound each kind of log reads of a shard.
 	// A read brings at most 1 MB at a time; a new owner loads thousands of rooms.
 	maxReads        = 8
@@ -84,6 +97,14 @@ const (
 	// Patience is how long a command is tried: the edge gives up at the same time.
 	Patience = 5 * time.Second
 )
+
+// pageEvery is PageEvery, or its default.
+func (e *Env) pageEvery() uint64 {
+	if e.PageEvery > 0 {
+		return e.PageEvery
+	}
+	return pageEvery
+}
 
 // gate lets maxReads reads run at once; the others wait in order.
 type gate struct {
@@ -117,20 +138,30 @@ func (g *gate) leave() {
 	f()
 }
 
-// buffer returns an empty record buffer, recycle takes it back.
-func (e *Env) buffer() []byte {
+// draft is a record on its way into the log.
+type draft struct {
+	rec  wire.Record
+	data []byte // its encoding
+}
+
+// draft returns an empty one, recycle takes it back.
+func (e *Env) draft() *draft {
 	if n := len(e.spare); n > 0 {
-		b := e.spare[n-1]
+		d := e.spare[n-1]
 		e.spare = e.spare[:n-1]
-		return b[:0]
+		return d
 	}
-	return make([]byte, 0, 1024)
+	return &draft{data: make([]byte, 0, 1024)}
 }
 
 const maxSpare = 64 // more appends in flight at once in a shard are rare
 
-func (e *Env) recycle(b []byte) {
-	if len(e.spare) < maxSpare && cap(b) <= maxBatchBytes {
-		e.spare = append(e.spare, b)
+func (e *Env) recycle(d *draft) {
+	if len(e.spare) == maxSpare || cap(d.data) > maxBatchBytes {
+		return
 	}
+	clear(d.rec.Entries)
+	d.rec = wire.Record{Entries: d.rec.Entries[:0]}
+	d.data = d.data[:0]
+	e.spare = append(e.spare, d)
 }

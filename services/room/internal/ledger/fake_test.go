@@ -24,6 +24,8 @@ type world struct {
 	replies map[string][][]byte // published, by subject
 	casts   [][]byte            // broadcast
 	epoch   uint64              // of the last owner
+
+	pageEvery uint64 // of the ledgers to come
 }
 
 func newWorld() *world {
@@ -40,6 +42,7 @@ func (w *world) ledger(owner int) *ledger.Room {
 		Epoch: w.epoch, Now: func() time.Time { return w.Now },
 		After:  func(d time.Duration, f func()) { w.After(owner, d, f) },
 		Logger: slog.New(slog.DiscardHandler), Count: w.count, Moved: func(*ledger.Room) {},
+		PageEvery: w.pageEvery,
 	}
 	r := new(ledger.Room)
 	r.Init(env, "general", general)

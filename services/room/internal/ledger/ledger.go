@@ -31,9 +31,9 @@ type Room struct {
 
 	queue    []*pending // messages to be appended; the first sending of them are in an append
 	sending  int
-	waiting  map[dedup.Key]*pending // of queue
-	waiters  []waiter               // for loaded
-	attempts int                    // failures since the last success
+	waiting  map[dedup.ID]*pending // of queue
+	waiters  []waiter              // for loaded
+	attempts int                   // failures since the last success
 
 	index   dedup.Index
 	indexed bool // index covers the window up to head
@@ -56,6 +56,7 @@ type head struct {
 	atMs      uint64
 	createdMs uint64
 	marks     history.Marks // what the next record will say
+	pages     pages         // the same
 }
 
 // waiter is a command that needs the head.
@@ -78,10 +79,18 @@ func (r *Room) Init(env *Env, id string, place log.Room) {
 func (r *Room) ID() string { return r.id }
 
 // Broadcast publishes b to the edges that hold the room, under its name and the
-// owner's epoch. It continues traces.
-func (r *Room) Broadcast(b *wire.Broadcast, traces ...string) {
+// owner's epoch.
+func (r *Room) Broadcast(b *wire.Broadcast) {
 	b.Room, b.Epoch = r.id, r.env.Epoch
+	r.env.Bus.Publish(r.broadcast, b)
+}
+
+// broadcastRecord is Broadcast of the record data, stored at pos. It continues traces.
+func (r *Room) broadcastRecord(pos uint64, data []byte, traces ...string) {
+	b := &r.env.cast // not a new one, which would cost an allocation
+	*b = wire.Broadcast{Room: r.id, Epoch: r.env.Epoch, Pos: pos, Record: data}
 	r.env.Bus.Publish(r.broadcast, b, traces...)
+	*b = wire.Broadcast{}
 }
 
 // Head is the seq of the room's last message, once it is Loaded.
@@ -162,10 +171,11 @@ func (r *Room) step() {
 	}
 }
 
-// follow makes the record at pos the room's last one. Its bytes may be kept.
+// follow makes the record at pos the room's last one. Its messages may be kept.
 func (r *Room) follow(rec *wire.Record, pos uint64) {
 	r.warmAt = r.env.Now()
 	r.head.marks = r.head.marks.Advance(rec, pos)
+	r.head.pages = r.head.pages.advance(rec, pos)
 	r.head.seq, r.head.pos = rec.Last(), pos
 	r.head.createdMs = rec.CreatedMs
 	for i := range rec.Entries {
@@ -173,10 +183,6 @@ func (r *Room) follow(rec *wire.Record, pos uint64) {
 		r.head.atMs = e.AtMs
 		r.ring.Add(wire.Item{Seq: seq, JSON: e.JSON})
 		r.keepChunk(seq)
-		if r.indexed {
-			r.index.Add(dedup.Key{User: e.User, ClientID: e.ClientID},
-				dedup.Ref{Seq: seq, Sum: e.Sum, AtMs: e.AtMs, By: rec.Epoch})
-		}
 	}
 	r.env.Moved(r)
 }

@@ -30,6 +30,7 @@ func TestOrderSurvivesEverything(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
+		w.pageEvery = rapid.SampledFrom([]uint64{0, 1, 3, 10}).Draw(t, "page")
 		const owners = 2
 		rooms := []*ledger.Room{w.ledger(0), w.ledger(1)}
 		var all []attempt

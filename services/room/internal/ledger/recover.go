@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/room/internal/dedup"
 	"github.com/confab-chat/confab/services/room/internal/history"
 	"github.com/confab-chat/confab/services/room/internal/log"
 )
@@ -76,6 +75,7 @@ func (r *Room) tail() {
 		case err == nil:
 			if err = wire.Unmarshal(s.Data, &rec); err == nil {
 				r.head.marks = history.Marks{Near: rec.Mark64, Far: rec.Mark1024}
+				r.head.pages = pages{pos: rec.Page}
 				r.follow(&rec, s.Pos)
 			}
 		}
@@ -147,9 +147,19 @@ func (r *Room) found(s log.Stored) error {
 	if rec.First != r.head.seq+1 {
 		r.env.Count.Holes.Add(1)
 		r.env.Logger.Error("log has a hole", "event", "log.hole", "room", r.id, "seq", rec.First)
+		// The log has lost its end, and its writer knows of what is there better.
+		r.head.marks = history.Marks{Near: rec.Mark64, Far: rec.Mark1024}
+		r.head.pages = pages{pos: rec.Page}
+		r.index.Clear()
+		r.indexed = false
 	}
 	r.follow(&rec, s.Pos)
-	r.Broadcast(&wire.Broadcast{Pos: s.Pos, Record: s.Data})
+	if r.indexed {
+		for i := range rec.Entries {
+			r.index.Add(idOf(&rec.Entries[i]), refOf(&rec, i))
+		}
+	}
+	r.broadcastRecord(s.Pos, s.Data)
 	return nil
 }
 
@@ -167,12 +177,12 @@ func (r *Room) resolve() {
 func (r *Room) recognise() {
 	keep := r.queue[:0]
 	for _, p := range r.queue {
-		ref, ok := r.index.Find(p.key)
+		ref, ok := r.index.Find(p.id)
 		if !ok {
 			keep = append(keep, p)
 			continue
 		}
-		delete(r.waiting, p.key)
+		delete(r.waiting, p.id)
 		ours := p.tried && ref.By == r.env.Epoch // its own attempt was stored, and nobody else's
 		r.repeat(ref, p.sum, !ours, p.askers()...)
 	}
@@ -195,52 +205,24 @@ func (r *Room) verify() {
 		case s.Pos < r.head.pos:
 			r.env.Logger.Error("log has lost acknowledged records", "event", "log.lost",
 				"room", r.id, "seq", r.head.seq)
-			r.head.pos = s.Pos
+			if err := r.shorten(s); err != nil {
+				r.pause(err)
+				return
+			}
 		}
 		r.resolve()
 	})
 }
 
-// rebuild fills the index with the room's de-duplication window.
-func (r *Room) rebuild() { r.window(dedup.MinMessages) }
-
-// window reads the last n messages, and more when those are not enough.
-func (r *Room) window(n uint64) {
-	r.busy = true
-	from := r.head.seq - min(n, r.head.seq) + 1
-	var index dedup.Index
-	var atMs uint64 // of the oldest one read
-	read := func(rec *wire.Record, _ uint64) {
-		for i := range rec.Entries {
-			e, seq := &rec.Entries[i], rec.First+uint64(i)
-			if seq < from {
-				continue
-			}
-			if index.Len() == 0 {
-				atMs = e.AtMs
-			}
-			index.Add(dedup.Key{User: e.User, ClientID: e.ClientID}, dedup.Ref{Seq: seq, Sum: e.Sum, AtMs: e.AtMs, By: rec.Epoch})
-		}
+// shorten makes s the room's last record, behind which records that were stored are
+// lost. Their seqs are not given out again.
+func (r *Room) shorten(s log.Stored) error {
+	var rec wire.Record // without any record left: of an empty room
+	if err := wire.Unmarshal(s.Data, &rec); err != nil {
+		return err
 	}
-	done := func(err error) {
-		r.busy = false
-		switch {
-		case err != nil:
-			r.pause(err)
-			return
-		case uint64(index.Len()) == n && !dedup.Complete(index.Len(), atMs, uint64(r.env.Now().UnixMilli())):
-			r.window(min(n*4, dedup.MaxMessages))
-			return
-		}
-		r.index, r.indexed = index, true
-		r.recognise()
-		r.step()
-	}
-	history.Find(r.env.Log, r.place, r.head.seq, r.head.marks, from, func(at history.Place, err error) {
-		if err != nil {
-			done(err)
-			return
-		}
-		history.Scan(r.env.Log, r.place, at, r.head.seq, read, done)
-	})
+	r.head.pos = s.Pos
+	r.head.marks = history.Marks{Near: rec.Mark64, Far: rec.Mark1024}.Advance(&rec, s.Pos)
+	r.head.pages = pages{next: r.head.seq + 1}
+	return nil
 }

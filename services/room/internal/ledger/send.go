@@ -12,9 +12,10 @@ import (
 
 // pending is a message on its way into the log.
 type pending struct {
-	key     dedup.Key
+	user    wire.User
+	client  string // its clientMessageId
+	id      dedup.ID
 	sum     uint64
-	name    string
 	kind    string
 	content string
 	until   time.Time
@@ -49,14 +50,14 @@ func (r *Room) Send(cmd *wire.Send, reply string) {
 
 // take puts one message in the queue, unless its outcome is known or near.
 func (r *Room) take(user wire.User, t *wire.Text, from asker) {
-	key := dedup.Key{User: user.ID, ClientID: t.ClientID}
+	id := dedup.Key{User: user.ID, ClientID: t.ClientID}.ID()
 	sum := Sum(t.Type, t.Content)
-	if p := r.waiting[key]; p != nil {
+	if p := r.waiting[id]; p != nil {
 		r.join(p, sum, from)
 		return
 	}
 	if r.indexed && !r.stale {
-		if ref, ok := r.index.Find(key); ok {
+		if ref, ok := r.index.Find(id); ok {
 			r.repeat(ref, sum, true, from)
 			return
 		}
@@ -66,13 +67,13 @@ func (r *Room) take(user wire.User, t *wire.Text, from asker) {
 		return
 	}
 	p := &pending{
-		key: key, sum: sum, name: user.Name, kind: t.Type, content: t.Content,
+		user: user, client: t.ClientID, id: id, sum: sum, kind: t.Type, content: t.Content,
 		until: r.env.Now().Add(Patience), asker: from,
 	}
 	if r.waiting == nil {
-		r.waiting = make(map[dedup.Key]*pending)
+		r.waiting = make(map[dedup.ID]*pending)
 	}
-	r.waiting[key] = p
+	r.waiting[id] = p
 	r.queue = append(r.queue, p)
 }
 
@@ -136,53 +137,49 @@ func (r *Room) append() {
 	if len(r.queue) == 0 {
 		return
 	}
-	rec := r.record(uint64(now.UnixMilli()))
-	buf := wire.Append(r.env.buffer(), rec)
-	r.busy, r.sending, r.lastUse = true, len(rec.Entries), now
-	r.env.Log.Append(r.place, r.head.pos, buf, func(pos uint64, err error) {
+	a := r.env.draft()
+	r.record(&a.rec, uint64(now.UnixMilli()))
+	a.data = wire.Append(a.data, &a.rec)
+	r.busy, r.sending, r.lastUse = true, len(a.rec.Entries), now
+	r.env.Log.Append(r.place, r.head.pos, a.data, func(pos uint64, err error) {
 		r.busy = false
 		if err != nil {
 			r.failed(err)
 		} else {
-			r.env.Count.Stored(len(rec.Entries), r.env.Now().Sub(now))
-			r.settle(rec, pos, buf)
+			r.env.Count.Stored(len(a.rec.Entries), r.env.Now().Sub(now))
+			r.settle(&a.rec, pos, a.data)
 		}
-		r.env.recycle(buf)
+		r.env.recycle(a)
 		r.step()
 	})
 }
 
-// record makes the next record of what waits, up to its limits.
-func (r *Room) record(nowMs uint64) *wire.Record {
+// record makes rec, an empty one, the next record: what waits, up to its limits.
+func (r *Room) record(rec *wire.Record, nowMs uint64) {
 	at := max(nowMs, r.head.atMs)
-	rec := &wire.Record{
-		Epoch: r.env.Epoch, Room: r.id, First: r.head.seq + 1,
-		Mark64: r.head.marks.Near, Mark1024: r.head.marks.Far,
-		CreatedMs: r.head.createdMs,
-	}
-	if rec.CreatedMs == 0 {
+	rec.Epoch, rec.Room, rec.First = r.env.Epoch, r.id, r.head.seq+1
+	rec.Mark64, rec.Mark1024 = r.head.marks.Near, r.head.marks.Far
+	if rec.CreatedMs = r.head.createdMs; rec.CreatedMs == 0 {
 		rec.CreatedMs = at
 	}
-	n := min(len(r.queue), maxBatch)
-	rec.Entries = make([]wire.Entry, 0, n)
+	r.addPage(rec)
 	size := 0
-	for i, p := range r.queue[:n] {
+	for i, p := range r.queue[:min(len(r.queue), maxBatch)] {
 		json := r.message(p, rec.First+uint64(i), at)
 		if size += len(json); size > maxBatchBytes && i > 0 {
 			break
 		}
 		rec.Entries = append(rec.Entries, wire.Entry{
-			User: p.key.User, ClientID: p.key.ClientID, Sum: p.sum, AtMs: at, JSON: json,
+			User: p.user.ID, ClientID: p.client, Sum: p.sum, AtMs: at, JSON: json,
 		})
 	}
-	return rec
 }
 
 // message is p as clients will see it, encoded for good.
 func (r *Room) message(p *pending, seq, at uint64) []byte {
 	m := event.Message{
-		ID:      event.MessageID(r.id, seq, at, p.key.User),
-		Content: p.content, Author: event.Author{ID: p.key.User, Name: p.name},
+		ID:      event.MessageID(r.id, seq, at, p.user.ID),
+		Content: p.content, Author: event.Author{ID: p.user.ID, Name: p.user.Name},
 		RoomID: r.id, MessageType: p.kind, Seq: seq,
 		Timestamp: event.Time(at), CreatedAt: event.Time(at), UpdatedAt: event.Time(at),
 	}
@@ -200,12 +197,13 @@ func (r *Room) settle(rec *wire.Record, pos uint64, data []byte) {
 		for o.Duplicate = true; len(p.also) > 0; p.also = p.also[1:] {
 			r.accept(o, p.also[0])
 		}
-		delete(r.waiting, p.key)
+		delete(r.waiting, p.id)
+		r.index.Add(p.id, refOf(rec, i))
 	}
 	r.dequeue(len(rec.Entries))
 	r.attempts = 0
 	r.follow(rec, pos)
-	r.Broadcast(&wire.Broadcast{Pos: pos, Record: data}, traces...)
+	r.broadcastRecord(pos, data, traces...)
 }
 
 // dequeue takes the first n messages off the queue, and keeps its memory: Shrink
@@ -221,7 +219,7 @@ func (r *Room) drop(now time.Time) {
 	n := 0
 	for ; n < len(r.queue) && r.queue[n].until.Before(now); n++ {
 		r.refuse(errAway(), r.queue[n].askers()...)
-		delete(r.waiting, r.queue[n].key)
+		delete(r.waiting, r.queue[n].id)
 	}
 	if n > 0 {
 		r.dequeue(n)

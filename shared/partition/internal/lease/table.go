@@ -163,9 +163,14 @@ func (t *Table) Epoch(shard int) (epoch uint64, ok bool) {
 	return s.epoch, s.active()
 }
 
-// Deadline is until when our lease on a shard is known to hold; in the past when we
-// hold none.
-func (t *Table) Deadline(shard int) time.Time { return t.shards[shard].deadline }
+// Deadline is until when our lease on a shard is known to hold; the zero time, also
+// of a lease that was lost before its time, when we hold none.
+func (t *Table) Deadline(shard int) time.Time {
+	if s := &t.shards[shard]; s.active() {
+		return s.deadline
+	}
+	return time.Time{}
+}
 
 // Serving says whether the service has acquired the shard and not been told to release it.
 func (t *Table) Serving(shard int) bool { return t.shards[shard].phase == serving }

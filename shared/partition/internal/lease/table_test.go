@@ -339,3 +339,30 @@ func (s *sim) chaos(rt *rapid.T) {
 		s.run(70 * time.Second)
 	}
 }
+
+// A lease that somebody else has is none of ours, however long it was to hold.
+func TestTakenLeaseHasNoDeadline(t *testing.T) {
+	t.Parallel()
+	tab := lease.New(lease.Config{
+		Shards: 1, Instance: "a", Generation: "1", TTL: 3 * time.Second, Renew: time.Second, MarkerTTL: time.Minute,
+	})
+	now := time.Unix(1000, 0)
+	tab.Reset()
+	tab.SyncDone(now)
+	tab.MemberSeen(now, "a", 1)
+	var claim lease.Action
+	for _, a := range tab.Step(now.Add(time.Second)) {
+		if a.Verb == lease.Claim {
+			claim = a
+		}
+	}
+	tab.Acked(now, 0, claim.Op, 2)
+	tab.Started(now, 0, nil)
+	if until := tab.Deadline(0); !until.After(now) || !tab.Serving(0) {
+		t.Fatalf("claimed: until %v, at %v", until, now)
+	}
+	tab.LeaseSeen(now, 0, 3, lease.Holder{Instance: "b", Generation: "1"})
+	if until := tab.Deadline(0); until.After(now) {
+		t.Errorf("taken: valid for %v", until.Sub(now))
+	}
+}

@@ -29,8 +29,17 @@ func (c *Conn) interest() {
 	}
 }
 
-// write sends b, or keeps what the socket does not take.
+// write sends b, encrypted where the server wants that.
 func (c *Conn) write(b []byte) {
+	if c.state != gone && c.tls != nil {
+		_, _ = c.tls.Write(b) // an error has ended c already
+		return
+	}
+	c.send(b)
+}
+
+// send gives b to the socket, or keeps what that does not take.
+func (c *Conn) send(b []byte) {
 	if c.state == gone {
 		return
 	}
@@ -52,22 +61,31 @@ func (c *Conn) write(b []byte) {
 
 func (c *Conn) writable() {
 	if c.state == connecting {
-		c.upgrade()
+		c.connected()
 		return
 	}
 	waiting := c.out
 	c.out, c.blocked = nil, false
-	if c.write(waiting); c.state != gone && !c.blocked {
+	if c.send(waiting); c.state != gone && !c.blocked {
 		c.interest()
 	}
 }
 
-// upgrade asks for a WebSocket, when TCP is connected.
-func (c *Conn) upgrade() {
+// connected goes on when TCP is connected.
+func (c *Conn) connected() {
 	if errno, err := unix.GetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_ERROR); err != nil || errno != 0 {
 		c.crowd.lose(c, os.NewSyscallError("connect", unix.Errno(errno)))
 		return
 	}
+	if c.crowd.options.TLS != nil {
+		c.crowd.secure(c)
+		return
+	}
+	c.upgrade()
+}
+
+// upgrade asks for a WebSocket.
+func (c *Conn) upgrade() {
 	c.state = upgrading
 	traits := &c.crowd.traits
 	// The key need not be random where no cache is between us and the server.
@@ -104,12 +122,19 @@ func (c *Conn) readable() {
 	}
 	w.Stats.Reads++
 	w.Stats.BytesIn += uint64(n)
-	b := w.buf[:n]
+	if at := stamp.Now(); c.tls != nil {
+		c.decrypt(w.buf[:n], at)
+	} else {
+		c.plain(w.buf[:n], at)
+	}
+}
+
+// plain takes what the server has said.
+func (c *Conn) plain(b []byte, at int64) {
 	if len(c.partial) > 0 {
 		c.partial = append(c.partial, b...)
 		b = c.partial
 	}
-	at := stamp.Now()
 	if c.state < greeting {
 		if b = c.upgraded(b); c.state < greeting {
 			c.keep(b)

@@ -5,6 +5,7 @@
 package crowd
 
 import (
+	"crypto/tls"
 	"errors"
 	"net/netip"
 	"time"
@@ -23,6 +24,9 @@ type Options struct {
 	Dialect dialect.Dialect
 	// Token is asked for when a connection is opened, by its number; nil: none.
 	Token func(number int) string
+	// TLS is for servers that want it; nil: none. Without a ServerName the certificate
+	// must be for the target's address.
+	TLS *tls.Config
 	// FirstSource numbers the first source address on loopback, so that several
 	// generators do not share the ports of one.
 	FirstSource int
@@ -43,6 +47,7 @@ type state uint8
 
 const (
 	connecting state = iota
+	securing         // in the hands of the handshake's goroutine
 	upgrading
 	greeting // upgraded, the session is not up yet
 	open
@@ -67,6 +72,8 @@ type Conn struct {
 	deaf    bool   // see Deafen
 	partial []byte // of a frame
 	out     []byte // not written yet
+	tls     *tls.Conn
+	wire    *wire // below tls
 }
 
 // Stats are counts since New.

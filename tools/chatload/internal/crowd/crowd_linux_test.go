@@ -1,7 +1,11 @@
 package crowd_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -69,35 +73,146 @@ func dial(t *testing.T, w *crowd.Crowd, to netip.AddrPort) *crowd.Conn {
 func TestDialects(t *testing.T) {
 	for _, name := range dialect.Names() {
 		t.Run(name, func(t *testing.T) {
-			server := dialecttest.New(t, name)
-			w, s := newCrowd(t, name, crowd.Options{PerSource: 2})
-			d, _ := dialect.Named(name, "/chat")
-			const n = 7
-			conns := make([]*crowd.Conn, n)
-			for i := range conns {
-				conns[i] = dial(t, w, server.Addr())
-			}
-			until(t, w, "open", func() bool { return w.Stats.Open == n && s.opened == n })
-			for _, c := range conns {
-				c.Text(d.AppendJoin(nil, 1, "room", -1))
-			}
-			until(t, w, "joined", func() bool { return s.kinds[dialect.Joined] == n })
-			long := strings.Repeat("x", 3000)
-			conns[0].Text(d.AppendPublish(nil, 2, "room", []byte(long)))
-			until(t, w, "delivered", func() bool { return s.kinds[dialect.Delivery] == n && s.kinds[dialect.Accepted] == 1 })
-			conns[1].Text(d.AppendEcho(nil, 3))
-			until(t, w, "echoed", func() bool { return s.kinds[dialect.Echoed] == 1 })
-			if s.ids[dialect.Accepted] != 2 || s.ids[dialect.Echoed] != 3 {
-				t.Errorf("answers for %v", s.ids)
-			}
-			server.RefuseNext(1)
-			conns[2].Text(d.AppendPublish(nil, 4, "room", []byte("no")))
-			until(t, w, "refused", func() bool { return s.kinds[dialect.Limited]+s.kinds[dialect.Refused] == 1 })
-			server.PingAll()
-			until(t, w, "pongs", func() bool { return server.Pongs() == n })
-			server.Close()
-			until(t, w, "hung up", func() bool { return w.Stats.Lost == n && s.closed == n })
+			speak(t, name, dialecttest.New(t, name), crowd.Options{PerSource: 2})
 		})
+		t.Run(name+" over TLS", func(t *testing.T) {
+			server, certificate := dialecttest.NewTLS(t, name)
+			speak(t, name, server, crowd.Options{PerSource: 2, TLS: trusting(certificate)})
+		})
+	}
+}
+
+// trusting is the configuration of a client that trusts one certificate.
+func trusting(c *x509.Certificate) *tls.Config {
+	pool := x509.NewCertPool()
+	pool.AddCert(c)
+	return &tls.Config{RootCAs: pool}
+}
+
+func speak(t *testing.T, name string, server *dialecttest.Server, o crowd.Options) {
+	w, s := newCrowd(t, name, o)
+	d, _ := dialect.Named(name, "/chat")
+	const n = 7
+	conns := make([]*crowd.Conn, n)
+	for i := range conns {
+		conns[i] = dial(t, w, server.Addr())
+	}
+	until(t, w, "open", func() bool { return w.Stats.Open == n && s.opened == n })
+	for _, c := range conns {
+		c.Text(d.AppendJoin(nil, 1, "room", -1))
+	}
+	until(t, w, "joined", func() bool { return s.kinds[dialect.Joined] == n })
+	long := strings.Repeat("x", 3000)
+	conns[0].Text(d.AppendPublish(nil, 2, "room", []byte(long)))
+	until(t, w, "delivered", func() bool { return s.kinds[dialect.Delivery] == n && s.kinds[dialect.Accepted] == 1 })
+	conns[1].Text(d.AppendEcho(nil, 3))
+	until(t, w, "echoed", func() bool { return s.kinds[dialect.Echoed] == 1 })
+	if s.ids[dialect.Accepted] != 2 || s.ids[dialect.Echoed] != 3 {
+		t.Errorf("answers for %v", s.ids)
+	}
+	server.RefuseNext(1)
+	conns[2].Text(d.AppendPublish(nil, 4, "room", []byte("no")))
+	until(t, w, "refused", func() bool { return s.kinds[dialect.Limited]+s.kinds[dialect.Refused] == 1 })
+	server.PingAll()
+	until(t, w, "pongs", func() bool { return server.Pongs() == n })
+	server.Close()
+	until(t, w, "hung up", func() bool { return w.Stats.Lost == n && s.closed == n })
+}
+
+// Who cannot be trusted is not spoken to.
+func TestUntrusted(t *testing.T) {
+	server, _ := dialecttest.NewTLS(t, "native")
+	w, s := newCrowd(t, "native", crowd.Options{TLS: &tls.Config{RootCAs: x509.NewCertPool()}})
+	dial(t, w, server.Addr())
+	until(t, w, "refused", func() bool { return w.Stats.Lost == 1 && s.closed == 1 && w.Stats.Pending == 0 })
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](w.Stats.FirstError); !untrusted {
+		t.Errorf("%v", w.Stats.FirstError)
+	}
+	trusted, certificate := dialecttest.NewTLS(t, "native")
+	w, _ = newCrowd(t, "native", crowd.Options{TLS: trusting(certificate)})
+	dial(t, w, trusted.Addr())
+	until(t, w, "open", func() bool { return w.Stats.Open == 1 })
+}
+
+// A server that does not answer the handshake keeps nobody: not who hangs up, and not
+// the end of the crowd, which waits for its goroutines.
+func TestSilentHandshake(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	var silent []net.Conn
+	t.Cleanup(func() { // behind the end of the crowd
+		for _, c := range silent {
+			c.Close()
+		}
+	})
+	w, s := newCrowd(t, "native", crowd.Options{TLS: &tls.Config{}})
+	to := netip.MustParseAddrPort(ln.Addr().String())
+	first := dial(t, w, to)
+	dial(t, w, to)
+	hello := make([]byte, 1)
+	for range 2 {
+		accepted := make(chan net.Conn, 1)
+		go func() {
+			c, err := ln.Accept()
+			if err == nil {
+				_, err = c.Read(hello)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			accepted <- c
+		}()
+		until(t, w, "a handshake", func() bool {
+			select {
+			case c := <-accepted:
+				silent = append(silent, c)
+				return true
+			default:
+				return false
+			}
+		})
+	}
+	first.HangUp()
+	if w.Stats.Pending != 1 || s.closed != 0 {
+		t.Errorf("%+v, %d told", w.Stats, s.closed)
+	}
+	until(t, w, "the descriptor is given back", func() bool {
+		for _, c := range silent {
+			_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+			if _, err := io.Copy(io.Discard, c); err == nil {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// What arrives in one piece and more than a record's worth at a time is taken apart, and
+// what the socket does not take waits, encrypted.
+func TestMuchOverTLS(t *testing.T) {
+	server, certificate := dialecttest.NewTLS(t, "native")
+	w, s := newCrowd(t, "native", crowd.Options{TLS: trusting(certificate)})
+	d, _ := dialect.Named("native", "")
+	a, b := dial(t, w, server.Addr()), dial(t, w, server.Addr())
+	until(t, w, "open", func() bool { return s.opened == 2 })
+	a.Text(d.AppendJoin(nil, 1, "room", -1))
+	b.Text(d.AppendJoin(nil, 1, "room", -1))
+	until(t, w, "joined", func() bool { return s.kinds[dialect.Joined] == 2 })
+	const messages = 400
+	long := []byte(strings.Repeat("x", 9000))
+	for n := range uint64(messages) {
+		a.Text(d.AppendPublish(nil, n+2, "room", long))
+	}
+	until(t, w, "all of it", func() bool {
+		return s.kinds[dialect.Accepted] == messages && s.kinds[dialect.Delivery] == 2*messages
+	})
+	a.Leave()
+	b.HangUp()
+	if w.Stats.Open != 0 || s.closed != 0 {
+		t.Errorf("%+v, %d told", w.Stats, s.closed)
 	}
 }
 

@@ -10,6 +10,9 @@ import (
 // Crowd needs Linux.
 type Crowd struct{ Stats Stats }
 
+// wire is what TLS runs over, which is nothing here.
+type wire struct{}
+
 // New returns ErrUnsupported.
 func New(Options) (*Crowd, error) { return nil, ErrUnsupported }
 

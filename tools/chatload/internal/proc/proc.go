@@ -63,7 +63,8 @@ func (u Usage) CPU() float64 { return u.User + u.System }
 
 // Machine is what all processes and the kernel use.
 type Machine struct {
-	Busy, Total float64 // seconds of all processors
+	Busy, Total float64 // seconds of all processors; Total also counts what was idle or stolen
+	Stolen      float64 // of Total: wanted, and given by the host to other machines
 	Slab        int64   // bytes of kernel objects
 	SocketPages int64   // bytes of buffers of TCP sockets
 	Available   int64   // bytes that programs could still have
@@ -128,6 +129,13 @@ func keys(proc fs.FS, name string) (map[string]int64, error) {
 	return found, nil
 }
 
+// Columns of the line "cpu" of /proc/stat, the name being 0 (proc(5)).
+const (
+	columnIdle   = 4
+	columnIOWait = 5
+	columnSteal  = 8 // the last: time of guests, behind it, is counted in user already
+)
+
 // ReadMachine reads the machine's figures.
 func ReadMachine(proc fs.FS) (m Machine, err error) {
 	stat, err := fs.ReadFile(proc, "stat")
@@ -136,13 +144,21 @@ func ReadMachine(proc fs.FS) (m Machine, err error) {
 	}
 	line, _, _ := strings.Cut(string(stat), "\n")
 	for i, f := range strings.Fields(line) {
-		ticks, err := strconv.ParseFloat(f, 64)
-		if err != nil || i > 8 { // "cpu"; time of guests is counted in user already
+		if i == 0 || i > columnSteal {
 			continue
 		}
-		m.Total += ticks / ticksPerSecond
-		if i != 4 && i != 5 { // idle, iowait
-			m.Busy += ticks / ticksPerSecond
+		ticks, err := strconv.ParseFloat(f, 64)
+		if err != nil {
+			return m, fmt.Errorf("unreadable stat %q", line)
+		}
+		seconds := ticks / ticksPerSecond
+		m.Total += seconds
+		switch i {
+		case columnIdle, columnIOWait:
+		case columnSteal:
+			m.Stolen = seconds
+		default:
+			m.Busy += seconds
 		}
 	}
 	mem, err := keys(proc, "meminfo")

@@ -38,16 +38,37 @@ func TestOf(t *testing.T) {
 	}
 }
 
-func TestReadMachine(t *testing.T) {
-	got, err := proc.ReadMachine(files(map[string]string{
-		"stat":         "cpu  100 20 30 4000 50 6 7 8 9 10\ncpu0 1 2 3\n",
+func machine(stat string) (proc.Machine, error) {
+	return proc.ReadMachine(files(map[string]string{
+		"stat":         stat,
 		"meminfo":      "MemTotal: 100 kB\nMemAvailable:   50 kB\nSlab:     10 kB\n",
 		"net/sockstat": "sockets: used 5\nTCP: inuse 9 orphan 0 tw 1 alloc 12 mem 3\nUDP: inuse 0 mem 7\n",
 	}))
-	want := proc.Machine{Busy: 1.71, Total: 42.21, Slab: 10 << 10, Available: 50 << 10, SocketPages: 3 * int64(os.Getpagesize())}
-	near := func(a, b float64) bool { return a-b < 1e-9 && b-a < 1e-9 }
-	if err != nil || !near(got.Busy, want.Busy) || !near(got.Total, want.Total) || got.Slab != want.Slab || got.Available != want.Available || got.SocketPages != want.SocketPages {
-		t.Errorf("%+v %v, want %+v", got, err, want)
+}
+
+func TestReadMachine(t *testing.T) {
+	pages := 3 * int64(os.Getpagesize())
+	for name, c := range map[string]struct {
+		stat string
+		want proc.Machine
+	}{
+		// user nice system idle iowait irq softirq steal guest guest_nice
+		"all columns":     {"cpu  100 20 30 4000 50 6 7 8 9 10\ncpu0 1 2 3\n", proc.Machine{Busy: 1.63, Total: 42.21, Stolen: 0.08}},
+		"nothing stolen":  {"cpu  100 20 30 4000 50 6 7 0 0 0\n", proc.Machine{Busy: 1.63, Total: 42.13}},
+		"all stolen":      {"cpu  0 0 0 0 0 0 0 12345 0 0\n", proc.Machine{Total: 123.45, Stolen: 123.45}},
+		"no such columns": {"cpu  100 20 30 4000\n", proc.Machine{Busy: 1.5, Total: 41.5}},
+	} {
+		got, err := machine(c.stat)
+		near := func(a, b float64) bool { return a-b < 1e-9 && b-a < 1e-9 }
+		if err != nil || !near(got.Busy, c.want.Busy) || !near(got.Total, c.want.Total) || !near(got.Stolen, c.want.Stolen) {
+			t.Errorf("%s: %+v %v, want %+v", name, got, err, c.want)
+		}
+		if got.Slab != 10<<10 || got.Available != 50<<10 || got.SocketPages != pages {
+			t.Errorf("%s: memory %+v", name, got)
+		}
+	}
+	if _, err := machine("cpu  100 x 30 4000\n"); err == nil {
+		t.Error("an unreadable line is taken")
 	}
 }
 

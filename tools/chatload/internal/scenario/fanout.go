@@ -31,6 +31,7 @@ type fanout struct {
 	acks     int64
 	wrong    int64 // deliveries that were there before, or too early
 	lost     int   // members that were thrown out
+	stalled  int   // further members that do not read, now
 	deliver  *hdrhistogram.Histogram
 	ack      *hdrhistogram.Histogram
 }
@@ -46,7 +47,7 @@ type fanRoom struct {
 }
 
 // Fanout runs Rooms x Members, closed loop or at Rate. It uses Publishers, Window,
-// Burst, Size, Stalled, Warm, Duration and Runs.
+// Burst, Size, Warm, Duration and Runs.
 func Fanout(ctx context.Context, o Options) (results []report.Result, err error) {
 	f, err := newFanout(ctx, o)
 	if err != nil {
@@ -100,7 +101,7 @@ func newFanout(ctx context.Context, o Options) (*fanout, error) {
 	return f, nil
 }
 
-// fill opens and joins all members, then those that will not read.
+// fill opens and joins all members.
 func (f *fanout) fill() error {
 	n := f.Rooms * f.Members
 	f.joins = true
@@ -112,16 +113,10 @@ func (f *fanout) fill() error {
 	}); err != nil {
 		return err
 	}
-	if err := f.allJoined(n); err != nil {
-		return err
-	}
-	if err := f.open(f.Stalled, func(i int, c *crowd.Conn) { c.Room = int32(i % f.Rooms); c.Got = stalled }); err != nil {
-		return err
-	}
-	return f.allJoined(n + f.Stalled)
+	return f.allJoined(n)
 }
 
-// stalled marks members that do not count.
+// stalled, as what a member has got, marks one that does not count.
 const stalled = ^uint32(0)
 
 // gone is told of every connection that the server has ended.

@@ -83,8 +83,8 @@ func (f *fanout) setup() report.Result {
 	} else {
 		r.Setup.Add("window", float64(f.Window), "")
 	}
-	if f.Stalled > 0 {
-		r.Setup.Add("stalled", float64(f.Stalled), "")
+	if f.stalled > 0 {
+		r.Setup.Add("stalled", float64(f.stalled), "")
 	}
 	return r
 }

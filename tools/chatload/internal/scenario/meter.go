@@ -42,7 +42,8 @@ func cpu(a, b meter) (sum float64) {
 }
 
 // addCPU adds who used the processors between a and b, in per cent of one, and n
-// events by processor second: of the first group, and of all together.
+// events by processor second: of the first group, and of all together. What the host
+// stole is in per cent of all processors: above a few, nothing else of the run holds.
 func (o *Options) addCPU(f *report.Figures, a, b meter, what string, n float64) {
 	wall := b.at.Sub(a.at).Seconds()
 	for i, g := range o.Groups {
@@ -60,6 +61,7 @@ func (o *Options) addCPU(f *report.Figures, a, b meter, what string, n float64) 
 	own := b.self.CPU() - a.self.CPU()
 	f.Add("cpu_generator", own/wall*100, "%")
 	f.Add("cpu_others", (b.machine.Busy-a.machine.Busy-cpu(a, b)-own)/wall*100, "%")
+	f.Add("stolen", (b.machine.Stolen-a.machine.Stolen)/(b.machine.Total-a.machine.Total)*100, "%")
 }
 
 // latencies counts in microseconds, up to a minute, to three digits.

@@ -1,10 +1,12 @@
 // Package scenario is what chatload does to a server: idle connections, fan-out,
-// echo, churn, resume, and a sweep of fan-outs over growing load. A scenario opens its
+// echo, churn, resume, a sweep of fan-outs over growing load, and a fan-out beside
+// members that do not read. A scenario opens its
 // crowd, measures, and says what it found as figures.
 package scenario
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +28,7 @@ type Options struct {
 	DialectName string
 	Dialect     dialect.Dialect
 	Targets     []netip.AddrPort // connections go round; resume comes back to the second
+	TLS         *tls.Config      // nil: the targets do not speak it
 	Token       func(number int) string
 	FirstSource int          // see crowd.Options
 	Groups      []proc.Group // the processes of the server
@@ -43,7 +46,7 @@ type Options struct {
 	Rates       []float64
 	Burst       int // fanout, open loop: messages due together
 	Size        int // bytes of a message
-	Stalled     int // fanout: further members that never read
+	Stalled     int // slow: further members that never read
 	Missed      int // resume: messages
 	Runs        int
 
@@ -59,7 +62,7 @@ type Func func(ctx context.Context, o Options) ([]report.Result, error)
 
 // All are the scenarios by mode.
 func All() map[string]Func {
-	return map[string]Func{"idle": Idle, "fanout": Fanout, "echo": Echo, "churn": Churn, "resume": Resume, "sweep": Sweep}
+	return map[string]Func{"idle": Idle, "fanout": Fanout, "echo": Echo, "churn": Churn, "resume": Resume, "sweep": Sweep, "slow": Slow}
 }
 
 // stage is one run's crowd and its bookkeeping. It belongs to one goroutine.
@@ -87,7 +90,7 @@ func newStage(ctx context.Context, o Options) (*stage, error) {
 	s := &stage{Options: o, ctx: ctx, line: progress{w: o.Progress}}
 	var err error
 	s.crowd, err = crowd.New(crowd.Options{
-		Dialect: o.Dialect, Token: o.Token, FirstSource: o.FirstSource,
+		Dialect: o.Dialect, Token: o.Token, TLS: o.TLS, FirstSource: o.FirstSource,
 		Opened: func(c *crowd.Conn) {
 			if s.opened != nil {
 				s.opened(c)
@@ -203,7 +206,11 @@ func (s *stage) publish(c *crowd.Conn, id uint64, room string, due int64, n uint
 
 // result begins a result.
 func (s *stage) result() report.Result {
-	return report.Result{Label: s.Label, Mode: s.Mode, Dialect: s.DialectName}
+	r := report.Result{Label: s.Label, Mode: s.Mode, Dialect: s.DialectName}
+	if s.TLS != nil {
+		r.Setup.Add("tls", 1, "")
+	}
+	return r
 }
 
 // lossNote says what went wrong beside the figures.

@@ -133,6 +133,7 @@ func TestLossesAreSeen(t *testing.T) {
 	if r := run(t, "fanout", o)[0]; figure(t, r, "missing") != 3 {
 		t.Errorf("3 were dropped: %+v", r.Figures)
 	}
+	o.Patience = 20 * time.Second
 	server.RefuseNext(2)
 	r := run(t, "fanout", o)[0]
 	if figure(t, r, "refused") != 2 || figure(t, r, "missing") != 0 || !strings.Contains(r.Note, "RATE_LIMITED") {
@@ -140,11 +141,28 @@ func TestLossesAreSeen(t *testing.T) {
 	}
 }
 
-// Members that never read hold up nobody, and are not counted among the missing.
-func TestStalled(t *testing.T) {
+// Members that never read hold up nobody here, and are not counted among the missing.
+// The quotient is that of the two results before and in which it stands.
+func TestSlow(t *testing.T) {
 	o := options(t, "native", dialecttest.New(t, "native"))
-	o.Stalled, o.Publishers = 3, 2
-	nothingWrong(t, run(t, "fanout", o)[0])
+	o.Stalled, o.Publishers, o.Runs = 3, 2, 2
+	results := run(t, "slow", o)
+	if len(results) != 4 {
+		t.Fatalf("%d results of two runs", len(results))
+	}
+	for i, r := range results {
+		nothingWrong(t, r)
+		stalled, beside := r.Setup.Get("stalled")
+		if beside != (i%2 == 1) || beside && stalled != 3 {
+			t.Errorf("result %d: %v stalled", i, stalled)
+		}
+		if beside {
+			want := figure(t, r, "deliver_p99_ms") / figure(t, results[i-1], "deliver_p99_ms")
+			if got := figure(t, r, "deliver_p99_to_without"); got != want {
+				t.Errorf("p99 %v times that without, want %v", got, want)
+			}
+		}
+	}
 }
 
 func TestNobodyThere(t *testing.T) {

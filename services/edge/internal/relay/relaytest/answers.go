@@ -105,7 +105,11 @@ func (o *Owner) join(q *wire.Join) wire.Message {
 			Data: fmt.Appendf(nil, `{"userId":%q,"roomId":%q}`, q.User.ID, q.Room), Class: wire.ClassPresence, Except: q.User.ID,
 		})
 	}
-	return &wire.Joined{Epoch: o.epoch, Head: uint64(len(r.Items)), Total: uint64(len(r.Members)), Users: o.list(r)}
+	m := &wire.Joined{Epoch: o.epoch, Head: uint64(len(r.Items)), Total: uint64(len(r.Members)), List: o.listed}
+	if m.List == 0 || m.List != q.List {
+		m.Users = o.list(r)
+	}
+	return m
 }
 
 func (o *Owner) list(r *Room) []wire.User {

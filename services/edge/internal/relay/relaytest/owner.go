@@ -37,6 +37,7 @@ type Owner struct {
 	carryOut bool
 	mute     bool // no broadcasts
 	single   bool // takes one message of a send
+	listed   uint64
 	fault    *code.Error
 	takes    int
 	deny     time.Duration
@@ -79,6 +80,14 @@ func (o *Owner) Single() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.single = true
+}
+
+// Name gives the lists of users in answers to joins a name, as owners do in a crowd,
+// and leaves out those that the edge has; 0 ends it.
+func (o *Owner) Name(list uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.listed = list
 }
 
 // Serve subscribes; it ends with Vanish or the connection.

@@ -4,7 +4,10 @@
 package dialecttest
 
 import (
+	"crypto/x509"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -67,11 +70,27 @@ var protocols = map[string]protocol{
 // New starts a server that ends with the test.
 func New(tb testing.TB, dialect string) *Server {
 	tb.Helper()
+	s := unstarted(tb, dialect)
+	s.http.Start()
+	return s
+}
+
+// NewTLS is New with TLS, and the certificate of the server.
+func NewTLS(tb testing.TB, dialect string) (*Server, *x509.Certificate) {
+	tb.Helper()
+	s := unstarted(tb, dialect)
+	s.http.StartTLS()
+	return s, s.http.Certificate()
+}
+
+func unstarted(tb testing.TB, dialect string) *Server {
+	tb.Helper()
 	s := &Server{tb: tb, protocol: protocols[dialect], rooms: make(map[string]*room), peers: make(map[*peer]struct{})}
 	if s.protocol == nil {
 		tb.Fatalf("no dialect %q", dialect)
 	}
-	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
+	s.http = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that a test breaks
 	tb.Cleanup(s.Close)
 	return s
 }
