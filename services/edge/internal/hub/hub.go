@@ -32,7 +32,9 @@ func New(loops []*poll.Loop, codecs ...door.Codec) *Hub {
 		h.encoders[i] = c
 	}
 	for _, l := range loops {
-		h.locals = append(h.locals, &Local{hub: h, loop: l})
+		local := &Local{hub: h, loop: l}
+		local.rest.local, local.rest.alarm.Owner = local, &local.rest
+		h.locals = append(h.locals, local)
 	}
 	return h
 }
@@ -102,6 +104,7 @@ type Local struct {
 	loop    *poll.Loop
 	clients []*Client
 	trail   *trail // nil until KeepTrail
+	rest    rest   // between one turn's writing and the next
 
 	// Written by the loop, read by anybody.
 	delivered atomic.Uint64

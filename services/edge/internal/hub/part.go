@@ -22,7 +22,7 @@ type Part struct {
 	pending   []post // posted, not given yet
 	shared    bool   // pending is the feeder's slice, which other loops have too
 	deferred  bool   // Flush is due in this turn
-	rest      *rest  // nil until the room is big
+	waits     bool   // for the end of the loop's rest
 }
 
 func newPart(r *Room, l *Local) *Part {
@@ -48,8 +48,12 @@ func (p *Part) take(posts []post) {
 	default:
 		p.pending = append(p.pending, posts...)
 	}
-	if !p.rests() {
+	switch r := &p.local.rest; {
+	case !r.alarm.Armed():
 		p.wake()
+	case !p.waits:
+		p.waits = true
+		r.waiting = append(r.waiting, p)
 	}
 }
 
@@ -70,9 +74,7 @@ func (p *Part) Flush() {
 		return
 	}
 	p.pending = nil
-	if len(p.members) >= restFrom {
-		defer p.beginRest(p.local.loop.Clock())
-	}
+	p.local.rest.starts()
 	for len(posts) > 0 {
 		n := 1
 		for n < len(posts) && joins(&posts[n-1], &posts[n]) {

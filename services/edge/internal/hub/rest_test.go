@@ -25,8 +25,8 @@ func (s slowly) Send([]byte, conn.Class) bool {
 func (slowly) Close(code.Close, string) {}
 
 // crowd is a room of n members; the first of them keeps what it hears.
-func (w *world) crowd(n int) (*hub.Room, *client) {
-	r := w.NewRoom("r", 0)
+func (w *world) crowd(id string, n int) (*hub.Room, *client) {
+	r := w.NewRoom(id, 0)
 	first := w.client("first", 0)
 	first.join(r, 0)
 	for i := range n - 1 {
@@ -46,11 +46,11 @@ func (w *world) say(r *hub.Room, from, to uint64, after time.Duration) {
 	w.turn()
 }
 
-func TestBigRoomRestsForAQuarterOfItsWriting(t *testing.T) {
+func TestLoopRestsForAQuarterOfItsWriting(t *testing.T) {
 	t.Parallel()
 	const members = 1000 // 10 ms of writing, 2.5 ms of rest
 	w := newWorld(t, 1)
-	r, c := w.crowd(members)
+	r, c := w.crowd("r", members)
 	w.say(r, 1, 1, 0)
 	expect(t, c, "1")
 	w.say(r, 2, 2, time.Millisecond)
@@ -66,10 +66,37 @@ func TestBigRoomRestsForAQuarterOfItsWriting(t *testing.T) {
 	expect(t, c, "5")
 }
 
-func TestRoomThatIsNotBigDoesNotRest(t *testing.T) {
+// Many small rooms in one turn are as much to write as a big one.
+func TestSmallRoomsTogether(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
-	r, c := w.crowd(100)
+	var rooms []*hub.Room
+	var firsts []*client
+	for i := range 50 {
+		r, c := w.crowd(fmt.Sprint("r", i), 20)
+		rooms, firsts = append(rooms, r), append(firsts, c)
+	}
+	for _, r := range rooms {
+		r.Messages(items(1, 1))
+		r.Flush()
+	}
+	w.turn() // 10 ms
+	w.say(rooms[0], 2, 2, 0)
+	w.say(rooms[0], 3, 3, time.Millisecond)
+	w.say(rooms[1], 2, 2, time.Millisecond)
+	for _, c := range firsts {
+		expect(t, c, "1")
+	}
+	w.now = w.now.Add(time.Millisecond)
+	w.turn()
+	expect(t, firsts[0], "2 3")
+	expect(t, firsts[1], "2")
+}
+
+func TestLittleWritingNeedsNoRest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	r, c := w.crowd("r", 100)
 	w.say(r, 1, 1, 0)
 	w.say(r, 2, 2, 0)
 	expect(t, c, "1 2")
@@ -79,7 +106,7 @@ func TestRoomThatIsNotBigDoesNotRest(t *testing.T) {
 func TestRestEndsForWhoComes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
-	r, c := w.crowd(1000)
+	r, c := w.crowd("r", 1000)
 	w.say(r, 1, 1, 0)
 	w.say(r, 2, 2, 0)
 	expect(t, c, "1")
