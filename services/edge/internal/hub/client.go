@@ -61,20 +61,25 @@ func (c *Client) Part(room string) *Part {
 
 // placeIn is the client's place in p, nil when it has none.
 func (c *Client) placeIn(p *Part) *place {
-	for i := range c.Rooms() {
-		if pl := c.places.At(i); pl.part == p {
-			return pl
-		}
+	if i := c.indexOf(p); i >= 0 {
+		return c.places.At(i)
 	}
 	return nil
 }
 
 // dropPlace takes the client's place in p away.
 func (c *Client) dropPlace(p *Part) {
+	if i := c.indexOf(p); i >= 0 {
+		c.places.Remove(i)
+	}
+}
+
+// indexOf is where p is among the places, -1 when it is not there.
+func (c *Client) indexOf(p *Part) int {
 	for i := range c.Rooms() {
 		if c.PartAt(i) == p {
-			c.places.Remove(i)
-			return
+			return i
 		}
 	}
+	return -1
 }

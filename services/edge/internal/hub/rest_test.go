@@ -102,7 +102,7 @@ func TestLittleWritingNeedsNoRest(t *testing.T) {
 	expect(t, c, "1 2")
 }
 
-// Who joins or leaves while a room rests finds everything told before.
+// Who joins while a loop rests finds everything told before.
 func TestRestEndsForWhoComes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)

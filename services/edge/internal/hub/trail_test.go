@@ -16,6 +16,17 @@ import (
 // socketPlace is where this test's hub has the codec of a door whose clients come back.
 const socketPlace = 1
 
+// trailed is a world of one loop that keeps a trail, with a client whose codec has it.
+func trailed(tb testing.TB) (*world, *hub.Local, *client) {
+	w := newWorld(tb, 1)
+	w.Hub = hub.New(w.loops, native.Codec{}, native.Codec{})
+	local := w.Local(0)
+	local.KeepTrail()
+	c := &client{w: w, Client: hub.Client{User: wire.User{ID: "ann"}, Codec: socketPlace}}
+	local.Add(&c.Client, c)
+	return w, local, c
+}
+
 // sent are the messages that a client was sent since the last call, in order.
 func (c *client) sent() (all []hub.Position) {
 	for _, f := range conntest.ParseFrames(c.w.tb, c.frames) {
@@ -41,12 +52,7 @@ func TestResumeIsExact(tt *testing.T) {
 	tt.Parallel()
 	sure := 0
 	rapid.Check(tt, func(t *rapid.T) {
-		w := newWorld(tt, 1)
-		w.Hub = hub.New(w.loops, native.Codec{}, native.Codec{})
-		local := w.Local(0)
-		local.KeepTrail()
-		c := &client{w: w, Client: hub.Client{User: wire.User{ID: "ann"}, Codec: socketPlace}}
-		local.Add(&c.Client, c)
+		w, local, c := trailed(tt)
 		rooms, heads := map[string]*hub.Room{}, map[string]uint64{}
 		names := []string{"a", "b", "c"}
 		for _, name := range names {
@@ -151,12 +157,7 @@ func TestResumeIsExact(tt *testing.T) {
 // A trail goes back so far and no further, and what is behind its end is not guessed.
 func TestTrailEnds(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1)
-	w.Hub = hub.New(w.loops, native.Codec{}, native.Codec{})
-	local := w.Local(0)
-	local.KeepTrail()
-	c := &client{w: w, Client: hub.Client{User: wire.User{ID: "ann"}, Codec: socketPlace}}
-	local.Add(&c.Client, c)
+	w, local, c := trailed(t)
 	a, b := w.NewRoom("a", 0), w.NewRoom("b", 0)
 	for _, r := range []*hub.Room{a, b} {
 		r.Enter(0, socketPlace, 0, func(p *hub.Part) { p.Join(&c.Client) })
@@ -186,12 +187,7 @@ func TestTrailEnds(t *testing.T) {
 // has left the room where it did so last.
 func TestLeavingWhatOneFollows(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1)
-	w.Hub = hub.New(w.loops, native.Codec{}, native.Codec{})
-	local := w.Local(0)
-	local.KeepTrail()
-	c := &client{w: w, Client: hub.Client{User: wire.User{ID: "ann"}, Codec: socketPlace}}
-	local.Add(&c.Client, c)
+	w, local, c := trailed(t)
 	joined, caughtUp, behind := w.NewRoom("joined", 0), w.NewRoom("caught up", 0), w.NewRoom("behind", 0)
 	joined.Enter(0, socketPlace, 0, func(p *hub.Part) { p.Join(&c.Client) })
 	joined.Messages(items(1, 1))

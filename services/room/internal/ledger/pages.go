@@ -48,3 +48,10 @@ func refOf(rec *wire.Record, i int) dedup.Ref {
 	e := &rec.Entries[i]
 	return dedup.Ref{Seq: rec.First + uint64(i), Sum: e.Sum, AtMs: e.AtMs, By: rec.Epoch}
 }
+
+// remember adds all messages of rec to index.
+func remember(index *dedup.Index, rec *wire.Record) {
+	for i := range rec.Entries {
+		index.Add(idOf(&rec.Entries[i]), refOf(rec, i))
+	}
+}

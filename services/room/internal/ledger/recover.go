@@ -155,9 +155,7 @@ func (r *Room) found(s log.Stored) error {
 	}
 	r.follow(&rec, s.Pos)
 	if r.indexed {
-		for i := range rec.Entries {
-			r.index.Add(idOf(&rec.Entries[i]), refOf(&rec, i))
-		}
+		remember(&r.index, &rec)
 	}
 	r.broadcastRecord(s.Pos, s.Data)
 	return nil

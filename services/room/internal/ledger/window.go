@@ -175,9 +175,7 @@ func (w *window) index() dedup.Index {
 		seq += n
 	}
 	for _, rec := range w.tail {
-		for i := range rec.Entries {
-			index.Add(idOf(&rec.Entries[i]), refOf(rec, i))
-		}
+		remember(&index, rec)
 	}
 	return index
 }

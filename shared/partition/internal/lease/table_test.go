@@ -185,12 +185,17 @@ func TestKeysThatVanishUnseen(t *testing.T) {
 	s.waitSettled(10 * time.Second)
 }
 
+// single is the table of instance a, in that generation, for one shard.
+func single(generation string) *lease.Table {
+	return lease.New(lease.Config{
+		Shards: 1, Instance: "a", Generation: generation, TTL: 3 * time.Second, Renew: time.Second, MarkerTTL: time.Minute,
+	})
+}
+
 // The same for a lease whose holder is not announced, or announced anew.
 func TestLeaseThatVanishesUnseen(t *testing.T) {
 	t.Parallel()
-	tab := lease.New(lease.Config{
-		Shards: 1, Instance: "a", Generation: "2", TTL: 3 * time.Second, Renew: time.Second, MarkerTTL: time.Minute,
-	})
+	tab := single("2")
 	now := time.Unix(1000, 0)
 	tab.Reset()
 	tab.LeaseSeen(now, 0, 7, lease.Holder{Instance: "a", Generation: "1"})
@@ -226,9 +231,7 @@ func TestLostAnswerToClaim(t *testing.T) {
 // The marker of an end expires unseen; the next claim must find out what to expect.
 func TestClaimFindsWhatToExpect(t *testing.T) {
 	t.Parallel()
-	tab := lease.New(lease.Config{
-		Shards: 1, Instance: "a", Generation: "1", TTL: 3 * time.Second, Renew: time.Second, MarkerTTL: time.Minute,
-	})
+	tab := single("1")
 	now := time.Unix(1000, 0)
 	tab.Reset()
 	tab.LeaseGone(now, 0, 7)
@@ -343,9 +346,7 @@ func (s *sim) chaos(rt *rapid.T) {
 // A lease that somebody else has is none of ours, however long it was to hold.
 func TestTakenLeaseHasNoDeadline(t *testing.T) {
 	t.Parallel()
-	tab := lease.New(lease.Config{
-		Shards: 1, Instance: "a", Generation: "1", TTL: 3 * time.Second, Renew: time.Second, MarkerTTL: time.Minute,
-	})
+	tab := single("1")
 	now := time.Unix(1000, 0)
 	tab.Reset()
 	tab.SyncDone(now)
