@@ -9,8 +9,8 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
-	"github.com/confab-chat/confab/services/edge/internal/conn"
-	"github.com/confab-chat/confab/services/edge/internal/hub"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 )
 
 const (

@@ -19,20 +19,20 @@ import (
 
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/conn"
-	"github.com/confab-chat/confab/services/edge/internal/door"
-	"github.com/confab-chat/confab/services/edge/internal/engine"
-	"github.com/confab-chat/confab/services/edge/internal/hub"
+	"github.com/confab-chat/confab/services/edge/internal/codec"
+	"github.com/confab-chat/confab/services/edge/internal/codec/native"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
 	"github.com/confab-chat/confab/services/edge/internal/listen/cert"
 	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
-	"github.com/confab-chat/confab/services/edge/internal/native"
-	"github.com/confab-chat/confab/services/edge/internal/peers"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
 	"github.com/confab-chat/confab/services/edge/internal/quota"
-	"github.com/confab-chat/confab/services/edge/internal/relay"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/relay"
 	"github.com/confab-chat/confab/services/edge/internal/session"
-	"github.com/confab-chat/confab/services/edge/internal/site"
+	"github.com/confab-chat/confab/services/edge/internal/socketio/engine"
+	"github.com/confab-chat/confab/services/edge/internal/socketio/peers"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+	"github.com/confab-chat/confab/services/edge/internal/web"
 	"github.com/confab-chat/confab/shared/admin"
 	"github.com/confab-chat/confab/shared/config"
 	"github.com/confab-chat/confab/shared/devtoken"
@@ -165,9 +165,9 @@ func (e *edge) tracer() trace.Tracer {
 }
 
 // codec is the native door's.
-func (e *edge) codec() door.Codec {
+func (e *edge) codec() codec.Codec {
 	if e.cfg.EscapeHTML == "all" {
-		return door.Escaped{Codec: native.Codec{}}
+		return codec.Escaped{Codec: native.Codec{}}
 	}
 	return native.Codec{}
 }
@@ -229,7 +229,7 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 	if err := e.socketDoors(verifier, origins); err != nil {
 		return err
 	}
-	pages := site.Options{NATS: e.conns[0], Origins: origins, Logger: e.log}
+	pages := web.Options{NATS: e.conns[0], Origins: origins, Logger: e.log}
 	if e.cfg.Env != config.Production {
 		pages.DevSecret = secret
 	}
@@ -258,7 +258,7 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 		return err
 	}
 	e.server, err = listen.New(listen.Options{
-		Group: e.loops, Routes: routes, HTTP: e.withEngines(site.Handler(pages)), Origins: origins, Rate: e.cfg.HandshakeRate,
+		Group: e.loops, Routes: routes, HTTP: e.withEngines(web.Handler(pages)), Origins: origins, Rate: e.cfg.HandshakeRate,
 		PerIP: listen.PerIP{Connections: e.cfg.PerIP}, AllowQueryToken: e.cfg.AllowQueryToken, TLS: tlsConfig, Logger: e.log,
 	})
 	if err != nil {

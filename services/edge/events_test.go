@@ -11,7 +11,7 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/edge/internal/relay/relaytest"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/relay/relaytest"
 )
 
 // Every event of the catalog, asked in the room "r" that the client has joined.

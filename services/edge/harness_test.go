@@ -21,7 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/confab-chat/confab/services/edge"
-	"github.com/confab-chat/confab/services/edge/internal/relay/relaytest"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/relay/relaytest"
 	"github.com/confab-chat/confab/shared/admin"
 	"github.com/confab-chat/confab/shared/config"
 	"github.com/confab-chat/confab/shared/devtoken"

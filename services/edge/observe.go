@@ -14,9 +14,9 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/edge/internal/conn"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 	"github.com/confab-chat/confab/shared/config"
 	"github.com/confab-chat/confab/shared/heartbeat"
 	"github.com/confab-chat/confab/shared/telemetry"

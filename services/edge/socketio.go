@@ -8,16 +8,16 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/conn"
-	"github.com/confab-chat/confab/services/edge/internal/door"
-	"github.com/confab-chat/confab/services/edge/internal/engine"
-	"github.com/confab-chat/confab/services/edge/internal/engineio"
+	"github.com/confab-chat/confab/services/edge/internal/codec"
+	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
+	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
 	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
-	"github.com/confab-chat/confab/services/edge/internal/namespace"
-	"github.com/confab-chat/confab/services/edge/internal/peers"
-	"github.com/confab-chat/confab/services/edge/internal/socketio"
-	"github.com/confab-chat/confab/services/edge/internal/ws"
+	"github.com/confab-chat/confab/services/edge/internal/socketio/engine"
+	"github.com/confab-chat/confab/services/edge/internal/socketio/namespace"
+	"github.com/confab-chat/confab/services/edge/internal/socketio/peers"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
+	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 	"github.com/confab-chat/confab/shared/config"
 )
 
@@ -41,8 +41,8 @@ func (c Config) namespaces() []string {
 }
 
 // codecs are those of all doors, by their places in the hub.
-func (e *edge) codecs() []door.Codec {
-	all := []door.Codec{e.codec()}
+func (e *edge) codecs() []codec.Codec {
+	all := []codec.Codec{e.codec()}
 	for _, name := range e.cfg.namespaces() {
 		all = append(all, e.socketCodec(name))
 	}
@@ -50,11 +50,11 @@ func (e *edge) codecs() []door.Codec {
 }
 
 // socketCodec is the codec of a Socket.IO namespace.
-func (e *edge) socketCodec(name string) door.Codec {
+func (e *edge) socketCodec(name string) codec.Codec {
 	if e.cfg.EscapeHTML == "none" {
 		return socketio.Codec{Namespace: name}
 	}
-	return door.Escaped{Codec: socketio.Codec{Namespace: name}}
+	return codec.Escaped{Codec: socketio.Codec{Namespace: name}}
 }
 
 // socketDoors makes the doors for Socket.IO and, in conformance mode, for Engine.IO

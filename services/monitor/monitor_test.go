@@ -19,7 +19,7 @@ import (
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/monitor"
-	"github.com/confab-chat/confab/services/monitor/internal/body"
+	"github.com/confab-chat/confab/services/monitor/internal/api"
 	"github.com/confab-chat/confab/services/monitor/internal/collect/collecttest"
 	"github.com/confab-chat/confab/shared/admin"
 	"github.com/confab-chat/confab/shared/config"
@@ -102,10 +102,10 @@ func (in *instance) get(path string) (int, []byte) {
 	return r.StatusCode, text
 }
 
-func (in *instance) health() (int, body.Health) {
+func (in *instance) health() (int, api.Health) {
 	in.t.Helper()
 	code, text := in.get("/websocket/health")
-	var h body.Health
+	var h api.Health
 	if err := json.Unmarshal(text, &h); err != nil {
 		in.t.Fatalf("%d %s: %v", code, text, err)
 	}
@@ -122,10 +122,10 @@ func TestCluster(t *testing.T) {
 	others := collecttest.Cluster(t, nc)[:3]
 	collecttest.Until(t, others, "healthy and complete", func() bool {
 		code, h := in.health()
-		return code == http.StatusOK && h.Status == body.Healthy && h.Complete && len(h.Services) == 4
+		return code == http.StatusOK && h.Status == api.Healthy && h.Complete && len(h.Services) == 4
 	})
 	code, text := in.get("/websocket/stats")
-	var s body.Stats
+	var s api.Stats
 	if err := json.Unmarshal(text, &s); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestCluster(t *testing.T) {
 		for _, service := range h.Services {
 			if service.Service == wire.ServiceRateLimit && service.Status.Silent() {
 				last = time.UnixMilli(int64(service.LastSeen))
-				if h.Status != body.Degraded || h.Complete {
+				if h.Status != api.Degraded || h.Complete {
 					t.Errorf("%s, complete %v", h.Status, h.Complete)
 				}
 				return time.UnixMilli(int64(h.Timestamp)).Sub(last) < 7*time.Second
@@ -176,7 +176,7 @@ func TestNATSAway(t *testing.T) {
 	all := collecttest.Cluster(t, server.Conn(t))
 	collecttest.Until(t, all, "healthy", func() bool {
 		code, h := in.health()
-		return code == http.StatusOK && h.Status == body.Healthy
+		return code == http.StatusOK && h.Status == api.Healthy
 	})
 	if code, _ := in.get("/readyz"); code != http.StatusOK {
 		t.Errorf("not ready with NATS: %d", code)
@@ -194,7 +194,7 @@ func TestTwoMonitors(t *testing.T) {
 	monitors := func(in *instance) (n int) {
 		_, h := in.health()
 		for _, service := range h.Services {
-			if service.Service == wire.ServiceMonitor && service.Status == body.StatusOK {
+			if service.Service == wire.ServiceMonitor && service.Status == api.StatusOK {
 				n++
 			}
 		}

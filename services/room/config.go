@@ -5,9 +5,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/confab-chat/confab/services/room/internal/ledger"
-	"github.com/confab-chat/confab/services/room/internal/log"
-	"github.com/confab-chat/confab/services/room/internal/presence"
+	"github.com/confab-chat/confab/services/room/internal/sequencer"
+	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
+	"github.com/confab-chat/confab/services/room/internal/shard/users/presence"
 	"github.com/confab-chat/confab/shared/config"
 )
 
@@ -53,8 +53,8 @@ func (c Config) log() log.Config {
 	return log.Config{Streams: c.Streams, Replicas: c.Replicas}
 }
 
-func (c Config) keep() ledger.Retention {
-	return ledger.Retention{MaxAge: c.HistoryMaxAge, MaxMessages: uint64(c.HistoryMaxPerRoom)}
+func (c Config) keep() sequencer.Retention {
+	return sequencer.Retention{MaxAge: c.HistoryMaxAge, MaxMessages: uint64(c.HistoryMaxPerRoom)}
 }
 
 func (c Config) scope() presence.Scope {

@@ -14,8 +14,8 @@ import (
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/room/internal/edges"
-	"github.com/confab-chat/confab/services/room/internal/endpoint"
+	"github.com/confab-chat/confab/services/room/internal/shard"
+	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/stats"
 	"github.com/confab-chat/confab/shared/admin"
 	"github.com/confab-chat/confab/shared/heartbeat"
@@ -53,7 +53,7 @@ func Run(ctx context.Context, cfg Config, deps lifecycle.Deps) error {
 		lifecycle.Part{Name: "nats", Run: s.drainAtEnd},
 		lifecycle.Part{Name: "heartbeat", Run: s.beat},
 		lifecycle.Part{Name: "edges", Run: func(ctx context.Context) error {
-			return endpoint.WatchEdges(ctx, s.conn, s.edges)
+			return shard.WatchEdges(ctx, s.conn, s.edges)
 		}},
 		lifecycle.Part{Name: "shards", Run: s.own},
 	)
@@ -67,9 +67,9 @@ type service struct {
 	logger *slog.Logger
 	conn   *nats.Conn
 	status *natsconn.Status
-	edges  *edges.Table
+	edges  *liveness.Table
 	count  *stats.Counters
-	server *endpoint.Server
+	server *shard.Server
 	member *partition.Member
 	log    storage
 }
@@ -77,7 +77,7 @@ type service struct {
 func newService(cfg Config, deps lifecycle.Deps) (*service, error) {
 	s := &service{
 		cfg: cfg, deps: deps, logger: deps.Telemetry.Logger,
-		status: new(natsconn.Status), edges: edges.NewTable(),
+		status: new(natsconn.Status), edges: liveness.NewTable(),
 		count: stats.New(deps.Telemetry.Logger),
 	}
 	var err error
@@ -89,7 +89,7 @@ func newService(cfg Config, deps lifecycle.Deps) (*service, error) {
 		return nil, err
 	}
 	every, idle := cfg.sweep()
-	s.server = endpoint.NewServer(endpoint.Config{
+	s.server = shard.NewServer(shard.Config{
 		Conn: s.conn, Streams: cfg.Streams, Scope: cfg.scope(), Logger: s.logger,
 		Tracer: deps.Telemetry.Tracer, Count: s.count, Edges: s.edges,
 		SweepEvery: every, IdleAfter: idle, Keep: cfg.keep(),

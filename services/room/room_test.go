@@ -19,7 +19,7 @@ import (
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room"
-	"github.com/confab-chat/confab/services/room/internal/log/logcheck"
+	"github.com/confab-chat/confab/services/room/internal/sequencer/log/logcheck"
 	"github.com/confab-chat/confab/shared/admin"
 	"github.com/confab-chat/confab/shared/config"
 	"github.com/confab-chat/confab/shared/lifecycle"

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/room/internal/log"
+	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
 	"github.com/confab-chat/confab/shared/admin"
 	"github.com/confab-chat/confab/shared/config"
 )

@@ -159,11 +159,11 @@ func binariesAreLean(p Package) (broken []string) {
 func Pure() []string {
 	return []string{
 		"proto/code", "proto/event", "proto/strictjson", "proto/subject", "proto/wire",
-		"services/edge/internal/engineio", "services/edge/internal/native", "services/edge/internal/socketio", "services/edge/internal/stream", "services/edge/internal/ws",
-		"services/monitor/internal/fleet", "services/monitor/internal/tally",
+		"services/edge/internal/codec/engineio", "services/edge/internal/codec/native", "services/edge/internal/codec/socketio", "services/edge/internal/rooms/stream", "services/edge/internal/transport/ws",
+		"services/monitor/internal/fleet", "services/monitor/internal/aggregate",
 		"services/ratelimit/internal/policy",
 		"shared/limit",
-		"services/room/internal/deadline", "services/room/internal/membership", "services/room/internal/presence", "services/room/internal/typing",
+		"services/room/internal/timerheap", "services/room/internal/shard/rooms/membership", "services/room/internal/shard/users/presence", "services/room/internal/shard/rooms/typing",
 	}
 }
 

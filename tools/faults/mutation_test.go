@@ -24,7 +24,7 @@ type mutation struct {
 // mutations are the bugs that the suite must find. What is replaced must be in its
 // file exactly once, so that a mutation that no longer fits fails.
 func mutations() map[string]mutation {
-	const ledger = "services/room/internal/ledger/"
+	const ledger = "services/room/internal/sequencer/"
 	return map[string]mutation{
 		"acknowledge before store": {
 			file: ledger + "send.go",
@@ -37,14 +37,14 @@ func mutations() map[string]mutation {
 			finds: []string{history.Lost, history.Duplicate, history.SplitOrder},
 		},
 		"no de-duplication": {
-			file:  "services/room/internal/dedup/dedup.go",
+			file:  "services/room/internal/sequencer/dedup/dedup.go",
 			old:   `	seq, ok := x.seqs[id]`,
 			new:   `	seq, ok := x.seqs[ID{}]`,
 			run:   "storm",
 			finds: []string{history.Duplicate},
 		},
 		"no gap fill": {
-			file:  "services/edge/internal/relay/repair.go",
+			file:  "services/edge/internal/rooms/relay/repair.go",
 			old:   `	if !r.queued {`,
 			new:   `	if false {`,
 			run:   "link",

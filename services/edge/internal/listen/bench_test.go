@@ -16,10 +16,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/confab-chat/confab/services/edge/internal/conn"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
-	"github.com/confab-chat/confab/services/edge/internal/ws"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
 // benchEnv makes the test binary the clients of a benchmark: "what addr n".

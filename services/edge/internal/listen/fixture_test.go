@@ -20,12 +20,12 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/conn"
-	"github.com/confab-chat/confab/services/edge/internal/conn/conntest"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
 	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
-	"github.com/confab-chat/confab/services/edge/internal/ws"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn/conntest"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 	"github.com/confab-chat/confab/shared/devtoken"
 )
 

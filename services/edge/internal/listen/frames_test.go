@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/confab-chat/confab/services/edge/internal/conn/conntest"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
-	"github.com/confab-chat/confab/services/edge/internal/ws"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn/conntest"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
 func frame(fin bool, op ws.OpCode, payload string) string {

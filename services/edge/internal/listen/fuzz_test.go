@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/confab-chat/confab/services/edge/internal/conn"
-	"github.com/confab-chat/confab/services/edge/internal/conn/conntest"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn/conntest"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
 // FuzzHandshake feeds whole connections, in two pieces, to a door: it never

@@ -2,8 +2,8 @@ package listen
 
 import (
 	"github.com/confab-chat/confab/proto/code"
-	"github.com/confab-chat/confab/services/edge/internal/conn"
-	"github.com/confab-chat/confab/services/edge/internal/ws"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
+	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
 // counted is a handler whose address counts its connections.

@@ -16,10 +16,10 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/conn"
 	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
-	"github.com/confab-chat/confab/services/edge/internal/poll/secure"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+	"github.com/confab-chat/confab/services/edge/internal/transport/tlsio"
 )
 
 // Handshake is a WebSocket upgrade that passed every check of this package.
@@ -163,7 +163,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	switch config := s.options.TLS; {
 	case config == nil:
 	case g.Epoll():
-		accept = secure.Acceptor(config, len(g.Loops()), accept)
+		accept = tlsio.Acceptor(config, len(g.Loops()), accept)
 	default:
 		ln = tls.NewListener(ln, config)
 	}

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
 // pending is a connection that has not finished its request head.

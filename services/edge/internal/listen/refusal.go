@@ -14,7 +14,7 @@ import (
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/strictjson"
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
 // Reason is why a connection was refused: a closed set, for metrics.

@@ -11,9 +11,9 @@ import (
 	gobwas "github.com/gobwas/ws"
 
 	"github.com/confab-chat/confab/proto/code"
-	"github.com/confab-chat/confab/services/edge/internal/conn"
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
 // decide answers a whole head, which is b[:end].

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
 const (

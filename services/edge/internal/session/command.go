@@ -12,9 +12,9 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/edge/internal/door"
+	"github.com/confab-chat/confab/services/edge/internal/codec"
 	"github.com/confab-chat/confab/services/edge/internal/quota"
-	"github.com/confab-chat/confab/services/edge/internal/relay"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/relay"
 )
 
 const (
@@ -61,7 +61,7 @@ type work struct {
 }
 
 // Dispatch begins a request. The request's bytes are not kept.
-func (s *Session) Dispatch(req door.Request) {
+func (s *Session) Dispatch(req codec.Request) {
 	r, known := s.local.core.rules[string(req.Event)]
 	if !known {
 		s.fail(context.Background(), req.ID, "", code.New(code.BadRequest, "unknown event"))

@@ -18,11 +18,11 @@ import (
 	"github.com/confab-chat/confab/proto/strictjson"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/door"
-	"github.com/confab-chat/confab/services/edge/internal/hub"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
+	"github.com/confab-chat/confab/services/edge/internal/codec"
 	"github.com/confab-chat/confab/services/edge/internal/quota"
-	"github.com/confab-chat/confab/services/edge/internal/relay"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/relay"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
 // Options of a Core. What has no default beside it is required.
@@ -32,7 +32,7 @@ type Options struct {
 	Relay    *relay.Relay
 	Quota    *quota.Quota
 	Verifier auth.Verifier // for refreshToken
-	Codecs   []door.Codec  // of the doors, as the hub has them
+	Codecs   []codec.Codec // of the doors, as the hub has them
 	// Heartbeat is the longest time between two calls of Session.Beat.
 	Heartbeat time.Duration
 
@@ -106,8 +106,8 @@ type local struct {
 	hub  *hub.Local
 
 	reader   strictjson.Reader
-	scratch  []byte              // the reply that is being made
-	pings    [door.Codecs][]byte // frames of the ping event of pingAt
+	scratch  []byte               // the reply that is being made
+	pings    [codec.Codecs][]byte // frames of the ping event of pingAt
 	pingAt   event.Time
 	refusals refusals
 
@@ -130,14 +130,14 @@ func (l *local) giveBack(b []byte) {
 
 // ping is the frame of a ping event at this moment, made once for all connections of
 // a codec whose turn it is.
-func (l *local) ping(codec uint8) []byte {
+func (l *local) ping(slot uint8) []byte {
 	if now := event.At(l.loop.Now()); now != l.pingAt {
-		l.pings, l.pingAt = [door.Codecs][]byte{}, now
+		l.pings, l.pingAt = [codec.Codecs][]byte{}, now
 	}
-	frame := &l.pings[codec]
+	frame := &l.pings[slot]
 	if *frame == nil {
 		p := event.Ping{Timestamp: l.pingAt}
-		*frame = l.core.Codecs[codec].AppendEvent(nil, event.NamePing, p.AppendJSON(l.object()))
+		*frame = l.core.Codecs[slot].AppendEvent(nil, event.NamePing, p.AppendJSON(l.object()))
 	}
 	return *frame
 }

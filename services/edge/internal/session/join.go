@@ -7,9 +7,9 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/edge/internal/door"
-	"github.com/confab-chat/confab/services/edge/internal/hub"
-	"github.com/confab-chat/confab/services/edge/internal/relay"
+	"github.com/confab-chat/confab/services/edge/internal/codec"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/relay"
 )
 
 // maxRooms is how many rooms one connection may join.
@@ -165,7 +165,7 @@ func (s *Session) joinDefault() {
 	}
 	s.homeless = false
 	s.begin(&command{
-		s: s, id: door.Silent, room: room, reply: event.NameJoinedRoom, at: time.Now(),
+		s: s, id: codec.Silent, room: room, reply: event.NameJoinedRoom, at: time.Now(),
 		run: func(c *command) { c.join(nil) },
 	})
 }

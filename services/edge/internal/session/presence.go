@@ -7,7 +7,7 @@ import (
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/edge/internal/relay"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/relay"
 )
 
 // wave is how many user shards are asked at once who is online; most answers are

@@ -7,9 +7,9 @@ import (
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/edge/internal/hub"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
-	"github.com/confab-chat/confab/services/edge/internal/relay"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/relay"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
 const (

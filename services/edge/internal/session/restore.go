@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/event"
-	"github.com/confab-chat/confab/services/edge/internal/door"
-	"github.com/confab-chat/confab/services/edge/internal/hub"
+	"github.com/confab-chat/confab/services/edge/internal/codec"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
 )
 
 // Restore is Open for a client whose earlier session is recovered: it joins its rooms,
@@ -29,7 +29,7 @@ func (s *Session) Restore(l Link, rooms []hub.Position, done func(exact bool)) {
 	for _, r := range rooms {
 		since := r.Seq
 		s.begin(&command{
-			s: s, id: door.Silent, room: r.Room, reply: event.NameJoinedRoom, at: time.Now(), restored: restored,
+			s: s, id: codec.Silent, room: r.Room, reply: event.NameJoinedRoom, at: time.Now(), restored: restored,
 			run: func(c *command) { c.join(&since) },
 		})
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/confab-chat/confab/proto/strictjson"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/conn"
-	"github.com/confab-chat/confab/services/edge/internal/door"
-	"github.com/confab-chat/confab/services/edge/internal/hub"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
+	"github.com/confab-chat/confab/services/edge/internal/codec"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
 const (
@@ -96,7 +96,7 @@ func (s *Session) begun(l Link) {
 func (s *Session) link() Link { return s.Outlet().(Link) }
 
 // codec is the language of the door.
-func (s *Session) codec() door.Codec { return s.local.core.Codecs[s.Codec] }
+func (s *Session) codec() codec.Codec { return s.local.core.Codecs[s.Codec] }
 
 // rare returns what few sessions have, for one that needs it.
 func (s *Session) rare() *seldom {
@@ -167,8 +167,8 @@ func graceFor(cause conn.Cause) time.Duration {
 
 // malformed answers a message that is no request; who sends many is shown the door.
 func (s *Session) malformed(id int64, err error) {
-	if errors.Is(err, door.ErrBroken) {
-		s.link().Close(code.ClosePolicy, door.ErrBroken.Error())
+	if errors.Is(err, codec.ErrBroken) {
+		s.link().Close(code.ClosePolicy, codec.ErrBroken.Error())
 		return
 	}
 	refusal := code.New(code.BadRequest, "%s", err.Error())
@@ -219,7 +219,7 @@ func (s *Session) fail(ctx context.Context, id int64, name string, e *code.Error
 			"conn", s.link().ID(), "user", s.User.ID, "request", name, "err", e, "suppressed", unsaid)
 	}
 	object := event.AppendError(s.local.object(), &refusal, event.At(s.local.loop.Now()))
-	if id == door.NoID {
+	if id == codec.NoID {
 		s.tell(event.NameError, object)
 		s.local.giveBack(object)
 		return

@@ -6,8 +6,8 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
-	"github.com/confab-chat/confab/services/edge/internal/poll"
-	"github.com/confab-chat/confab/services/edge/internal/relay"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/relay"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
 // heartbeat is answered at once, whatever else is open.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
-	"github.com/confab-chat/confab/services/monitor/internal/body"
-	"github.com/confab-chat/confab/services/monitor/internal/tally"
+	"github.com/confab-chat/confab/services/monitor/internal/aggregate"
+	"github.com/confab-chat/confab/services/monitor/internal/api"
 )
 
 // Answer is what a client gets: over HTTP, or over NATS for the edge's port.
@@ -32,7 +32,7 @@ func (c *Collector) Health() Answer {
 	if now.Sub(c.health.made) > freshFor {
 		h := c.fleet.Health(now)
 		c.health = Answer{Status: http.StatusOK, Body: encode(h), made: now}
-		if h.Status == body.Unhealthy {
+		if h.Status == api.Unhealthy {
 			c.health.Status = http.StatusServiceUnavailable
 		}
 	}
@@ -59,7 +59,7 @@ func (c *Collector) Stats(cursor string) Answer {
 }
 
 // Picture is everything at once, for the metrics.
-func (c *Collector) Picture() (body.Health, body.Stats, []tally.Counter) {
+func (c *Collector) Picture() (api.Health, api.Stats, []aggregate.Counter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()

@@ -13,26 +13,26 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/monitor/internal/body"
+	"github.com/confab-chat/confab/services/monitor/internal/api"
 	"github.com/confab-chat/confab/services/monitor/internal/collect"
 	"github.com/confab-chat/confab/services/monitor/internal/collect/collecttest"
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
-func health(t *testing.T, c *collect.Collector) (int, body.Health) {
+func health(t *testing.T, c *collect.Collector) (int, api.Health) {
 	t.Helper()
 	a := c.Health()
-	var h body.Health
+	var h api.Health
 	if err := json.Unmarshal(a.Body, &h); err != nil {
 		t.Fatal(err)
 	}
 	return a.Status, h
 }
 
-func stats(t *testing.T, c *collect.Collector) body.Stats {
+func stats(t *testing.T, c *collect.Collector) api.Stats {
 	t.Helper()
 	a := c.Stats("")
-	var s body.Stats
+	var s api.Stats
 	if err := json.Unmarshal(a.Body, &s); err != nil || a.Status != http.StatusOK {
 		t.Fatalf("status %d: %v", a.Status, err)
 	}
@@ -46,7 +46,7 @@ func TestWholeLife(t *testing.T) {
 	all := collecttest.Cluster(t, server.Conn(t))
 	collecttest.Until(t, all, "healthy and complete", func() bool {
 		status, h := health(t, c)
-		return status == http.StatusOK && h.Status == body.Healthy && h.Complete
+		return status == http.StatusOK && h.Status == api.Healthy && h.Complete
 	})
 	s := stats(t, c)
 	if !s.Complete || *s.Connections.Current != 12 || *s.Connections.Total != 15 ||
@@ -60,7 +60,7 @@ func TestWholeLife(t *testing.T) {
 		_, h := health(t, c)
 		for _, service := range h.Services {
 			if service.Service == silent.Beat.Service && service.Status.Silent() {
-				return h.Status == body.Degraded && !h.Complete
+				return h.Status == api.Degraded && !h.Complete
 			}
 		}
 		return false
@@ -72,7 +72,7 @@ func TestWholeLife(t *testing.T) {
 	edge.Speak()
 	collecttest.Until(t, rest[1:], "unhealthy", func() bool {
 		status, h := health(t, c)
-		return status == http.StatusServiceUnavailable && h.Status == body.Unhealthy && h.Services[0].Service != wire.ServiceEdge
+		return status == http.StatusServiceUnavailable && h.Status == api.Unhealthy && h.Services[0].Service != wire.ServiceEdge
 	})
 }
 
@@ -96,7 +96,7 @@ func TestNATSLost(t *testing.T) {
 	gate.Open()
 	collecttest.Until(t, all, "heard again", func() bool {
 		_, h := health(t, c)
-		return !cutOff() && h.Status == body.Healthy
+		return !cutOff() && h.Status == api.Healthy
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/confab-chat/confab/proto/subject"
-	"github.com/confab-chat/confab/services/monitor/internal/body"
+	"github.com/confab-chat/confab/services/monitor/internal/api"
 	"github.com/confab-chat/confab/services/monitor/internal/collect"
 	"github.com/confab-chat/confab/services/monitor/internal/collect/collecttest"
 	"github.com/confab-chat/confab/services/monitor/internal/endpoint"
@@ -63,11 +63,11 @@ func TestAnswers(t *testing.T) {
 	all := collecttest.Cluster(t, server.Conn(t))
 	collecttest.Until(t, all, "healthy", func() bool {
 		status, data := ask(t, client, subject.APIHealth, "")
-		var h body.Health
+		var h api.Health
 		if err := json.Unmarshal(data, &h); err != nil {
 			t.Fatal(err)
 		}
-		return status == http.StatusOK && h.Status == body.Healthy
+		return status == http.StatusOK && h.Status == api.Healthy
 	})
 	tests := []struct {
 		cursor   string

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/monitor/internal/tally"
+	"github.com/confab-chat/confab/services/monitor/internal/aggregate"
 )
 
 const (
@@ -48,7 +48,7 @@ type Fleet struct {
 	cutOff    time.Time // since when nothing can be heard; zero: all is well
 	reached   time.Time // when the last cutOff ended
 
-	sums *tally.Tally // what all processes ever heard of have counted
+	sums *aggregate.Tally // what all processes ever heard of have counted
 
 	// The newest settings told: they hold while their teller is silent.
 	edgeConfig  *wire.EdgeConfig
@@ -67,7 +67,7 @@ func New(start time.Time) *Fleet {
 	return &Fleet{
 		started:   start,
 		instances: make(map[id]*instance),
-		sums:      tally.New(start),
+		sums:      aggregate.New(start),
 		orphans:   make(map[string]time.Time),
 	}
 }

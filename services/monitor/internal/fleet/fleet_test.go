@@ -7,7 +7,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/monitor/internal/body"
+	"github.com/confab-chat/confab/services/monitor/internal/api"
 	"github.com/confab-chat/confab/services/monitor/internal/fleet"
 )
 
@@ -94,7 +94,7 @@ func beatAll(all map[string]*process, now time.Time, but ...string) {
 	}
 }
 
-func stats(t testing.TB, f *fleet.Fleet, now time.Time) body.Stats {
+func stats(t testing.TB, f *fleet.Fleet, now time.Time) api.Stats {
 	t.Helper()
 	s, err := f.Stats(now, "")
 	if err != nil {
@@ -108,35 +108,35 @@ func TestStateOfCluster(t *testing.T) {
 	tests := []struct {
 		name     string
 		change   func(all map[string]*process, now time.Time)
-		state    body.State
+		state    api.State
 		complete bool
 		missing  []string
 	}{
-		{"all well", func(map[string]*process, time.Time) {}, body.Healthy, true, nil},
+		{"all well", func(map[string]*process, time.Time) {}, api.Healthy, true, nil},
 		{"an edge degraded", func(all map[string]*process, now time.Time) {
 			all["edge"].hb.State = wire.StateDegraded
 			all["edge"].beat(now)
-		}, body.Degraded, true, nil},
+		}, api.Degraded, true, nil},
 		{"a word of a later release", func(all map[string]*process, now time.Time) {
 			all["edge"].hb.State = "pondering"
 			all["edge"].beat(now)
-		}, body.Degraded, true, nil},
+		}, api.Degraded, true, nil},
 		{"an edge draining", func(all map[string]*process, now time.Time) {
 			all["edge"].hb.State = wire.StateDraining
 			all["edge"].beat(now)
-		}, body.Degraded, true, nil},
+		}, api.Degraded, true, nil},
 		{"the only edge stopped", func(all map[string]*process, now time.Time) {
 			all["edge"].hb.State = wire.StateStopped
 			all["edge"].beat(now)
-		}, body.Unhealthy, false, []string{"edge"}},
+		}, api.Unhealthy, false, []string{"edge"}},
 		{"the only room stopped", func(all map[string]*process, now time.Time) {
 			all["room"].hb.State = wire.StateStopped
 			all["room"].beat(now)
-		}, body.Unhealthy, false, []string{"room"}},
+		}, api.Unhealthy, false, []string{"room"}},
 		{"ratelimit stopped", func(all map[string]*process, now time.Time) {
 			all["ratelimit"].hb.State = wire.StateStopped
 			all["ratelimit"].beat(now)
-		}, body.Degraded, false, []string{"ratelimit"}},
+		}, api.Degraded, false, []string{"ratelimit"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestStateOfCluster(t *testing.T) {
 			if !slices.Equal(s.Missing, test.missing) {
 				t.Errorf("missing %q, want %q", s.Missing, test.missing)
 			}
-			if (h.Status == body.Healthy) != (len(h.Notes) == 0) {
+			if (h.Status == api.Healthy) != (len(h.Notes) == 0) {
 				t.Errorf("%s with notes %q", h.Status, h.Notes)
 			}
 		})
@@ -164,18 +164,18 @@ func TestSilence(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		silence  time.Duration
-		status   body.Status // "": not listed
-		state    body.State
+		status   api.Status // "": not listed
+		state    api.State
 		complete bool
 		missing  []string
 	}{
-		{0, body.StatusOK, body.Healthy, true, nil},
-		{3 * time.Second, body.StatusOK, body.Healthy, true, nil},
-		{3*time.Second + time.Millisecond, body.StatusStale, body.Degraded, false, nil},
-		{5 * time.Second, body.StatusStale, body.Degraded, false, nil},
-		{5*time.Second + time.Millisecond, body.StatusMissing, body.Degraded, false, []string{"ratelimit/ratelimit-1", "ratelimit"}},
-		{60 * time.Second, body.StatusMissing, body.Degraded, false, []string{"ratelimit/ratelimit-1", "ratelimit"}},
-		{60*time.Second + time.Millisecond, "", body.Degraded, false, []string{"ratelimit"}},
+		{0, api.StatusOK, api.Healthy, true, nil},
+		{3 * time.Second, api.StatusOK, api.Healthy, true, nil},
+		{3*time.Second + time.Millisecond, api.StatusStale, api.Degraded, false, nil},
+		{5 * time.Second, api.StatusStale, api.Degraded, false, nil},
+		{5*time.Second + time.Millisecond, api.StatusMissing, api.Degraded, false, []string{"ratelimit/ratelimit-1", "ratelimit"}},
+		{60 * time.Second, api.StatusMissing, api.Degraded, false, []string{"ratelimit/ratelimit-1", "ratelimit"}},
+		{60*time.Second + time.Millisecond, "", api.Degraded, false, []string{"ratelimit"}},
 	}
 	for _, test := range tests {
 		t.Run(test.silence.String(), func(t *testing.T) {
@@ -195,7 +195,7 @@ func TestSilence(t *testing.T) {
 				t.Errorf("status %s, complete %v and %v; want %s, %v; notes %q",
 					h.Status, h.Complete, s.Complete, test.state, test.complete, h.Notes)
 			}
-			var status body.Status
+			var status api.Status
 			for _, listed := range h.Services {
 				if listed.Service == wire.ServiceRateLimit {
 					status = listed.Status
@@ -216,17 +216,17 @@ func TestWarmUp(t *testing.T) {
 	t.Parallel()
 	f := fleet.New(start)
 	h := f.Health(at(time.Second))
-	if h.Status != body.Degraded || h.Complete || len(h.Notes) == 0 {
+	if h.Status != api.Degraded || h.Complete || len(h.Notes) == 0 {
 		t.Errorf("nobody heard after 1 s: %s, complete %v, notes %q", h.Status, h.Complete, h.Notes)
 	}
 	cluster(t, f, at(2*time.Second))
-	if h = f.Health(at(2 * time.Second)); h.Status != body.Healthy || h.Complete {
+	if h = f.Health(at(2 * time.Second)); h.Status != api.Healthy || h.Complete {
 		t.Errorf("all heard after 2 s: %s, complete %v", h.Status, h.Complete)
 	}
-	if h = f.Health(at(5 * time.Second)); h.Status != body.Healthy || !h.Complete {
+	if h = f.Health(at(5 * time.Second)); h.Status != api.Healthy || !h.Complete {
 		t.Errorf("after 5 s: %s, complete %v, notes %q", h.Status, h.Complete, h.Notes)
 	}
-	if h = fleet.New(start).Health(at(5 * time.Second)); h.Status != body.Unhealthy || h.Complete {
+	if h = fleet.New(start).Health(at(5 * time.Second)); h.Status != api.Unhealthy || h.Complete {
 		t.Errorf("nobody heard after 5 s: %s, complete %v", h.Status, h.Complete)
 	}
 }
@@ -285,7 +285,7 @@ func TestClockSetBack(t *testing.T) {
 	young.beat(at(12 * time.Second))
 	young.beat(at(14 * time.Second))
 	s := stats(t, f, at(14*time.Second))
-	if len(s.Instances) != 1 || s.Instances[0].Status != body.StatusOK || *s.Connections.Current != 3 {
+	if len(s.Instances) != 1 || s.Instances[0].Status != api.StatusOK || *s.Connections.Current != 3 {
 		t.Errorf("instances %+v, %d connections", s.Instances, *s.Connections.Current)
 	}
 }
@@ -314,12 +314,12 @@ func TestCutOff(t *testing.T) {
 
 	now := at(10 * time.Minute)
 	h, s := f.Health(now), stats(t, f, now)
-	if h.Status != body.Unhealthy || h.Complete || len(h.Services) != 4 || *s.Connections.Current != 5 {
+	if h.Status != api.Unhealthy || h.Complete || len(h.Services) != 4 || *s.Connections.Current != 5 {
 		t.Errorf("cut off: %s, complete %v, %d services, %d connections",
 			h.Status, h.Complete, len(h.Services), *s.Connections.Current)
 	}
 	f.Reached(now)
-	if h = f.Health(now); h.Status != body.Degraded || h.Complete {
+	if h = f.Health(now); h.Status != api.Degraded || h.Complete {
 		t.Errorf("reached: %s, complete %v; want degraded until it is known who is missing", h.Status, h.Complete)
 	}
 	if n := len(f.Health(at(11 * time.Minute)).Services); n != 4 {

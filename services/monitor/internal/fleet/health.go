@@ -4,31 +4,31 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/event"
-	"github.com/confab-chat/confab/services/monitor/internal/body"
+	"github.com/confab-chat/confab/services/monitor/internal/api"
 )
 
 // Health is the cluster's health at now.
-func (f *Fleet) Health(now time.Time) body.Health {
+func (f *Fleet) Health(now time.Time) api.Health {
 	v := f.look(now)
 	load := f.load(now, v.list)
-	h := body.Health{
+	h := api.Health{
 		Status:    v.state(),
 		Timestamp: event.At(now),
-		WebSocket: body.WebSocket{
+		WebSocket: api.WebSocket{
 			ConnectedUsers: load.users, ActiveRooms: load.rooms, TotalTypingUsers: load.typing,
 		},
-		Services: make([]body.Service, 0, len(v.list)),
+		Services: make([]api.Service, 0, len(v.list)),
 		Complete: v.complete,
 		Notes:    v.notes,
 	}
 	if c := f.edgeConfig; c != nil {
 		h.WebSocket.Namespace, h.WebSocket.CORSOrigin = &c.Namespace, &c.CORSOrigin
-		h.Features = body.Features{
+		h.Features = api.Features{
 			DetailedLogging: &c.DetailedLogging, Metrics: &c.Metrics, Heartbeat: &c.Heartbeat,
 		}
 	}
 	if c := f.limitConfig; c != nil {
-		h.RateLimits = body.RateLimits{
+		h.RateLimits = api.RateLimits{
 			WindowMs: &c.WindowMs, MaxMessagesPerWindow: &c.Messages,
 			MaxJoinsPerWindow: &c.Joins, MaxTypingEventsPerWindow: &c.Typing,
 		}
@@ -40,18 +40,18 @@ func (f *Fleet) Health(now time.Time) body.Health {
 }
 
 // state is unhealthy without a live edge or room, once that can be known.
-func (v *view) state() body.State {
+func (v *view) state() api.State {
 	switch alive := v.edges > 0 && v.rooms > 0; {
 	case alive && v.well:
-		return body.Healthy
+		return api.Healthy
 	case alive, !v.warm:
-		return body.Degraded
+		return api.Degraded
 	}
-	return body.Unhealthy
+	return api.Unhealthy
 }
 
-func (in *instance) describe(now time.Time) body.Service {
-	return body.Service{
+func (in *instance) describe(now time.Time) api.Service {
+	return api.Service{
 		Service: in.service, Instance: in.id.instance, Status: in.status(now),
 		LastSeen: event.At(in.current.heard), Version: in.current.beat.Version,
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/monitor/internal/body"
+	"github.com/confab-chat/confab/services/monitor/internal/api"
 )
 
 // instance is a name that processes go by, one after the other.
@@ -88,23 +88,23 @@ func (f *Fleet) listed(now time.Time, in *instance) bool {
 }
 
 // status of a listed instance.
-func (in *instance) status(now time.Time) body.Status {
+func (in *instance) status(now time.Time) api.Status {
 	l := in.current
 	switch silence := now.Sub(l.heard); {
 	case silence > MissingAfter:
-		return body.StatusMissing
+		return api.StatusMissing
 	case silence > StaleAfter:
-		return body.StatusStale
+		return api.StatusStale
 	}
 	switch l.beat.State {
 	case wire.StateStarting:
-		return body.StatusStarting
+		return api.StatusStarting
 	case wire.StateOK:
-		return body.StatusOK
+		return api.StatusOK
 	case wire.StateDraining:
-		return body.StatusDraining
+		return api.StatusDraining
 	}
-	return body.StatusDegraded // said so, or in a word that this release does not know
+	return api.StatusDegraded // said so, or in a word that this release does not know
 }
 
 // heard is when the newest word of any process of this name came.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/monitor/internal/body"
+	"github.com/confab-chat/confab/services/monitor/internal/api"
 	"github.com/confab-chat/confab/services/monitor/internal/fleet"
 )
 
@@ -50,11 +50,11 @@ func TestOrphanShards(t *testing.T) {
 		beatAll(all, at(time.Duration(s)*time.Second))
 		f.Sweep(at(time.Duration(s) * time.Second))
 		h := f.Health(at(time.Duration(s) * time.Second))
-		want := body.Healthy // a hand-over looks like this for a moment
+		want := api.Healthy // a hand-over looks like this for a moment
 		if s == 17 {
-			want = body.Degraded
+			want = api.Degraded
 		}
-		if h.Status != want || h.Complete != (want == body.Healthy) {
+		if h.Status != want || h.Complete != (want == api.Healthy) {
 			t.Errorf("after %d s: %s, complete %v, notes %q", s-11, h.Status, h.Complete, h.Notes)
 		}
 	}
@@ -65,11 +65,11 @@ func TestUnknownIsNull(t *testing.T) {
 	t.Parallel()
 	f, now := fleet.New(start), at(10*time.Second)
 	h, s := f.Health(now), stats(t, f, now)
-	if h.WebSocket != (body.WebSocket{}) || h.Features != (body.Features{}) || h.RateLimits != (body.RateLimits{}) {
+	if h.WebSocket != (api.WebSocket{}) || h.Features != (api.Features{}) || h.RateLimits != (api.RateLimits{}) {
 		t.Errorf("health knows something: %+v", h)
 	}
-	if s.Connections != (body.Connections{}) || s.Rooms.Active != nil || s.Rooms.TotalCreated != nil ||
-		s.Messages != (body.Messages{}) || s.RateLimiting != (body.RateLimiting{}) || s.Rates != (body.Rates{}) {
+	if s.Connections != (api.Connections{}) || s.Rooms.Active != nil || s.Rooms.TotalCreated != nil ||
+		s.Messages != (api.Messages{}) || s.RateLimiting != (api.RateLimiting{}) || s.Rates != (api.Rates{}) {
 		t.Errorf("stats know something: %+v", s)
 	}
 

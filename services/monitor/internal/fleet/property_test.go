@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/monitor/internal/body"
+	"github.com/confab-chat/confab/services/monitor/internal/api"
 	"github.com/confab-chat/confab/services/monitor/internal/fleet"
 )
 
@@ -79,7 +79,7 @@ func picture(t *rapid.T, f *fleet.Fleet, now time.Time) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Rates = body.Rates{}
+	s.Rates = api.Rates{}
 	for i := range s.Instances {
 		s.Instances[i].LostHeartbeats = 0
 	}

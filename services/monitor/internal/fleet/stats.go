@@ -6,48 +6,48 @@ import (
 
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/monitor/internal/body"
-	"github.com/confab-chat/confab/services/monitor/internal/tally"
+	"github.com/confab-chat/confab/services/monitor/internal/aggregate"
+	"github.com/confab-chat/confab/services/monitor/internal/api"
 )
 
 // Stats is the cluster's statistics at now, with the page of rooms behind
 // cursor, the first one when it is empty. It returns ErrCursor for a cursor that
 // it has not made.
-func (f *Fleet) Stats(now time.Time, cursor string) (body.Stats, error) {
+func (f *Fleet) Stats(now time.Time, cursor string) (api.Stats, error) {
 	details, next, err := f.page(now, cursor)
 	if err != nil {
-		return body.Stats{}, err
+		return api.Stats{}, err
 	}
 	v := f.look(now)
 	f.counted(now, &v)
 	load := f.load(now, v.list)
-	s := body.Stats{
+	s := api.Stats{
 		Timestamp: event.At(now),
-		Connections: body.Connections{
+		Connections: api.Connections{
 			Current:             load.connections,
 			Total:               f.total(wire.ServiceEdge, wire.CountConnections),
 			TotalDisconnections: f.total(wire.ServiceEdge, wire.CountDisconnections),
 		},
-		Rooms: body.Rooms{
+		Rooms: api.Rooms{
 			Active: load.rooms, TotalCreated: f.total(wire.ServiceRoom, wire.CountRoomsCreated),
-			Details: make([]body.Room, 0, len(details)), NextCursor: next,
+			Details: make([]api.Room, 0, len(details)), NextCursor: next,
 		},
-		Messages:     body.Messages{TotalProcessed: f.total(wire.ServiceRoom, wire.CountMessages)},
-		RateLimiting: body.RateLimiting{Violations: f.total(wire.ServiceEdge, wire.CountViolations)},
-		Instances:    make([]body.Instance, 0, len(v.list)),
+		Messages:     api.Messages{TotalProcessed: f.total(wire.ServiceRoom, wire.CountMessages)},
+		RateLimiting: api.RateLimiting{Violations: f.total(wire.ServiceEdge, wire.CountViolations)},
+		Instances:    make([]api.Instance, 0, len(v.list)),
 		Rates:        f.rates(now),
 		Latency:      f.latency(now),
 		Complete:     v.complete, Missing: v.missing, Notes: v.notes,
 	}
 	for _, d := range details {
-		s.Rooms.Details = append(s.Rooms.Details, body.Room{
+		s.Rooms.Details = append(s.Rooms.Details, api.Room{
 			RoomID: d.RoomID, UserCount: d.UserCount, TypingUsers: d.TypingUsers,
 			CreatedAt: event.Time(d.CreatedMs), LastActivity: event.Time(d.LastActivityMs),
 		})
 	}
 	for _, in := range v.list {
 		l := in.current
-		s.Instances = append(s.Instances, body.Instance{
+		s.Instances = append(s.Instances, api.Instance{
 			Service: in.describe(now), StartedAt: event.Time(l.beat.StartedMs),
 			Note: l.beat.Note, LostHeartbeats: l.lost,
 			Edge: l.beat.Edge, Room: l.beat.Room, Limit: l.beat.Limit,
@@ -57,7 +57,7 @@ func (f *Fleet) Stats(now time.Time, cursor string) (body.Stats, error) {
 }
 
 // Counters lists every counter with its sum.
-func (f *Fleet) Counters() []tally.Counter { return f.sums.Counters() }
+func (f *Fleet) Counters() []aggregate.Counter { return f.sums.Counters() }
 
 // counted notes the live instances whose counters are not, or no longer, known.
 func (f *Fleet) counted(now time.Time, v *view) {
@@ -76,7 +76,7 @@ func (f *Fleet) total(service, name string) *uint64 {
 	return nil
 }
 
-func (f *Fleet) rates(now time.Time) body.Rates {
+func (f *Fleet) rates(now time.Time) api.Rates {
 	rate := func(service, name string) *float64 {
 		perSecond, known := f.sums.Rate(now, service, name)
 		if !known {
@@ -85,7 +85,7 @@ func (f *Fleet) rates(now time.Time) body.Rates {
 		perSecond = rounded(perSecond)
 		return &perSecond
 	}
-	return body.Rates{
+	return api.Rates{
 		Messages:       rate(wire.ServiceRoom, wire.CountMessages),
 		Deliveries:     rate(wire.ServiceEdge, wire.CountDelivered),
 		Connections:    rate(wire.ServiceEdge, wire.CountConnections),
@@ -95,14 +95,14 @@ func (f *Fleet) rates(now time.Time) body.Rates {
 	}
 }
 
-func (f *Fleet) latency(now time.Time) map[string]body.Latency {
-	result := make(map[string]body.Latency)
+func (f *Fleet) latency(now time.Time) map[string]api.Latency {
+	result := make(map[string]api.Latency)
 	for name, h := range f.sums.Latencies(now) {
 		if h.Count == 0 {
 			continue
 		}
 		ms := func(q float64) float64 { return rounded(h.Quantile(q).Seconds() * 1000) }
-		result[name] = body.Latency{Count: h.Count, P50Ms: ms(0.5), P95Ms: ms(0.95), P99Ms: ms(0.99)}
+		result[name] = api.Latency{Count: h.Count, P50Ms: ms(0.5), P95Ms: ms(0.95), P99Ms: ms(0.99)}
 	}
 	return result
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/monitor/internal/body"
+	"github.com/confab-chat/confab/services/monitor/internal/api"
 )
 
 // view is what Health and Stats both say of the instances.
@@ -64,13 +64,13 @@ func (v *view) instances(now time.Time) map[string]int {
 	for _, in := range v.list {
 		status, name := in.status(now), in.service+"/"+in.id.instance
 		switch {
-		case status == body.StatusMissing:
+		case status == api.StatusMissing:
 			v.missing = append(v.missing, name)
 			v.fault("%s: missing", name)
 			continue
-		case status == body.StatusStale:
+		case status == api.StatusStale:
 			v.fault("%s: stale", name)
-		case status != body.StatusOK:
+		case status != api.StatusOK:
 			v.well = false
 			note := string(status)
 			if in.current.beat.Note != "" {

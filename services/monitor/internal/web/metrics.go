@@ -6,9 +6,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/confab-chat/confab/services/monitor/internal/body"
+	"github.com/confab-chat/confab/services/monitor/internal/aggregate"
+	"github.com/confab-chat/confab/services/monitor/internal/api"
 	"github.com/confab-chat/confab/services/monitor/internal/collect"
-	"github.com/confab-chat/confab/services/monitor/internal/tally"
 )
 
 // cluster shows the fleet to Prometheus. Labels are services, instances and
@@ -24,7 +24,7 @@ func (*cluster) Describe(chan<- *prometheus.Desc) {}
 func (m *cluster) Collect(out chan<- prometheus.Metric) {
 	health, stats, counters := m.c.Picture()
 	e := exposition{out}
-	for _, state := range []body.State{body.Healthy, body.Degraded, body.Unhealthy} {
+	for _, state := range []api.State{api.Healthy, api.Degraded, api.Unhealthy} {
 		e.gauge("chat_cluster_state", "The cluster's health: 1 for the state it is in.",
 			number(health.Status == state), label{"state", string(state)})
 	}
@@ -77,12 +77,12 @@ func (e exposition) optional(name, help string, value *int) {
 	}
 }
 
-func (e exposition) instance(in body.Instance) {
+func (e exposition) instance(in api.Instance) {
 	who := []label{{"service", in.Service.Service}, {"instance", in.Instance}}
 	e.gauge("chat_instance_up", "Whether a listed instance is heard: 1, or 0 when stale or missing.",
 		number(!in.Status.Silent()), who...)
 	e.gauge("chat_instance_ok", "Whether a listed instance is heard and says that it is well: 1 or 0.",
-		number(in.Status == body.StatusOK), who...)
+		number(in.Status == api.StatusOK), who...)
 	e.send(prometheus.CounterValue, "chat_instance_lost_heartbeats_total",
 		"Heartbeats of a listed instance that did not arrive.", float64(in.LostHeartbeats), who...)
 	switch {
@@ -97,7 +97,7 @@ func (e exposition) instance(in body.Instance) {
 
 // counter shows a counter of the services as chat_cluster_<its name>_total. A
 // name that is none, which no service of ours tells, is left out.
-func (e exposition) counter(c tally.Counter) {
+func (e exposition) counter(c aggregate.Counter) {
 	if name, ok := snake(c.Name); ok {
 		e.send(prometheus.CounterValue, "chat_cluster_"+name+"_total",
 			"Sum of the services' counter "+c.Name+".", float64(c.Value), label{"service", c.Service})

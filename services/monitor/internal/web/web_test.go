@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/monitor/internal/body"
+	"github.com/confab-chat/confab/services/monitor/internal/api"
 	"github.com/confab-chat/confab/services/monitor/internal/collect/collecttest"
 	"github.com/confab-chat/confab/services/monitor/internal/web"
 )
@@ -56,7 +56,7 @@ func (s *site) do(method, target string, headers ...string) *httptest.ResponseRe
 func TestBodies(t *testing.T) {
 	t.Parallel()
 	s := open(t, web.Options{})
-	var h body.Health
+	var h api.Health
 	w := s.get("/websocket/health")
 	if err := json.Unmarshal(w.Body.Bytes(), &h); err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestBodies(t *testing.T) {
 	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" || *h.WebSocket.ConnectedUsers != 11 {
 		t.Errorf("%d %s: %s", w.Code, w.Header().Get("Content-Type"), w.Body)
 	}
-	var st body.Stats
+	var st api.Stats
 	w = s.get("/websocket/stats")
 	if err := json.Unmarshal(w.Body.Bytes(), &st); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,95 @@
+// Package native is the codec of the native door: one JSON object in one
+// WebSocket text frame. A request is {"id":7,"event":"joinRoom","data":{...}}, its
+// reply carries the same id, and what the server says by itself has none.
+package native
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/strictjson"
+	"github.com/confab-chat/confab/services/edge/internal/codec"
+	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
+)
+
+// Subprotocol is what clients offer for this codec (RFC 6455 section 1.9).
+const Subprotocol = "confab.v1"
+
+var (
+	// ErrID is returned for an id that is negative.
+	ErrID = errors.New("id must be a whole number from 0 to 9007199254740991")
+	// ErrEvent is returned for a frame without an event.
+	ErrEvent = errors.New("a frame needs an event")
+)
+
+// Codec implements [codec.Codec]. Safe for concurrent use.
+type Codec struct{}
+
+var _ codec.Codec = Codec{}
+
+// Decode reads a frame's payload. Members other than id, event and data are
+// ignored, as is the order of the three.
+func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {
+	req := codec.Request{ID: codec.NoID}
+	wrong := error(nil)
+	r.Reset(msg)
+	for r.BeginObject(); r.NextMember(); {
+		switch string(r.Key()) {
+		case "id":
+			if id := r.Int(); id >= 0 && r.Err() == nil {
+				req.ID = id
+			} else {
+				wrong = ErrID
+			}
+		case "event":
+			req.Event = codec.EventName(r)
+		case "data":
+			req.Data = r.Raw()
+		}
+	}
+	if err := r.End(); err != nil {
+		if bad, ok := errors.AsType[*strictjson.Error](err); !ok || !bad.Sound {
+			req.ID = codec.NoID // nobody knows what it was to be
+		}
+		return codec.Request{ID: req.ID}, err
+	}
+	if wrong == nil && len(req.Event) == 0 {
+		wrong = ErrEvent
+	}
+	return req, wrong
+}
+
+// Form implements [codec.Codec].
+func (Codec) Form() event.Form { return event.Bare }
+
+// AppendReply appends the frame that answers request id; nothing without one.
+func (Codec) AppendReply(dst []byte, id int64, name string, data []byte) []byte {
+	if id < 0 {
+		return dst
+	}
+	var digits [20]byte
+	num := strconv.AppendInt(digits[:0], id, 10)
+	n := len(`{"id":,`) + len(num) + bodySize(name, data)
+	dst = ws.AppendHeader(dst, ws.OpText, n)
+	dst = append(append(append(dst, `{"id":`...), num...), ',')
+	return appendBody(dst, name, data)
+}
+
+// AppendEvent appends the frame of a server event.
+func (Codec) AppendEvent(dst []byte, name string, data []byte) []byte {
+	dst = ws.AppendHeader(dst, ws.OpText, 1+bodySize(name, data))
+	return appendBody(append(dst, '{'), name, data)
+}
+
+// bodySize is the length of what appendBody appends. Event names are our own
+// and need no escapes.
+func bodySize(name string, data []byte) int {
+	return len(`"event":"","data":}`) + len(name) + len(data)
+}
+
+func appendBody(dst []byte, name string, data []byte) []byte {
+	dst = append(append(dst, `"event":"`...), name...)
+	dst = append(append(dst, `","data":`...), data...)
+	return append(dst, '}')
+}

@@ -1,0 +1,78 @@
+package socketio_test
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/services/edge/internal/codec"
+	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn/conntest"
+)
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+func TestAppend(t *testing.T) {
+	t.Parallel()
+	chat, main := socketio.Codec{Namespace: "/chat"}, socketio.Codec{Namespace: "/"}
+	obj := []byte(`{"a":1}`)
+	m := event.Message{ID: "x", Content: `say "roomId":"no","seq":9`, RoomID: "a/b.c", MessageType: "TEXT", Seq: 42, Timestamp: 1}
+	msg := m.AppendJSON(nil)
+	for name, c := range map[string]struct {
+		frame []byte
+		want  string
+	}{
+		"event":          {chat.AppendEvent(nil, "ping", obj), `42/chat,["ping",{"a":1}]`},
+		"event in main":  {main.AppendEvent(nil, "ping", obj), `42["ping",{"a":1}]`},
+		"message":        {chat.AppendEvent(nil, "receiveMessage", msg), `42/chat,["receiveMessage",` + string(msg) + `,"42.a/b.c"]`},
+		"no message":     {chat.AppendEvent(nil, "receiveMessage", obj), `42/chat,["receiveMessage",{"a":1}]`},
+		"ack":            {chat.AppendReply(nil, 12, "joinedRoom", obj), `43/chat,12[{"a":1}]`},
+		"ack in main":    {main.AppendReply(nil, 0, "joinedRoom", obj), `430[{"a":1}]`},
+		"reply by event": {chat.AppendReply(nil, codec.NoID, "joinedRoom", obj), `42/chat,["joinedRoom",{"a":1}]`},
+		"connect":        {chat.AppendConnect(nil, "s", ""), `40/chat,{"sid":"s"}`},
+		"connect, pid":   {main.AppendConnect(nil, "s", "p"), `40{"sid":"s","pid":"p"}`},
+		"refused":        {socketio.Codec{Namespace: "/random"}.AppendConnectError(nil, "Invalid namespace", nil), `44/random,{"message":"Invalid namespace"}`},
+		"refused, why":   {chat.AppendConnectError(nil, `a "b"`, obj), `44/chat,{"message":"a \"b\"","data":{"a":1}}`},
+		"disconnect":     {chat.AppendDisconnect(nil), `41/chat,`},
+		"raw":            {main.AppendRaw(nil, socketio.BinaryAck, 2, 789, []byte(`[1]`)), `462-789[1]`},
+		"raw event":      {chat.AppendRaw(nil, socketio.Event, 0, codec.NoID, []byte(`[1]`)), `42/chat,[1]`},
+	} {
+		frames := conntest.ParseFrames(t, c.frame)
+		if len(frames) != 1 || frames[0].Payload != c.want {
+			t.Errorf("%s: %v, want %s", name, frames, c.want)
+		}
+	}
+	if b := chat.AppendReply(nil, codec.Silent, "joinedRoom", obj); len(b) > 0 {
+		t.Errorf("not silent: %s", b)
+	}
+}
+
+func TestOffset(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]struct {
+		room string
+		seq  uint64
+		ok   bool
+	}{
+		"42.general": {"general", 42, true},
+		"1.a/b.c":    {"a/b.c", 1, true},
+		"":           {}, "42": {}, "42.": {}, ".x": {}, "0.x": {}, "-1.x": {}, "+1.x": {}, "x.1": {}, "99999999999999999999.x": {},
+	} {
+		room, seq, ok := socketio.ParseOffset(in)
+		if ok != want.ok || ok && (room != want.room || seq != want.seq) {
+			t.Errorf("%q: %q %d %v", in, room, seq, ok)
+		}
+	}
+}
+
+func BenchmarkAppendMessage(b *testing.B) {
+	m := event.Message{ID: "0123456789abcdef", Content: "hello, how are you today?", RoomID: "general", MessageType: "TEXT", Seq: 42, Timestamp: 1_700_000_000_000}
+	m.CreatedAt, m.UpdatedAt = m.Timestamp, m.Timestamp
+	msg := m.AppendJSON(nil)
+	codec := socketio.Codec{Namespace: "/chat"}
+	dst := make([]byte, 0, 1024)
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = codec.AppendEvent(dst[:0], event.NameReceiveMessage, msg)
+	}
+}

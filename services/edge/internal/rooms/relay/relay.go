@@ -1,0 +1,317 @@
+// Package relay is the edge's side of NATS. Upwards it carries commands to the
+// owners of rooms and users, in order and until their deadline; downwards it holds
+// one subscription for each room that has members here, puts what arrives in order
+// (package stream), asks for what is missing, and gives it to the hub. It counts
+// which users are in which rooms on this edge, and says so to their owners.
+//
+// The work is divided over a few NATS connections by shard. Each has one goroutine
+// (intake) that owns everything of its shards: nothing here has a lock.
+package relay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/confab-chat/confab/proto/subject"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
+	"github.com/confab-chat/confab/shared/heartbeat"
+	"github.com/confab-chat/confab/shared/natsconn"
+)
+
+// Options say who the edge is. Edge, Gen, Conns and Hub are required.
+type Options struct {
+	Edge  string // instance id
+	Gen   uint64 // of this start, see heartbeat.NewGen
+	Conns []*nats.Conn
+	Hub   *hub.Hub
+	// RoomScope: presence goes to the members of shared rooms (CONFAB_PRESENCE_SCOPE
+	// rooms), not to everybody.
+	RoomScope bool
+	// Dead is how long an outage may last without owners declaring this edge dead;
+	// default declaredDead.
+	Dead time.Duration
+	// Silence is how long nothing may be heard of a shard's heads before they are
+	// asked for; default digestSilence.
+	Silence time.Duration
+	Logger  *slog.Logger
+	Tracer  trace.Tracer // nil: nothing is traced
+}
+
+// Relay is the edge's side of NATS. All methods may be called from any goroutine.
+type Relay struct {
+	// Static.
+	edge      string
+	hub       *hub.Hub
+	roomScope bool
+	dead      time.Duration
+	silence   time.Duration
+	log       *slog.Logger
+	tracer    trace.Tracer // may be nil
+	intakes   []*intake
+
+	gen atomic.Uint64
+}
+
+// New subscribes what every edge hears. Nothing is handled before Run.
+func New(o Options) (*Relay, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if len(o.Conns) == 0 {
+		return nil, errors.New("relay: no nats connection")
+	}
+	r := &Relay{
+		edge: o.Edge, hub: o.Hub, roomScope: o.RoomScope, log: o.Logger, tracer: o.Tracer,
+		dead: cmp.Or(o.Dead, declaredDead), silence: cmp.Or(o.Silence, digestSilence),
+	}
+	r.gen.Store(o.Gen)
+	for i, nc := range o.Conns {
+		in, err := newIntake(r, i, nc)
+		if err != nil {
+			return nil, fmt.Errorf("relay: %w", err)
+		}
+		r.intakes = append(r.intakes, in)
+	}
+	for _, in := range r.intakes {
+		if err := in.subscribe(); err != nil {
+			return nil, fmt.Errorf("relay: subscribe: %w", err)
+		}
+	}
+	return r, nil
+}
+
+func newIntake(r *Relay, index int, nc *nats.Conn) (*intake, error) {
+	in := &intake{
+		relay: r, index: index, nc: nc, hub: r.hub,
+		in:    make(chan *nats.Msg, intakeBuffer),
+		state: nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED),
+		log:   r.log,
+		mail:  mail{wake: make(chan struct{}, 1)},
+		now:   time.Now(), kept: time.Now(),
+		told:  make(map[*nats.Subscription]func(*nats.Msg)),
+		rooms: make(map[string]*room),
+		dark:  make(map[*lane]struct{}), timed: make(map[*room]struct{}),
+	}
+	if !nc.IsConnected() {
+		in.lostAt = in.now
+	}
+	var err error
+	in.req, err = natsconn.NewRequester(nc, in.in)
+	return in, err
+}
+
+// subscribe hears what is not about one room: heads and presence of the intake's
+// own shards, and owners who ask who is here.
+func (in *intake) subscribe() error {
+	add := func(subj string, told func(*nats.Msg)) error {
+		sub, err := in.nc.ChanSubscribe(subj, in.in)
+		if err == nil {
+			in.told[sub] = told
+		}
+		return err
+	}
+	errs := []error{add(subject.EdgesSync, in.sync)}
+	for shard := in.index; shard < subject.Shards; shard += len(in.relay.intakes) {
+		// With presence by rooms only what concerns a user's own connections comes
+		// on the second.
+		errs = append(errs, add(subject.Head(shard), func(m *nats.Msg) { in.digest(shard, m) }), add(subject.UserBroadcast(shard), in.everyone))
+	}
+	return errors.Join(errs...)
+}
+
+// Run carries messages until ctx ends; commands that are still open then fail.
+func (r *Relay) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, in := range r.intakes {
+		wg.Go(func() { in.req.Run(ctx) })
+		wg.Go(func() { in.run(ctx) })
+	}
+	wg.Wait()
+	for _, in := range r.intakes {
+		in.stop()
+	}
+	return nil
+}
+
+// stop gives up what is open.
+func (in *intake) stop() {
+	in.nc.RemoveStatusListener(in.state)
+	for sub := range in.told {
+		_ = sub.Unsubscribe() // the connection may be gone
+	}
+	for _, r := range in.rooms {
+		_ = r.sub.Unsubscribe()
+	}
+	for _, fn := range in.mail.close() {
+		fn()
+	}
+	for _, lanes := range in.lanes {
+		for _, l := range lanes {
+			l.abandon()
+		}
+	}
+}
+
+// intake is where everything of a shard belongs.
+func (r *Relay) intake(shard int) *intake { return r.intakes[shard%len(r.intakes)] }
+
+// Origin is how the edge names itself to owners.
+func (r *Relay) Origin() wire.Origin { return wire.Origin{Edge: r.edge, Gen: r.gen.Load()} }
+
+// rebirth takes a new generation, unless it is younger than the outage: owners may
+// have buried the old one.
+func (r *Relay) rebirth(lostAt time.Time) {
+	old := r.gen.Load()
+	if old > heartbeat.NewGen(lostAt) || !r.gen.CompareAndSwap(old, heartbeat.NewGen(time.Now())) {
+		return // another connection of this edge came back first
+	}
+	r.log.Warn("back after a long outage: announcing everybody again", "event", "relay.rebirth")
+	for _, in := range r.intakes {
+		in.post(in.register)
+	}
+}
+
+// RoomCommand asks the owner of a room's shard. done runs exactly once, on the
+// intake's goroutine or, when the relay has ended, before this returns; reply is valid for as long as it is referred to. Commands of
+// one room go out in the order of the calls.
+func (r *Relay) RoomCommand(shard int, op subject.RoomOp, m wire.Message, header nats.Header, deadline time.Time, done func(reply []byte, err error)) {
+	r.command(roomShard, shard, subject.RoomCommand(shard, op), m, header, deadline, done)
+}
+
+// UserCommand is RoomCommand for the owner of a user's shard.
+func (r *Relay) UserCommand(shard int, op subject.UserOp, m wire.Message, deadline time.Time, done func(reply []byte, err error)) {
+	r.command(userShard, shard, subject.UserCommand(shard, op), m, nil, deadline, done)
+}
+
+func (r *Relay) command(k kind, shard int, subj string, m wire.Message, header nats.Header, deadline time.Time, done func([]byte, error)) {
+	c := &call{subject: subj, header: header, data: wire.Marshal(m), deadline: deadline, done: done}
+	in := r.intake(shard)
+	if !in.post(func() { in.lane(k, shard).do(c) }) {
+		done(nil, ErrStopped)
+	}
+}
+
+// Typing tells the owner of a room, at most once, that a user types.
+func (r *Relay) Typing(shard int, m *wire.Typing) {
+	data := wire.Marshal(m)
+	in := r.intake(shard)
+	in.post(func() {
+		if l := in.lane(roomShard, shard); l.dark {
+			return
+		}
+		if err := in.nc.Publish(subject.RoomTyping(shard), data); err != nil {
+			in.log.Debug("typing not told", "event", "relay.typing", "err", err)
+		}
+	})
+}
+
+// Do asks once, without lane: for what has a fallback. It is natsconn.Requester's
+// Do, but publishes on another goroutine; done runs on some goroutine of the
+// relay's, or here when the relay has ended, and must not block.
+func (r *Relay) Do(subj string, header nats.Header, data []byte, timeout time.Duration, done natsconn.Done) {
+	in := r.intake(subject.ShardOf(subj)) // any, but the same for the same subject
+	if !in.post(func() { in.req.Do(subj, header, data, timeout, done) }) {
+		done(nil, nats.ErrConnectionClosed)
+	}
+}
+
+// Members lists users whose connections on this edge have joined some of the
+// rooms, each once, at most limit. done runs on an intake's goroutine.
+func (r *Relay) Members(rooms []string, limit int, done func(ids []string)) {
+	var found []string
+	next := func() { done(found) }
+	for _, id := range rooms {
+		in, then := r.intake(subject.Shard(id)), next
+		next = func() {
+			ok := in.post(func() {
+				found = in.members(id, limit, found)
+				then()
+			})
+			if !ok {
+				then()
+			}
+		}
+	}
+	next()
+}
+
+func (in *intake) members(room string, limit int, found []string) []string {
+	r := in.rooms[room]
+	if r == nil {
+		return found
+	}
+	for i := range r.roster.list {
+		if len(found) >= limit {
+			break
+		}
+		if id := r.roster.list[i].user.ID; !slices.Contains(found, id) {
+			found = append(found, id)
+		}
+	}
+	return found
+}
+
+// Flush waits until every command has been answered, or ctx ends.
+func (r *Relay) Flush(ctx context.Context) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for r.openCommands(ctx) > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Relay) openCommands(ctx context.Context) int {
+	answers := make(chan int, len(r.intakes)) // room for all: an intake never waits
+	for _, in := range r.intakes {
+		if !in.post(func() { answers <- in.open() }) {
+			answers <- 0
+		}
+	}
+	total := 0
+	for range r.intakes {
+		select {
+		case n := <-answers:
+			total += n
+		case <-ctx.Done():
+			return 0
+		}
+	}
+	return total
+}
+
+// Counts are numbers of one moment, and counters since the start.
+type Counts struct {
+	Rooms, Users, Memberships int
+	Repaired                  uint64 // holes
+	Gone                      uint64 // messages that could not be delivered any more
+	Stale                     uint64 // broadcasts of owners who had lost their shard
+}
+
+// Counts adds up the intakes.
+func (r *Relay) Counts() Counts {
+	var c Counts
+	for _, in := range r.intakes {
+		c.Rooms += int(in.counts.rooms.Load())
+		c.Users += int(in.counts.users.Load())
+		c.Memberships += int(in.counts.memberships.Load())
+		c.Repaired += in.counts.repaired.Load()
+		c.Gone += in.counts.gaps.Load()
+		c.Stale += in.counts.refusedLate.Load()
+	}
+	return c
+}

@@ -1,0 +1,42 @@
+package engine
+
+import (
+	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
+	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
+	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
+)
+
+// Echo is a handler that sends every message back: the conformance door.
+type Echo struct{}
+
+// echoAhead is how many bytes of echo may wait before reading stops.
+const echoAhead = 64 << 10
+
+// Opened implements Handler.
+func (Echo) Opened(*Socket) {}
+
+// Message implements Handler.
+func (Echo) Message(s *Socket, binary bool, data []byte) {
+	op, head := ws.OpBinary, ""
+	if !binary {
+		op, head = ws.OpText, string(engineio.Message)
+	}
+	n := len(head) + len(data)
+	frame := ws.AppendHeader(nil, op, n)
+	s.Send(append(append(frame, head...), data...), conn.Reply)
+	if s.Queued() > echoAhead {
+		s.PauseReads()
+		s.NotifyDrained()
+	}
+}
+
+// Heartbeat implements Handler.
+func (Echo) Heartbeat(*Socket) {}
+
+// Drained implements Handler.
+func (Echo) Drained(s *Socket) { s.ResumeReads() }
+
+// Closed implements Handler.
+func (Echo) Closed(*Socket, conn.Cause) {}
+
+var _ Handler = Echo{}

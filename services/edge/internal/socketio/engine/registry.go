@@ -1,0 +1,45 @@
+package engine
+
+import (
+	"sync"
+
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+)
+
+// registry finds sessions over long-polling by their ids.
+type registry struct {
+	mu   sync.Mutex // guards the following
+	byID map[string]*Socket
+}
+
+func (r *registry) add(s *Socket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.byID[s.polling.sid] = s
+}
+
+func (r *registry) remove(sid string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.byID, sid)
+}
+
+// find returns nil when there is no such session.
+func (r *registry) find(sid string) *Socket {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byID[sid]
+}
+
+// of returns the sessions of a loop.
+func (r *registry) of(l *poll.Loop) []*Socket {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []*Socket
+	for _, s := range r.byID {
+		if s.local.loop == l {
+			all = append(all, s)
+		}
+	}
+	return all
+}

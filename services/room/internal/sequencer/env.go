@@ -1,0 +1,167 @@
+// Package sequencer is one room's side of the log: which message was the last, which
+// wait to be appended, which client ids are known, which messages are at hand.
+//
+// It follows one rule: a message is acknowledged after the log has acknowledged
+// its record, and never before. A record is appended behind the last one that
+// this ledger knows; when the log refuses or does not answer, the ledger reads
+// what it does not know yet, recognises what is its own there, and appends the
+// rest again.
+package sequencer
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/publisher"
+	"github.com/confab-chat/confab/services/room/internal/sequencer/cache"
+	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
+	"github.com/confab-chat/confab/services/room/internal/stats"
+)
+
+// Log is what a ledger needs of a *log.Log. Its callbacks must run on the
+// goroutine that owns the ledger, and never before the call has returned.
+type Log interface {
+	Append(room log.Room, expect uint64, record []byte, done func(pos uint64, err error))
+	Tail(room log.Room, done func(log.Stored, error))
+	Next(room log.Room, from uint64, done func(log.Stored, error))
+	At(room log.Room, pos uint64, done func(log.Stored, error))
+	First(room log.Room, done func(log.Stored, error))
+	Range(room log.Room, from uint64, batch, maxBytes int, each func(log.Stored, error) bool)
+	Purge(room log.Room, before uint64, done func(n uint64, err error))
+	Large(shard, streams int, min uint64, done func([]log.Room, error))
+}
+
+// Env is what the ledgers of one shard share; like them it belongs to one goroutine.
+type Env struct {
+	Log    Log
+	Bus    *publisher.Bus
+	Epoch  uint64 // of the lease under which this shard is owned
+	Now    func() time.Time
+	After  func(d time.Duration, f func()) // runs f later, on the owning goroutine
+	Logger *slog.Logger
+
+	Count *stats.Counters
+
+	// Moved is told of every room whose last message has become another.
+	Moved func(*Room)
+
+	pages   cache.Pages // of history
+	pagesAt time.Time   // when something was added to them or read for them
+
+	// PageEvery is after how many messages a record says what was stored before it
+	// (wire.Record.Known), 0 for 256.
+	PageEvery uint64
+
+	reads   gate // of history
+	loads   gate // of last records
+	windows gate // of de-duplication windows
+	spare   []*draft
+
+	// Scratch: a Known until its record is encoded, messages until they are published.
+	page []byte
+	sent wire.Sent
+	cast wire.Broadcast
+}
+
+// Shrink gives back memory that nobody has needed for a while.
+func (e *Env) Shrink(now time.Time) {
+	if now.Sub(e.pagesAt) > ringIdle {
+		e.pages.Clear()
+	}
+}
+
+// Limits of one room and of one shard. Full means UNAVAILABLE for the next one,
+// which the edge repeats.
+const (
+	// maxBatch and maxBatchBytes bound one record: the server's limit is 1 MB, and
+	// 64 messages an append make 80 000 messages/s in one room.
+	maxBatch      = 64
+	maxBatchBytes = 256 << 10
+
+	// maxQueue is what may wait in one room: 16 appends, 0.1 s on a busy cluster.
+	maxQueue = 1024
+
+	// maxRepliesEach bounds the repeats that wait for the outcome of one message.
+	maxRepliesEach = 16
+
+	// pageEvery makes a page 10 KB. A new owner reads half as many messages by
+	// themselves as there are in a page, and one record for each page.
+	pageEvery = 256
+
+	// maxReads at once and maxReadsWaiting bound each kind of log reads of a shard.
+	// A read brings at most 1 MB at a time; a new owner loads thousands of rooms.
+	maxReads        = 8
+	maxReadsWaiting = 1 << 16
+
+	// Patience is how long a command is tried: the edge gives up at the same time.
+	Patience = 5 * time.Second
+)
+
+// pageEvery is PageEvery, or its default.
+func (e *Env) pageEvery() uint64 {
+	if e.PageEvery > 0 {
+		return e.PageEvery
+	}
+	return pageEvery
+}
+
+// gate lets maxReads reads run at once; the others wait in order.
+type gate struct {
+	running int
+	waiting []func()
+}
+
+// enter runs f, now or later; false when too many wait. f must see to it that
+// leave is called once.
+func (g *gate) enter(f func()) bool {
+	switch {
+	case g.running < maxReads:
+		g.running++
+		f()
+	case len(g.waiting) < maxReadsWaiting:
+		g.waiting = append(g.waiting, f)
+	default:
+		return false
+	}
+	return true
+}
+
+func (g *gate) leave() {
+	if len(g.waiting) == 0 {
+		g.running--
+		return
+	}
+	f := g.waiting[0]
+	g.waiting[0] = nil
+	g.waiting = g.waiting[1:]
+	f()
+}
+
+// draft is a record on its way into the log.
+type draft struct {
+	rec  wire.Record
+	data []byte // its encoding
+}
+
+// draft returns an empty one, recycle takes it back.
+func (e *Env) draft() *draft {
+	if n := len(e.spare); n > 0 {
+		d := e.spare[n-1]
+		e.spare = e.spare[:n-1]
+		return d
+	}
+	return &draft{data: make([]byte, 0, 1024)}
+}
+
+const maxSpare = 64 // more appends in flight at once in a shard are rare
+
+func (e *Env) recycle(d *draft) {
+	if len(e.spare) == maxSpare || cap(d.data) > maxBatchBytes {
+		return
+	}
+	clear(d.rec.Entries)
+	d.rec = wire.Record{Entries: d.rec.Entries[:0]}
+	d.data = d.data[:0]
+	e.spare = append(e.spare, d)
+}

@@ -1,0 +1,74 @@
+package sequencer_test
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/publisher"
+	"github.com/confab-chat/confab/services/room/internal/sequencer"
+	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
+	"github.com/confab-chat/confab/services/room/internal/sequencer/log/logtest"
+	"github.com/confab-chat/confab/services/room/internal/stats"
+)
+
+// general is the place of the only room here.
+var general = log.RoomOf("general", 1)
+
+// world is a log, the ledgers that write to it, and what they have said.
+type world struct {
+	*logtest.World
+	count   *stats.Counters
+	replies map[string][][]byte // published, by subject
+	casts   [][]byte            // broadcast
+	epoch   uint64              // of the last owner
+
+	pageEvery uint64 // of the ledgers to come
+}
+
+func newWorld() *world {
+	return &world{
+		World: logtest.New(), count: stats.New(slog.New(slog.DiscardHandler)), replies: map[string][][]byte{},
+	}
+}
+
+// ledger returns a ledger of the room "general" owned by owner, under a new lease.
+func (w *world) ledger(owner int) *sequencer.Room {
+	w.epoch++
+	env := &sequencer.Env{
+		Log: &logtest.Log{World: w.World, Owner: owner}, Bus: publisher.New(fakeBus{w}, slog.New(slog.DiscardHandler)),
+		Epoch: w.epoch, Now: func() time.Time { return w.Now },
+		After:  func(d time.Duration, f func()) { w.After(owner, d, f) },
+		Logger: slog.New(slog.DiscardHandler), Count: w.count, Moved: func(*sequencer.Room) {},
+		PageEvery: w.pageEvery,
+	}
+	r := new(sequencer.Room)
+	r.Init(env, "general", general)
+	return r
+}
+
+type fakeBus struct{ w *world }
+
+func (b fakeBus) Publish(subject string, data []byte) error {
+	data = slices.Clone(data)
+	if strings.HasPrefix(subject, "chat.v1.bc.") {
+		b.w.casts = append(b.w.casts, data)
+		return nil
+	}
+	b.w.replies[subject] = append(b.w.replies[subject], data)
+	return nil
+}
+
+// sent decodes the only answer to a message; nil when there is none yet.
+func (w *world) sent(reply string) *wire.Sent {
+	if len(w.replies[reply]) == 0 {
+		return nil
+	}
+	var s wire.Sent
+	if err := wire.Unmarshal(w.replies[reply][0], &s); err != nil {
+		panic(err)
+	}
+	return &s
+}

@@ -1,0 +1,242 @@
+package sequencer
+
+import (
+	"slices"
+	"time"
+
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/sequencer/dedup"
+)
+
+// pending is a message on its way into the log.
+type pending struct {
+	user    wire.User
+	client  string // its clientMessageId
+	id      dedup.ID
+	sum     uint64
+	kind    string
+	content string
+	until   time.Time
+	tried   bool // it was part of an append whose outcome was bad or unknown
+	asker   asker
+	also    []asker // those who sent it again meanwhile
+}
+
+func errBusy() *code.Error {
+	return code.New(code.Unavailable, "the room is overloaded, try again")
+}
+
+func errAway() *code.Error {
+	return code.New(code.Unavailable, "the message log is not available, try again")
+}
+
+func errConflict() *code.Error {
+	return code.New(code.Conflict, "this clientMessageId was used for another message")
+}
+
+// Send accepts the messages of a command in their order, and tells reply what has
+// become of them: after the last record is stored, or at once of those whose client
+// id is known, or when the room is overloaded.
+func (r *Room) Send(cmd *wire.Send, reply string) {
+	askers := askersOf(cmd, reply)
+	r.take(cmd.User, &wire.Text{ClientID: cmd.ClientID, Type: cmd.Type, Content: cmd.Content}, askers.next())
+	for i := range cmd.More {
+		r.take(cmd.User, &cmd.More[i], askers.next())
+	}
+	r.step()
+}
+
+// take puts one message in the queue, unless its outcome is known or near.
+func (r *Room) take(user wire.User, t *wire.Text, from asker) {
+	id := dedup.Key{User: user.ID, ClientID: t.ClientID}.ID()
+	sum := Sum(t.Type, t.Content)
+	if p := r.waiting[id]; p != nil {
+		r.join(p, sum, from)
+		return
+	}
+	if r.indexed && !r.stale {
+		if ref, ok := r.index.Find(id); ok {
+			r.repeat(ref, sum, true, from)
+			return
+		}
+	}
+	if len(r.queue) >= maxQueue {
+		r.refuse(errBusy(), from)
+		return
+	}
+	p := &pending{
+		user: user, client: t.ClientID, id: id, sum: sum, kind: t.Type, content: t.Content,
+		until: r.env.Now().Add(Patience), asker: from,
+	}
+	if r.waiting == nil {
+		r.waiting = make(map[dedup.ID]*pending)
+	}
+	r.waiting[id] = p
+	r.queue = append(r.queue, p)
+}
+
+// join lets a repeat wait for the outcome of the message that is on its way.
+func (r *Room) join(p *pending, sum uint64, from asker) {
+	switch {
+	case p.sum != sum:
+		r.refuse(errConflict(), from)
+	case len(p.also) >= maxRepliesEach:
+		r.refuse(errBusy(), from)
+	default:
+		p.also = append(p.also, from)
+	}
+}
+
+// repeat answers a message that is stored already with the stored one.
+func (r *Room) repeat(ref dedup.Ref, sum uint64, duplicate bool, askers ...asker) {
+	if ref.Sum != sum {
+		r.refuse(errConflict(), askers...)
+		return
+	}
+	r.Message(ref.Seq, func(it wire.Item, err error) {
+		if err != nil {
+			r.refuse(errAway(), askers...)
+			return
+		}
+		r.accept(wire.Outcome{Seq: it.Seq, Message: it.JSON, Duplicate: duplicate}, askers...)
+	})
+}
+
+// accept tells the first of askers, and the others that they repeated it.
+func (r *Room) accept(o wire.Outcome, askers ...asker) {
+	for i, a := range askers {
+		if o.Duplicate = o.Duplicate || i > 0; o.Duplicate {
+			r.env.Count.Duplicates.Add(1)
+		}
+		a.tell(r.env, o)
+	}
+}
+
+func (r *Room) refuse(err *code.Error, askers ...asker) {
+	for _, a := range askers {
+		if err.Code == code.Conflict {
+			r.env.Count.Conflicts.Add(1)
+		} else {
+			r.env.Count.Refused.Add(1)
+		}
+		a.tell(r.env, wire.Outcome{Fault: wire.FaultOf(err)})
+	}
+}
+
+// askers are all who wait for p.
+func (p *pending) askers() []asker { return append([]asker{p.asker}, p.also...) }
+
+// append sends the next record off.
+func (r *Room) append() {
+	now := r.env.Now()
+	r.indexed = true // of a room without messages, too
+	r.index.Trim(uint64(now.UnixMilli()))
+	r.drop(now)
+	if len(r.queue) == 0 {
+		return
+	}
+	a := r.env.draft()
+	r.record(&a.rec, uint64(now.UnixMilli()))
+	a.data = wire.Append(a.data, &a.rec)
+	r.busy, r.sending, r.lastUse = true, len(a.rec.Entries), now
+	r.env.Log.Append(r.place, r.head.pos, a.data, func(pos uint64, err error) {
+		r.busy = false
+		if err != nil {
+			r.failed(err)
+		} else {
+			r.env.Count.Stored(len(a.rec.Entries), r.env.Now().Sub(now))
+			r.settle(&a.rec, pos, a.data)
+		}
+		r.env.recycle(a)
+		r.step()
+	})
+}
+
+// record makes rec, an empty one, the next record: what waits, up to its limits.
+func (r *Room) record(rec *wire.Record, nowMs uint64) {
+	at := max(nowMs, r.head.atMs)
+	rec.Epoch, rec.Room, rec.First = r.env.Epoch, r.id, r.head.seq+1
+	rec.Mark64, rec.Mark1024 = r.head.marks.Near, r.head.marks.Far
+	if rec.CreatedMs = r.head.createdMs; rec.CreatedMs == 0 {
+		rec.CreatedMs = at
+	}
+	r.addPage(rec)
+	size := 0
+	for i, p := range r.queue[:min(len(r.queue), maxBatch)] {
+		json := r.message(p, rec.First+uint64(i), at)
+		if size += len(json); size > maxBatchBytes && i > 0 {
+			break
+		}
+		rec.Entries = append(rec.Entries, wire.Entry{
+			User: p.user.ID, ClientID: p.client, Sum: p.sum, AtMs: at, JSON: json,
+		})
+	}
+}
+
+// message is p as clients will see it, encoded for good.
+func (r *Room) message(p *pending, seq, at uint64) []byte {
+	m := event.Message{
+		ID:      event.MessageID(r.id, seq, at, p.user.ID),
+		Content: p.content, Author: event.Author{ID: p.user.ID, Name: p.user.Name},
+		RoomID: r.id, MessageType: p.kind, Seq: seq,
+		Timestamp: event.Time(at), CreatedAt: event.Time(at), UpdatedAt: event.Time(at),
+	}
+	return m.AppendJSON(make([]byte, 0, len(p.content)+len(p.content)/8+320))
+}
+
+// settle answers those whose messages are in rec, now stored at pos, and
+// broadcasts it. data is rec's encoding.
+func (r *Room) settle(rec *wire.Record, pos uint64, data []byte) {
+	var traces []string
+	for i, p := range r.queue[:len(rec.Entries)] {
+		traces = r.env.Bus.Traces(traces, p.asker.command()) // before the answer, which ends it
+		o := wire.Outcome{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON}
+		r.accept(o, p.asker)
+		for o.Duplicate = true; len(p.also) > 0; p.also = p.also[1:] {
+			r.accept(o, p.also[0])
+		}
+		delete(r.waiting, p.id)
+		r.index.Add(p.id, refOf(rec, i))
+	}
+	r.dequeue(len(rec.Entries))
+	r.attempts = 0
+	r.follow(rec, pos)
+	r.broadcastRecord(pos, data, traces...)
+}
+
+// dequeue takes the first n messages off the queue, and keeps its memory: Shrink
+// gives it back.
+func (r *Room) dequeue(n int) {
+	r.queue = slices.Delete(r.queue, 0, n)
+	r.sending = 0
+}
+
+// drop gives up on the messages whose time is over. The queue is in the order of
+// arrival, so they are its first.
+func (r *Room) drop(now time.Time) {
+	n := 0
+	for ; n < len(r.queue) && r.queue[n].until.Before(now); n++ {
+		r.refuse(errAway(), r.queue[n].askers()...)
+		delete(r.waiting, r.queue[n].id)
+	}
+	if n > 0 {
+		r.dequeue(n)
+	}
+}
+
+// Sum is the hash of a message that wire.Entry keeps: FNV-1a of type and content,
+// the same in every release.
+func Sum(kind, content string) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
+	for i := range len(kind) {
+		h = (h ^ uint64(kind[i])) * prime
+	}
+	h *= prime // as for a zero byte: kind and content do not run together
+	for i := range len(content) {
+		h = (h ^ uint64(content[i])) * prime
+	}
+	return h
+}

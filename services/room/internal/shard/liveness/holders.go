@@ -1,0 +1,64 @@
+package liveness
+
+import (
+	"time"
+
+	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
+)
+
+// Holders are the edges that hold something in one shard. They are compared with
+// the table again and again, so that nothing depends on hearing of a death in time:
+// what a dead edge holds is given up however it came in. It belongs to the shard's
+// goroutine.
+type Holders struct {
+	table   *Table
+	holding map[membership.Edge]time.Time // since when
+	lost    map[membership.Edge]time.Time // given up, and when: it may live after all
+}
+
+// NewHolders returns the holders of a shard, none.
+func NewHolders(t *Table) Holders {
+	return Holders{
+		table:   t,
+		holding: make(map[membership.Edge]time.Time),
+		lost:    make(map[membership.Edge]time.Time),
+	}
+}
+
+// Add notes that e holds something.
+func (h *Holders) Add(now time.Time, e membership.Edge) {
+	if _, ok := h.holding[e]; !ok {
+		h.holding[e] = now
+		delete(h.lost, e)
+	}
+}
+
+// Watch calls lose for each edge whose holdings must be given up at now. back
+// tells that one that was given up lives: the shard lacks what it holds.
+func (h *Holders) Watch(now time.Time, lose func(e membership.Edge, grace time.Duration)) (back bool) {
+	for e, since := range h.holding {
+		if grace, lost := h.table.Lost(now, e, since); lost {
+			delete(h.holding, e)
+			h.lost[e] = now
+			lose(e, grace)
+		}
+	}
+	for e, at := range h.lost {
+		switch _, lost := h.table.Lost(now, e, at); {
+		case !lost && h.table.knows(e):
+			delete(h.lost, e)
+			back = true
+		case now.Sub(at) > forget:
+			delete(h.lost, e)
+		}
+	}
+	return back
+}
+
+// knows tells whether the latest heartbeat of an edge was that of the process e.
+func (t *Table) knows(e membership.Edge) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	x, ok := t.edges[e.ID]
+	return ok && x.gen == e.Gen
+}

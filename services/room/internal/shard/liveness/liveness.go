@@ -1,0 +1,114 @@
+// Package liveness knows which edges live, by their heartbeats. It has no clock and
+// does no I/O.
+package liveness
+
+import (
+	"sync"
+	"time"
+
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
+)
+
+const (
+	// Silence is how long an edge may say nothing before it counts as dead: five
+	// heartbeats.
+	Silence = 5 * time.Second
+
+	// DeadGrace and DrainGrace are how long the users of an edge that died, and of
+	// one that stopped, stay members (protocol.md 9 E).
+	DeadGrace  = 10 * time.Second
+	DrainGrace = 30 * time.Second
+
+	// Youth is how long an owner cannot have told of anybody that an edge is dead.
+	Youth = Silence + DeadGrace
+
+	// forget is when a silent edge leaves the table.
+	forget = 10 * time.Minute
+
+	// maxEdges bounds the table against a flood of invented names.
+	maxEdges = 10_000
+)
+
+// Table is which edges live. All methods may be called concurrently.
+type Table struct {
+	mu    sync.RWMutex // guards edges
+	edges map[string]entry
+}
+
+type entry struct {
+	gen     uint64 // under which it registers who is here
+	process uint64 // the generation that it started with
+	seen    time.Time
+	stopped bool
+}
+
+// NewTable returns a table that knows nobody.
+func NewTable() *Table { return &Table{edges: make(map[string]entry)} }
+
+// Observe takes an edge's heartbeat that arrived at now. One of an older process
+// of the same edge is ignored.
+func (t *Table) Observe(now time.Time, hb *wire.Heartbeat) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, known := t.edges[hb.Instance]
+	gen, stopped := max(hb.Gen, hb.EdgeGen), hb.State == wire.StateStopped
+	if stopped && known && e.process == hb.Gen {
+		gen = e.gen // the last word says no more than that
+	}
+	switch {
+	case known && gen < e.gen:
+		return
+	case !known && len(t.edges) >= maxEdges:
+		return
+	case known && gen == e.gen && e.stopped:
+		return // what came after its last word is older than that
+	}
+	t.edges[hb.Instance] = entry{gen, hb.Gen, now, stopped}
+}
+
+// Forgive counts every edge as heard of at now: after this process was cut off
+// from NATS, or stood still, their silence says nothing.
+func (t *Table) Forgive(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, e := range t.edges {
+		if now.Sub(e.seen) > forget {
+			delete(t.edges, id)
+			continue
+		}
+		e.seen = now
+		t.edges[id] = e
+	}
+}
+
+// Lost tells whether what e holds must be given up at now, and after which grace:
+// it is dead, has stopped, or a newer process has its place. since is when the
+// caller first heard of e, which counts for an edge that the table does not know.
+func (t *Table) Lost(now time.Time, e membership.Edge, since time.Time) (grace time.Duration, lost bool) {
+	t.mu.RLock()
+	x, known := t.edges[e.ID]
+	t.mu.RUnlock()
+	switch {
+	case !known || x.gen < e.Gen: // its first heartbeat is still to come
+		return DeadGrace, now.Sub(since) > Silence && (!known || now.Sub(x.seen) > Silence)
+	case x.gen > e.Gen:
+		return DeadGrace, true
+	case x.stopped:
+		return DrainGrace, true
+	}
+	return DeadGrace, now.Sub(x.seen) > Silence
+}
+
+// Live returns the edges that are heard of at now.
+func (t *Table) Live(now time.Time) []membership.Edge {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var live []membership.Edge
+	for id, e := range t.edges {
+		if !e.stopped && now.Sub(e.seen) <= Silence {
+			live = append(live, membership.Edge{ID: id, Gen: e.gen})
+		}
+	}
+	return live
+}

@@ -1,0 +1,98 @@
+// Package shard is the room service's side of NATS: it takes the commands of the
+// shards that this instance owns, one goroutine a shard, and has them answered.
+package shard
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/sequencer"
+	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
+	"github.com/confab-chat/confab/services/room/internal/shard/users/presence"
+	"github.com/confab-chat/confab/services/room/internal/stats"
+	"github.com/confab-chat/confab/shared/partition"
+)
+
+// Config is what all shards of an instance share. Tracer may be nil: no spans.
+type Config struct {
+	Conn    *nats.Conn
+	Streams int
+	Scope   presence.Scope
+	Logger  *slog.Logger
+	Tracer  trace.Tracer
+	Count   *stats.Counters
+	Edges   *liveness.Table
+
+	SweepEvery, IdleAfter time.Duration // of rooms nobody is in
+	Keep                  sequencer.Retention
+}
+
+// Server serves shards; it is the partition.Holder of its instance. All methods
+// may be called concurrently.
+type Server struct {
+	cfg Config
+
+	mu    sync.Mutex // guards loops
+	loops map[int]*loop
+}
+
+// NewServer returns a server that owns no shard.
+func NewServer(cfg Config) *Server { return &Server{cfg: cfg, loops: make(map[int]*loop)} }
+
+// Acquire begins to serve a shard, until Release.
+func (s *Server) Acquire(_ context.Context, l partition.Lease) error {
+	lp, err := newLoop(s.cfg, l)
+	if err != nil {
+		return fmt.Errorf("acquire shard %d: %w", l.Shard, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loops[l.Shard] = lp
+	lp.start()
+	return nil
+}
+
+// Release stops serving a shard: no new commands, then what is under way is
+// finished, for 2 s at most. Unknown shards are nothing.
+func (s *Server) Release(shard int) {
+	s.mu.Lock()
+	lp := s.loops[shard]
+	delete(s.loops, shard)
+	s.mu.Unlock()
+	if lp != nil {
+		lp.stop()
+	}
+}
+
+// Load adds up what the owned shards hold, as of a second ago; without Shards.
+func (s *Server) Load() wire.RoomLoad {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var load wire.RoomLoad
+	for _, lp := range s.loops {
+		rep := lp.report.Load()
+		load.Rooms += rep.Rooms
+		load.Typing += rep.Typing
+		load.Users += rep.online
+	}
+	return load
+}
+
+// Details lists the most active rooms of each owned shard, as of some seconds ago,
+// in no order.
+func (s *Server) Details() []wire.RoomDetail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []wire.RoomDetail
+	for _, lp := range s.loops {
+		all = append(all, lp.report.Load().Details...)
+	}
+	return all
+}

@@ -1,0 +1,242 @@
+// Package presence decides who is online among the users of one shard, over all
+// edges, and who must hear of it. It has no clock and does no I/O.
+package presence
+
+import (
+	"time"
+	"unique"
+
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
+	"github.com/confab-chat/confab/services/room/internal/timerheap"
+)
+
+// Edge names one edge process, as in package membership.
+type Edge = membership.Edge
+
+// Scope says who hears of a user (CONFAB_PRESENCE_SCOPE).
+type Scope uint8
+
+const (
+	ScopeAll   Scope = iota // every other user
+	ScopeRooms              // members of the rooms that the user has joined
+)
+
+const (
+	// maxGrace bounds a grace; the longest in use is 30 s (protocol.md 9 E).
+	maxGrace = time.Hour
+
+	// staleGrace is how long the rooms reported by a process of an edge count
+	// after a newer process of it holds the user: the grace of a dead edge.
+	staleGrace = 10 * time.Second
+)
+
+// Shard is the presence of one shard's users. A user's online period begins with
+// the first Up and ends when the last edge has said Down (or was lost) and the
+// grace has passed; until then the user is online like any other.
+//
+// Status and custom status belong to the online period: it begins with
+// StatusOnline and no custom status, a return within the grace keeps both, and
+// of who is offline only the name and the end of the last connection are
+// remembered: for PastAge, MaxPast users, the longest gone are forgotten first.
+//
+// With ScopeRooms an online period is told to the members of each room once:
+// joining a room again is no news. A user in no room is nobody's news.
+//
+// Everything is idempotent. A Shard is not safe for concurrent use: the actor of
+// the shard owns it.
+type Shard struct {
+	scope  Scope
+	users  map[string]*user // who is online
+	online []*user          // the same, for listing; user.index is the place
+	graces timerheap.Queue[*user]
+	past   past
+	clock  timerheap.Clock
+}
+
+// New returns the presence of a shard of which nothing is known.
+func New(scope Scope) *Shard {
+	return &Shard{scope: scope, users: make(map[string]*user), past: newPast()}
+}
+
+// Up says that e holds connections of u, who is in rooms there (all of them,
+// each time; ScopeAll ignores them). It ends every grace of the user on any edge.
+func (s *Shard) Up(now time.Time, e Edge, u wire.User, rooms []string) []Event {
+	x, first := s.connect(now, e, u, rooms)
+	if s.scope == ScopeAll {
+		if first {
+			return []Event{x.event(Online, nil)}
+		}
+		return nil
+	}
+	known := x.told
+	news := x.tell()
+	if len(news) == 0 {
+		return nil
+	}
+	ev := x.event(Online, news)
+	ev.Known = known
+	return []Event{ev}
+}
+
+// Down says that the last connection of user on e has closed. Unless another
+// edge holds them, Offline is due now or, after grace, from Expire. While a
+// grace runs, another Down can shorten it, never prolong it.
+func (s *Shard) Down(now time.Time, e Edge, user string, grace time.Duration) []Event {
+	x := s.users[user]
+	if x == nil {
+		return nil
+	}
+	h := unique.Make(e)
+	return s.settle(nil, x, now, grace, func(of unique.Handle[Edge]) bool { return of == h })
+}
+
+// LoseEdge ends everything that e, and older processes of the same id, held:
+// Down for all their users at once. It visits every user of the shard.
+func (s *Shard) LoseEdge(now time.Time, e Edge, grace time.Duration) []Event {
+	lost := func(of unique.Handle[Edge]) bool {
+		v := of.Value()
+		return v.ID == e.ID && v.Gen <= e.Gen
+	}
+	var events []Event
+	for i := len(s.online) - 1; i >= 0; i-- { // from the end: settle may put the last one in place i
+		events = s.settle(events, s.online[i], now, grace, lost)
+	}
+	return events
+}
+
+// Restore takes over what an edge's snapshot says, and tells nobody: the owner
+// before has. It adds only; apply it in order with the edge's other commands.
+func (s *Shard) Restore(now time.Time, e Edge, ups []wire.UserUp) {
+	for _, up := range ups {
+		x, _ := s.connect(now, e, up.User, up.Rooms)
+		x.tell()
+	}
+}
+
+// Expire ends the online period of those whose grace has passed at now.
+func (s *Shard) Expire(now time.Time) (events []Event) {
+	s.past.forget(now)
+	if s.graces.Len() == 0 {
+		return nil
+	}
+	at := s.clock.At(now)
+	for {
+		x, ok := s.graces.Pop(at)
+		if !ok {
+			return events
+		}
+		events = s.disconnect(events, x, now)
+	}
+}
+
+// Next is when Expire has something to tell; false when nobody is in a grace.
+func (s *Shard) Next() (time.Time, bool) {
+	at, ok := s.graces.Next()
+	if !ok {
+		return time.Time{}, false
+	}
+	return s.clock.Time(at), true
+}
+
+// SetStatus sets what u says of themselves, and tells it even when it is what
+// they said before. It returns ErrStatus or ErrOffline, and then changes nothing.
+// The caller has checked custom.
+func (s *Shard) SetStatus(now time.Time, u wire.User, status, custom string) ([]Event, error) {
+	switch status {
+	case StatusOnline, StatusAway, StatusBusy:
+	default:
+		return nil, ErrStatus
+	}
+	x := s.users[u.ID]
+	if x == nil {
+		return nil, ErrOffline
+	}
+	x.info.Name, x.status, x.custom = u.Name, status, custom
+	return []Event{x.event(Update, x.rooms(s.clock.At(now)))}, nil
+}
+
+// Get returns what is known of users, in their order. Who was never seen, or was
+// forgotten, is offline without a name or a time.
+func (s *Shard) Get(now time.Time, users []string) []wire.Presence {
+	all := make([]wire.Presence, len(users))
+	for i, id := range users {
+		if x := s.users[id]; x != nil {
+			all[i] = x.presence(now)
+		} else {
+			all[i] = s.past.get(now, id)
+		}
+	}
+	return all
+}
+
+// Online returns up to limit users who are online, no matter which.
+func (s *Shard) Online(now time.Time, limit int) []wire.Presence {
+	some := s.online[:min(max(limit, 0), len(s.online))]
+	all := make([]wire.Presence, len(some))
+	for i, x := range some {
+		all[i] = x.presence(now)
+	}
+	return all
+}
+
+// OnlineCount is the number of users who are online.
+func (s *Shard) OnlineCount() int { return len(s.online) }
+
+// connect makes e a holder of u; first tells that an online period begins.
+func (s *Shard) connect(now time.Time, e Edge, u wire.User, rooms []string) (x *user, first bool) {
+	at := s.clock.At(now)
+	x = s.users[u.ID]
+	if first = x == nil; first {
+		x = &user{info: u, status: StatusOnline, index: len(s.online)}
+		s.users[u.ID] = x
+		s.online = append(s.online, x)
+		s.past.take(u.ID)
+	}
+	x.info.Name = u.Name
+	if s.scope == ScopeAll {
+		rooms = nil
+	}
+	x.hold(at, unique.Make(e), sorted(rooms))
+	s.graces.Remove(x)
+	return x, first
+}
+
+// settle ends what the selected edges hold of x and queues or tells the departure, if it is one.
+func (s *Shard) settle(events []Event, x *user, now time.Time, grace time.Duration, lost func(unique.Handle[Edge]) bool) []Event {
+	at := s.clock.At(now)
+	if !x.lose(at, at+min(max(grace, 0), maxGrace), lost) {
+		return events
+	}
+	until := x.until()
+	if until == timerheap.Never {
+		return events
+	}
+	if x.seen.IsZero() {
+		x.seen = now
+	}
+	if until > at {
+		s.graces.Set(x, until)
+		return events
+	}
+	return s.disconnect(events, x, now)
+}
+
+// disconnect ends the online period of x.
+func (s *Shard) disconnect(events []Event, x *user, now time.Time) []Event {
+	s.graces.Remove(x)
+	delete(s.users, x.info.ID)
+	last := len(s.online) - 1
+	s.online[x.index] = s.online[last]
+	s.online[x.index].index = x.index
+	s.online[last] = nil
+	s.online = s.online[:last]
+	s.past.add(now, x.info, x.seen)
+
+	x.status, x.custom = StatusOffline, ""
+	rooms := x.rooms(-timerheap.Never)
+	if s.scope == ScopeRooms && len(rooms) == 0 {
+		return events
+	}
+	return append(events, x.event(Offline, rooms))
+}

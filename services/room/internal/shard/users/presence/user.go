@@ -1,0 +1,169 @@
+package presence
+
+import (
+	"slices"
+	"time"
+	"unique"
+
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/timerheap"
+)
+
+// maxTold is how many rooms a user is remembered to have been told to beyond
+// those held now. Who goes through more of them is news again in the first.
+const maxTold = 256
+
+// maxHolders bounds what is remembered of a user who keeps losing and making
+// connections within the grace; above it the oldest that is no longer live goes.
+const maxHolders = 32
+
+// user is one user who is online.
+//
+// Invariant: in Shard.graces exactly when no holder is live, with the latest
+// deadline of the holders that are not back.
+type user struct {
+	timerheap.Place
+	info           wire.User
+	status, custom string
+	holders        []holder
+	told           []string  // rooms whose members have heard of this period, sorted; replaced, never changed in place
+	seen           time.Time // when the last connection closed, zero while an edge holds the user
+	index          int       // in Shard.online
+}
+
+// holder is an edge that holds connections of a user, or did until lately.
+type holder struct {
+	edge  unique.Handle[Edge]
+	until time.Duration // end of the grace, timerheap.Never while live
+	back  bool          // the user came back: this one delays no departure, but its rooms count until then
+	rooms []string      // sorted; replaced, never changed in place
+}
+
+func (h holder) live() bool { return h.until == timerheap.Never }
+
+// hold makes e a live holder with rooms, and the user back wherever a grace ran.
+// The word of an older process than one that holds the user is ignored.
+func (x *user) hold(at time.Duration, e unique.Handle[Edge], rooms []string) {
+	x.seen = time.Time{}
+	held, stale := false, false
+	for i := range x.holders {
+		h := &x.holders[i]
+		switch {
+		case !h.live():
+			h.back = true
+		case h.edge == e:
+			held, h.rooms = true, rooms
+		case older(e, h.edge):
+			stale = true
+		case older(h.edge, e):
+			h.back, h.until = true, at+staleGrace
+		}
+	}
+	if held || stale {
+		return
+	}
+	if i := slices.IndexFunc(x.holders, func(h holder) bool { return h.back }); i >= 0 && len(x.holders) >= maxHolders {
+		x.holders = slices.Delete(x.holders, i, i+1)
+	}
+	x.holders = append(x.holders, holder{edge: e, until: timerheap.Never, rooms: rooms})
+}
+
+// lose ends or shortens, at until, what the selected edges hold, and reports
+// whether that changed anything.
+func (x *user) lose(at, until time.Duration, lost func(unique.Handle[Edge]) bool) (changed bool) {
+	if x.until() == timerheap.Never {
+		x.forget(at) // not later: what was held at the last close must be told then
+	}
+	for i := range x.holders {
+		if h := &x.holders[i]; until < h.until && lost(h.edge) {
+			h.until, changed = until, true
+		}
+	}
+	return changed
+}
+
+// until is the end of the last grace, timerheap.Never while an edge holds the user.
+func (x *user) until() time.Duration {
+	until := -timerheap.Never
+	for _, h := range x.holders {
+		if !h.back {
+			until = max(until, h.until)
+		}
+	}
+	return until
+}
+
+// forget drops the holders that ended before at.
+func (x *user) forget(at time.Duration) {
+	x.holders = slices.DeleteFunc(x.holders, func(h holder) bool { return h.until < at })
+}
+
+// rooms is the union of the rooms held at the given offset or after it, sorted.
+func (x *user) rooms(at time.Duration) []string {
+	var all []string
+	shared := false
+	for _, h := range x.holders {
+		switch {
+		case h.until < at || len(h.rooms) == 0:
+		case all == nil:
+			all, shared = h.rooms, true // one holder is the rule: no copy
+		case shared:
+			all, shared = slices.Concat(all, h.rooms), false
+		default:
+			all = append(all, h.rooms...)
+		}
+	}
+	if shared {
+		return all
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// tell returns the rooms held by live edges that have not been told of this
+// online period, and counts them as told.
+func (x *user) tell() (news []string) {
+	held := x.rooms(timerheap.Never)
+	for _, room := range held {
+		if _, told := slices.BinarySearch(x.told, room); !told {
+			news = append(news, room)
+		}
+	}
+	if len(news) == 0 {
+		return nil
+	}
+	told := slices.Concat(x.told, news)
+	if len(told) > len(held)+maxTold {
+		told = slices.Clone(held)
+	}
+	slices.Sort(told)
+	x.told = told
+	return news
+}
+
+func (x *user) event(kind Kind, rooms []string) Event {
+	return Event{Kind: kind, User: x.info, Status: x.status, Custom: x.custom, Rooms: rooms}
+}
+
+func (x *user) presence(now time.Time) wire.Presence {
+	return wire.Presence{User: x.info, Status: x.status, Custom: x.custom, Online: true, LastSeenMs: millis(now)}
+}
+
+// older tells whether a is an earlier process of b's edge.
+func older(a, b unique.Handle[Edge]) bool {
+	x, y := a.Value(), b.Value()
+	return x.ID == y.ID && x.Gen < y.Gen
+}
+
+// sorted is a sorted copy of rooms without repetitions; nil when there are none.
+func sorted(rooms []string) []string {
+	if len(rooms) == 0 {
+		return nil
+	}
+	rooms = slices.Clone(rooms)
+	slices.Sort(rooms)
+	return slices.Compact(rooms)
+}
+
+// millis is t as the wire has it; never negative.
+func millis(t time.Time) uint64 { return uint64(max(0, t.UnixMilli())) }
