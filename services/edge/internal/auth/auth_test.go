@@ -83,7 +83,7 @@ func TestVerify(t *testing.T) {
 		{"alg is a number", sign(`{"alg":256}`, `{"sub":"a"`+future), bad},
 		{"unknown crit", sign(`{"alg":"HS256","crit":["b64"],"b64":false}`, `{"sub":"a"`+future), bad},
 		{"crit null", sign(`{"alg":"HS256","crit":null}`, `{"sub":"a"`+future), bad},
-		{"jku, x5u, jwk are not looked at", sign(`{"alg":"HS256","jku":"http://127.0.0.1:1/","x5u":"x","jwk":{}}`, `{"sub":"a"`+future), ok},
+		{"jku, x5u, jwk are not followed", sign(`{"alg":"HS256","jku":"http://127.0.0.1:1/","x5u":"x","jwk":{}}`, `{"sub":"a"`+future), ok},
 		{"kid is a path", sign(`{"alg":"HS256","kid":"../../etc/passwd"}`, `{"sub":"a"`+future), ok},
 
 		{"no exp", claims(`{"sub":"a"}`), bad},
@@ -120,9 +120,12 @@ func TestVerify(t *testing.T) {
 		{"sub beyond ASCII", claims(`{"sub":"auth0|Ünïcode"` + future), ok},
 		{"SUB is not sub", claims(`{"SUB":"root"` + future), bad},
 
-		// What two readers could understand differently is not understood at all.
-		{"alg twice", sign(`{"alg":"HS256","alg":"HS256"}`, `{"sub":"a"`+future), bad},
-		{"alg twice, once escaped", sign(`{"alg":"none","\u0061lg":"HS256"}`, `{"sub":"a"`+future), bad},
+		// A duplicate key in the header passes (ADR 0010): the last one counts, for the
+		// algorithm that is checked as well.
+		{"alg twice", sign(`{"alg":"HS256","alg":"HS256"}`, `{"sub":"a"`+future), ok},
+		{"alg twice, once escaped", sign(`{"alg":"none","\u0061lg":"HS256"}`, `{"sub":"a"`+future), ok},
+		{"alg twice, none at last", sign(`{"alg":"HS256","alg":"none"}`, `{"sub":"a"`+future), bad},
+		// Claims that two readers could understand differently are refused.
 		{"Alg is not alg", sign(`{"Alg":"HS256"}`, `{"sub":"a"`+future), bad},
 		{"alg and ALG", sign(`{"alg":"HS256","ALG":"none"}`, `{"sub":"a"`+future), ok},
 		{"kid is a number", sign(`{"alg":"HS256","kid":7}`, `{"sub":"a"`+future), bad},
@@ -225,8 +228,8 @@ func TestPublicKeyAsSecret(t *testing.T) {
 	}
 }
 
-// TestMethods wants algorithms that do not check anything, or do not exist,
-// refused before there is a token.
+// TestMethods checks that algorithms that verify nothing, or do not exist, are
+// refused at start.
 func TestMethods(t *testing.T) {
 	t.Parallel()
 	for _, names := range []methods{nil, {"none"}, {"HS256", "none"}, {"HS257"}, {""}} {
@@ -242,7 +245,7 @@ type methods []string
 func (m methods) Methods() []string             { return m }
 func (methods) Key(string, string) (any, error) { return jwt.VerificationKeySet{}, nil }
 
-// TestNoKeys wants a token refused for which there is no key left.
+// TestNoKeys checks that a token is refused when no key is left for it.
 func TestNoKeys(t *testing.T) {
 	t.Parallel()
 	v, err := auth.New(methods{"HS256"}, auth.Options{Now: func() time.Time { return now }})
@@ -254,7 +257,7 @@ func TestNoKeys(t *testing.T) {
 	}
 }
 
-// rsaKeys is careless on purpose: it gives its key to any algorithm.
+// rsaKeys is careless on purpose: it returns its key for any algorithm.
 type rsaKeys struct{ key *rsa.PublicKey }
 
 func (rsaKeys) Methods() []string                 { return []string{"RS256", "HS256"} }
@@ -300,7 +303,7 @@ func TestLeeway(t *testing.T) {
 			}
 		}
 	}
-	// Not for exp: whoever got in would be thrown out at once.
+	// Not for exp: the connection would be closed at once.
 	_, err := v.Verify(sign(hs256, fmt.Sprintf(`{"sub":"a","exp":%d}`, now.Unix())))
 	if code.Of(err) != code.TokenExpired {
 		t.Errorf("expired just now: %v", err)
@@ -363,8 +366,8 @@ func TestLongTokenCostsNothing(t *testing.T) {
 	}
 }
 
-// FuzzVerify wants every accepted token to carry a valid identity, with claims
-// that the fuzzer writes and we sign, and raw tokens.
+// FuzzVerify checks that every accepted token has a valid identity: raw tokens, and
+// headers and claims from the fuzzer that the test signs.
 func FuzzVerify(f *testing.F) {
 	f.Add(devtoken.Mint(secret, "alice", "Alice", now, time.Hour))
 	f.Add(hs256 + "\n" + `{"sub":"a","exp":1700000001}`)

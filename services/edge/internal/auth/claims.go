@@ -17,33 +17,8 @@ const maxDate = 253402300799
 
 var errDate = errors.New("a date out of range")
 
-// header is what matters of a token's header (RFC 7515, section 4). Nothing that
-// it points to (jku, x5u, jwk) is ever looked at.
-type header struct {
-	algorithm string // alg
-	keyID     string // kid, which may be anything
-}
-
-// UnmarshalJSON implements json.Unmarshaler. Unlike encoding/json's types it
-// refuses a name twice, and names that differ in case are different ones.
-func (h *header) UnmarshalJSON(b []byte) error {
-	var r strictjson.Reader
-	r.Reset(b)
-	for r.BeginObject(); r.NextMember(); {
-		switch string(r.Key()) {
-		case "alg":
-			h.algorithm = r.Text()
-		case "kid":
-			h.keyID = r.Text()
-		case "crit":
-			return errCritical // section 4.1.11: we understand no extension
-		}
-	}
-	return r.End()
-}
-
-// claims is what matters of a token's claims (RFC 7519, section 4.1), and what
-// identity providers call a name (OpenID Connect Core, section 5.1). It
+// claims holds the registered claims that are checked (RFC 7519, section 4.1) and
+// the names that identity providers send (OpenID Connect Core, section 5.1). It
 // implements jwt.Claims.
 type claims struct {
 	subject   string
@@ -53,11 +28,12 @@ type claims struct {
 	notBefore *jwt.NumericDate // nil when absent
 	issuedAt  *jwt.NumericDate // nil when absent
 
-	username, name, preferred string // "" when absent, or no text
+	username, name, preferred string // "" when absent, or not a string
 }
 
-// UnmarshalJSON implements json.Unmarshaler, as strictly as header's. The claims
-// of RFC 7519 must have its types; of others only the syntax is checked.
+// UnmarshalJSON implements json.Unmarshaler. Unlike encoding/json it refuses a
+// duplicate name, and names that differ in case are different names. The claims of
+// RFC 7519 must have the types given there; of others only the syntax is checked.
 func (c *claims) UnmarshalJSON(b []byte) error {
 	var r strictjson.Reader
 	r.Reset(b)
@@ -116,7 +92,7 @@ func texts(r *strictjson.Reader) (all []string) {
 	return all
 }
 
-// textIfAny reads a string and leaves any other value to be skipped.
+// textIfAny reads a string; any other value is skipped and read as "".
 func textIfAny(r *strictjson.Reader) string {
 	if r.Kind() != strictjson.String {
 		return ""
@@ -124,8 +100,8 @@ func textIfAny(r *strictjson.Reader) string {
 	return r.Text()
 }
 
-// displayName is the first of the claims that leaves something to show. When that is
-// the user id, it is the subject itself: connections keep both.
+// displayName returns the first claim with something visible in it. When that equals
+// the user id it returns the subject string itself, because connections keep both.
 func (c *claims) displayName() string {
 	for _, s := range []string{c.username, c.name, c.preferred, c.subject} {
 		switch name := event.SanitizeName(s); name {
@@ -139,7 +115,7 @@ func (c *claims) displayName() string {
 	return c.subject
 }
 
-// What follows implements jwt.Claims, for the library's rules.
+// The methods below implement jwt.Claims, for the library's rules.
 
 func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return c.expires, nil }
 func (c *claims) GetNotBefore() (*jwt.NumericDate, error)      { return c.notBefore, nil }

@@ -15,30 +15,31 @@ var (
 	ErrSecret = errors.New("hmac secret is shorter than 32 bytes")
 	// ErrLeeway is returned by New for a leeway outside 0 to 30 s.
 	ErrLeeway = errors.New("leeway must be 0 to 30s")
-	// ErrNoMethod is returned by New for keys that allow no algorithm, or one
-	// that does not exist or checks nothing.
+	// ErrNoMethod is returned by New for keys without an algorithm, or with an
+	// unknown one or "none".
 	ErrNoMethod = errors.New("no usable token algorithm")
 
 	errCritical  = errors.New("critical header")
+	errKeyID     = errors.New("kid is not a string")
 	errAlgorithm = errors.New("no key for this algorithm")
 )
 
 // Keys finds verification keys. Key must not block: a source that fetches its
-// keys does that beforehand. Safe for concurrent use.
+// keys must do so beforehand. Safe for concurrent use.
 type Keys interface {
 	// Methods are the algorithms that are allowed, by their JWT names.
 	Methods() []string
-	// Key is chosen by the header's algorithm and key id, so that a key of
-	// one kind is never used as another; kid is the client's and may be
-	// anything. The result is what golang-jwt expects for the algorithm.
+	// Key returns the key for the header's algorithm and key id, so that a key
+	// of one kind is never used as another. kid comes from the client and may
+	// be any string. The result has the type that golang-jwt expects for alg.
 	Key(alg, kid string) (any, error)
 }
 
 type hmacKeys struct{ set jwt.VerificationKeySet }
 
-// HMAC returns the keys for HS256 with shared secrets: the current one first,
-// then those that are still accepted while a change of secret goes round. It
-// returns ErrSecret when there is none or one is too short.
+// HMAC returns the keys for HS256 with shared secrets: the current one first, then
+// those still accepted while a secret is being rotated. It returns ErrSecret when
+// there is no secret or one is too short.
 func HMAC(secrets ...[]byte) (Keys, error) {
 	if len(secrets) == 0 {
 		return nil, ErrSecret
