@@ -59,19 +59,19 @@ func (d *drainer) run(ctx context.Context) error {
 func (d *drainer) drain(ctx context.Context) {
 	e := d.edge
 	d.phase.Store(draining)
-	e.log.Info("draining", "event", "edge.drain", "delay_s", e.cfg.DrainDelay.Seconds(), "window_s", e.cfg.DrainWindow.Seconds(), "connections", e.hub.Clients())
+	e.log.Info("draining", "event", "edge.drain", "delay_s", e.cfg.DrainDelay.Seconds(), "window_s", e.cfg.DrainWindow.Seconds(), "connections", e.hub.ConnCount())
 	pause(ctx, e.cfg.DrainDelay)
 	e.server.Drain()
 	window := e.cfg.DrainWindow
-	e.hub.OnEach(func(l *hub.Local) {
+	e.hub.OnEachLoop(func(l *hub.Local) {
 		for _, c := range l.Clients() {
 			soon := event.ReconnectSoon{Reason: "draining", AfterMs: uint64(rand.Int64N(window.Milliseconds() + 1))}
-			l.Tell(c, event.NameReconnectSoon, soon.AppendJSON(nil), conn.Reply)
+			l.SendEvent(c, event.NameReconnectSoon, soon.AppendJSON(nil), conn.Reply)
 		}
 	})
 	d.phase.Store(closing)
 	d.closeAll(ctx, window)
-	e.log.Info("drained", "event", "edge.drained", "left", e.hub.Clients())
+	e.log.Info("drained", "event", "edge.drained", "left", e.hub.ConnCount())
 }
 
 // closeAll closes the connections evenly over the window, and waits for them to end.
@@ -79,7 +79,7 @@ func (d *drainer) closeAll(ctx context.Context, window time.Duration) {
 	tick := time.NewTicker(drainStep)
 	defer tick.Stop()
 	end := time.Now().Add(window)
-	for d.edge.hub.Clients() > 0 {
+	for d.edge.hub.ConnCount() > 0 {
 		left := time.Until(end)
 		if left < -closeWait {
 			return
@@ -88,7 +88,7 @@ func (d *drainer) closeAll(ctx context.Context, window time.Duration) {
 		if left > drainStep {
 			share = float64(drainStep) / float64(left)
 		}
-		d.edge.hub.OnEach(func(l *hub.Local) { closeSome(l, share) })
+		d.edge.hub.OnEachLoop(func(l *hub.Local) { closeSome(l, share) })
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -122,10 +122,10 @@ func closeSome(l *hub.Local, share float64) {
 func (d *drainer) checkNATS(ctx context.Context) {
 	e := d.edge
 	most := e.cfg.NATSLostClose
-	if most == 0 || e.status.State().LostFor(time.Now()) < most || e.hub.Clients() == 0 {
+	if most == 0 || e.status.State().LostFor(time.Now()) < most || e.hub.ConnCount() == 0 {
 		return
 	}
-	e.log.Warn("cut off from NATS for too long: closing connections", "event", "edge.cutoff", "connections", e.hub.Clients())
+	e.log.Warn("cut off from NATS for too long: closing connections", "event", "edge.cutoff", "connections", e.hub.ConnCount())
 	d.closeAll(ctx, e.cfg.DrainWindow)
 }
 

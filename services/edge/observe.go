@@ -35,7 +35,7 @@ func (e *edge) beat(hb *wire.Heartbeat) {
 	counts := e.relay.Counts()
 	hb.EdgeGen = e.relay.Origin().Gen
 	hb.Edge = &wire.EdgeLoad{
-		Connections: e.hub.Clients(), Users: counts.Users, Rooms: counts.Rooms, Memberships: counts.Memberships,
+		Connections: e.hub.ConnCount(), Users: counts.Users, Rooms: counts.Rooms, Memberships: counts.Memberships,
 		QueuedBytes: int(e.connTotals().queued), Fallback: e.quota.Fallback(),
 	}
 	switch {

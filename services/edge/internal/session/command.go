@@ -77,7 +77,7 @@ func (s *Session) Dispatch(req codec.Request) {
 		c.refuse(err)
 		return
 	}
-	if c.needsRoom && s.Part(c.room) == nil && !s.joins(c.room) {
+	if c.needsRoom && s.LocalRoom(c.room) == nil && !s.joins(c.room) {
 		c.refuse(code.New(code.NotInRoom, "join the room first"))
 		return
 	}
@@ -188,7 +188,7 @@ func (c *command) start() {
 		e := code.New(code.RateLimited, "too many requests of this kind: wait a moment")
 		e.RetryAfter = c.permit.RetryAfter
 		c.fail(e)
-	case c.needsRoom && c.s.Part(c.room) == nil: // the join before it has failed
+	case c.needsRoom && c.s.LocalRoom(c.room) == nil: // the join before it has failed
 		c.fail(code.New(code.NotInRoom, "join the room first"))
 	default:
 		c.run(c)
@@ -265,7 +265,7 @@ func (c *command) deadline() time.Time { return c.at.Add(patience) }
 // connection has ended by then.
 func (c *command) ask(op roomOp, m wire.Message, then func(reply []byte, err error)) {
 	s := c.s
-	shard := s.Part(c.room).Shard()
+	shard := s.LocalRoom(c.room).Shard()
 	s.local.core.Relay.RoomCommand(shard, op, m, c.header, c.deadline(), s.onLoop(then))
 }
 

@@ -31,7 +31,7 @@ func joinRoom(c *command, data []byte) error {
 // join asks for a seat. One connection has at most maxRooms, those under way included.
 func (c *command) join(since *uint64) {
 	s := c.s
-	if s.Part(c.room) == nil && s.Rooms()+len(s.work.joining) >= maxRooms {
+	if s.LocalRoom(c.room) == nil && s.Rooms()+len(s.work.joining) >= maxRooms {
 		c.fail(code.New(code.Forbidden, "a connection can be in %d rooms at most: leave one first", maxRooms))
 		return
 	}
@@ -60,7 +60,7 @@ func (c *command) join(since *uint64) {
 // the head is nothing that anybody can have seen, and does not count.
 func (c *command) take(seat relay.Seat, since *uint64) {
 	s := c.s
-	again := s.Part(c.room) != nil
+	again := s.LocalRoom(c.room) != nil
 	if again {
 		s.giveBack(c.room, 0)
 	}
@@ -76,10 +76,10 @@ func (c *command) take(seat relay.Seat, since *uint64) {
 		s.giveBack(c.room, 0)
 	case !lives:
 	case ahead:
-		f, _ := seat.Part.Follow(&s.Client, *since)
-		f.Begin()
+		f, _ := seat.Room.Follow(&s.Client, *since)
+		f.Start()
 	case !again:
-		seat.Part.Join(&s.Client)
+		seat.Room.Join(&s.Client)
 	}
 	c.joinEnded()
 	s.advance()
@@ -116,7 +116,7 @@ func (c *command) joinEnded() {
 		w.joining = slices.Delete(w.joining, i, i+1)
 	}
 	if c.name == "" && c.restored == nil { // nobody asked for it: see joinDefault
-		c.s.homeless = c.s.Part(c.room) == nil
+		c.s.homeless = c.s.LocalRoom(c.room) == nil
 	}
 	w.tidy()
 }
@@ -141,19 +141,19 @@ func leaveRoom(c *command, data []byte) error {
 	}
 	c.room = p.RoomID
 	c.run = func(c *command) {
-		c.s.leave(c.s.Part(p.RoomID), 0)
+		c.s.leave(c.s.LocalRoom(p.RoomID), 0)
 		c.succeed(&event.LeftRoom{RoomID: p.RoomID, Timestamp: c.s.now()})
 	}
 	return nil
 }
 
 // leave ends the membership in a room: here at once; the owner is told.
-func (s *Session) leave(p *hub.Part, grace time.Duration) {
+func (s *Session) leave(p *hub.LocalRoom, grace time.Duration) {
 	p.Leave(&s.Client)
 	if s.work != nil {
-		s.work.endReplay(p.Room())
+		s.work.endReplay(p.ID())
 	}
-	s.giveBack(p.Room(), grace)
+	s.giveBack(p.ID(), grace)
 }
 
 // joinDefault joins the default room, which costs nothing and is not answered. When

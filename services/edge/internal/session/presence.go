@@ -87,7 +87,7 @@ func (c *command) presenceNearby() {
 	s := c.s
 	var rooms []string
 	for i := range s.Rooms() {
-		rooms = append(rooms, s.PartAt(i).Room())
+		rooms = append(rooms, s.RoomAt(i).ID())
 	}
 	s.local.core.Relay.Members(rooms, event.MaxPresence, func(ids []string) {
 		s.local.loop.Post(func() {

@@ -45,16 +45,16 @@ type replay struct {
 // follow takes a seat for a connection that has seen everything up to since.
 func (s *Session) follow(c *command, seat relay.Seat, since uint64) {
 	s.work.endReplay(c.room)
-	f, fresh := seat.Part.Follow(&s.Client, since)
+	f, fresh := seat.Room.Follow(&s.Client, since)
 	if !fresh {
 		s.giveBack(c.room, 0)
 	}
-	r := &replay{s: s, room: c.room, shard: seat.Part.Shard(), follower: f, asking: true}
+	r := &replay{s: s, room: c.room, shard: seat.Room.Shard(), follower: f, asking: true}
 	r.timer.Owner = r
 	s.work.replays = append(s.work.replays, r)
 	r.ask(firstPage, c.deadline(), func(m *wire.Messages, err error) {
 		if err != nil { // what is missing is not known: better not joined than joined wrongly
-			if part := s.Part(c.room); part != nil {
+			if part := s.LocalRoom(c.room); part != nil {
 				s.leave(part, 0)
 			}
 			c.joinEnded()
@@ -66,7 +66,7 @@ func (s *Session) follow(c *command, seat relay.Seat, since uint64) {
 		if !c.welcome(seat, &recovered) {
 			return
 		}
-		f.Begin()
+		f.Start()
 		r.take(m)
 		c.joinEnded()
 		s.advance()
@@ -94,7 +94,7 @@ func oldest(m *wire.Messages) uint64 {
 // over by then.
 func (r *replay) ask(limit uint64, deadline time.Time, then func(*wire.Messages, error)) {
 	r.asking = true
-	q := wire.History{Room: r.room, HasAfter: true, After: r.follower.Pos(), Limit: limit}
+	q := wire.History{Room: r.room, HasAfter: true, After: r.follower.Position(), Limit: limit}
 	r.s.local.core.Relay.RoomCommand(r.shard, subject.OpHist, &q, nil, deadline, r.s.onLoop(func(reply []byte, err error) {
 		r.asking = false
 		if r.over {
@@ -107,11 +107,11 @@ func (r *replay) ask(limit uint64, deadline time.Time, then func(*wire.Messages,
 
 // take gives a page.
 func (r *replay) take(m *wire.Messages) {
-	if pos, first := r.follower.Pos(), oldest(m); first > pos+1 {
+	if pos, first := r.follower.Position(), oldest(m); first > pos+1 {
 		r.gap(pos+1, first-1)
 	}
 	r.rest = m.Items
-	if len(m.Items) == 0 && !r.follower.Done() { // the owner knows less than we do
+	if len(m.Items) == 0 && !r.follower.Ended() { // the owner knows less than we do
 		r.again()
 		return
 	}
@@ -123,29 +123,29 @@ func (r *replay) take(m *wire.Messages) {
 func (r *replay) gap(from, to uint64) {
 	g := event.Gap{RoomID: r.room, From: from, To: to}
 	r.s.tell(event.NameGap, g.AppendJSON(nil))
-	r.follower.Skip(to)
+	r.follower.SkipTo(to)
 }
 
 // feed gives what the connection takes of the page, and goes on to the next one.
 func (r *replay) feed() {
 	r.waiting = false
-	for len(r.rest) > 0 && !r.follower.Done() {
+	for len(r.rest) > 0 && !r.follower.Ended() {
 		if r.s.link().Queued() > r.s.local.core.QueueBytes/2 {
 			r.waiting = true
 			r.s.link().NotifyDrained()
 			return
 		}
 		n := portion(r.rest)
-		if first := r.rest[0].Seq; first > r.follower.Pos()+1 {
-			r.gap(r.follower.Pos()+1, first-1)
+		if first := r.rest[0].Seq; first > r.follower.Position()+1 {
+			r.gap(r.follower.Position()+1, first-1)
 		}
-		r.follower.Page(r.rest[:n])
+		r.follower.SendPage(r.rest[:n])
 		r.rest = r.rest[n:]
 	}
 	switch {
-	case r.follower.Done():
+	case r.follower.Ended():
 		r.s.work.endReplay(r.room)
-	case !r.asking && r.follower.Waits(): // for live messages, which it is ahead of
+	case !r.asking && r.follower.AwaitsLive(): // for live messages, which it is ahead of
 		r.again()
 	case !r.asking:
 		r.ask(nextPage, time.Now().Add(pagePatience), func(m *wire.Messages, err error) {

@@ -36,4 +36,4 @@ func (s *Session) Restore(l Link, rooms []hub.Position, done func(exact bool)) {
 }
 
 // Mark notes what the client has been sent so far, for Restore.
-func (s *Session) Mark() hub.Mark { return s.local.hub.Mark(&s.Client) }
+func (s *Session) Mark() hub.DeliveryMark { return s.local.hub.DeliveryMark(&s.Client) }

@@ -31,7 +31,7 @@ func typing(c *command, data []byte) error {
 	}
 	c.room, c.action = p.RoomID, wire.ActionTyping
 	c.run = func(c *command) {
-		shard := c.s.Part(p.RoomID).Shard()
+		shard := c.s.LocalRoom(p.RoomID).Shard()
 		c.s.local.core.Relay.Typing(shard, &wire.Typing{Room: p.RoomID, User: c.s.User, On: p.IsTyping})
 		c.succeed(&event.TypingUpdated{Success: true, Timestamp: c.s.now()})
 	}

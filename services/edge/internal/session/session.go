@@ -120,7 +120,7 @@ func (s *Session) Receive(msg []byte) {
 // Beat comes each heartbeat interval.
 func (s *Session) Beat() {
 	if s.local.core.Ping {
-		s.local.hub.Give(&s.Client, s.local.ping(s.Codec), conn.Reply)
+		s.local.hub.SendFrames(&s.Client, s.local.ping(s.Codec), conn.Reply)
 	}
 	if s.homeless {
 		s.joinDefault()
@@ -143,7 +143,7 @@ func (s *Session) End(cause conn.Cause) {
 	}
 	grace := graceFor(cause)
 	for s.Rooms() > 0 {
-		s.leave(s.PartAt(0), grace)
+		s.leave(s.RoomAt(0), grace)
 	}
 	if s.work != nil {
 		s.work.end()
@@ -204,7 +204,7 @@ func (s *Session) replyObject(id int64, name string, object []byte) {
 
 // tell says something to this client alone.
 func (s *Session) tell(name string, data []byte) {
-	s.local.hub.Tell(&s.Client, name, data, conn.Reply)
+	s.local.hub.SendEvent(&s.Client, name, data, conn.Reply)
 }
 
 // fail refuses a request: as its reply, or as the error event if it has no id. ctx

@@ -43,7 +43,7 @@ func fanOut(b *testing.B, rooms, members, together int) {
 			c := set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil)
 			client := &hub.Client{User: wire.User{ID: fmt.Sprint("user", j)}}
 			h.Local(0).Add(client, c)
-			r.Enter(0, 0, 0, func(p *hub.Part) { p.Join(client) })
+			r.Enter(0, 0, 0, func(p *hub.LocalRoom) { p.Join(client) })
 		}
 		all = append(all, r)
 	}
@@ -58,7 +58,7 @@ func fanOut(b *testing.B, rooms, members, together int) {
 			seq++
 			batch[0] = wire.Item{Seq: seq, JSON: msg}
 			for _, r := range all {
-				r.Messages(batch)
+				r.AddMessages(batch)
 			}
 		}
 		for _, r := range all {
@@ -115,7 +115,7 @@ func sideBySide(b *testing.B, n int) {
 		for j := range members {
 			client := &hub.Client{User: wire.User{ID: fmt.Sprint("user", j)}}
 			h.Local(i).Add(client, set.Open(datagrams{conntest.New(l), to}, conn.Echo{}, nil, nil))
-			r.Enter(i, 0, 0, func(p *hub.Part) { p.Join(client) })
+			r.Enter(i, 0, 0, func(p *hub.LocalRoom) { p.Join(client) })
 		}
 		l.Turn(epoch)
 		running.Go(func() {
@@ -124,7 +124,7 @@ func sideBySide(b *testing.B, n int) {
 			for range b.N/(members*together*n) + 1 {
 				for range together {
 					seq++
-					r.Messages([]wire.Item{{Seq: seq, JSON: msg}})
+					r.AddMessages([]wire.Item{{Seq: seq, JSON: msg}})
 				}
 				r.Flush()
 				l.Turn(epoch)
@@ -136,7 +136,7 @@ func sideBySide(b *testing.B, n int) {
 	running.Wait()
 }
 
-// BenchmarkManyPosts is a room that was told many things while its loop was busy, each
+// BenchmarkManyPosts is a room that got many posts while its loop was busy, each
 // by a flush of its own.
 func BenchmarkManyPosts(b *testing.B) {
 	loop := poll.NewManual(time.Now(), time.Second)
@@ -145,7 +145,7 @@ func BenchmarkManyPosts(b *testing.B) {
 	room := h.NewRoom("room", 0)
 	client := &hub.Client{User: wire.User{ID: "user"}}
 	h.Local(0).Add(client, set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil))
-	room.Enter(0, 0, 0, func(p *hub.Part) { p.Join(client) })
+	room.Enter(0, 0, 0, func(p *hub.LocalRoom) { p.Join(client) })
 	loop.Turn(time.Now())
 	const posts = 256
 	seq := uint64(0)
@@ -153,7 +153,7 @@ func BenchmarkManyPosts(b *testing.B) {
 	for b.Loop() {
 		for range posts {
 			seq++
-			room.Messages([]wire.Item{{Seq: seq, JSON: []byte(`{"content":"hello"}`)}})
+			room.AddMessages([]wire.Item{{Seq: seq, JSON: []byte(`{"content":"hello"}`)}})
 			room.Flush()
 		}
 		loop.Turn(time.Now())

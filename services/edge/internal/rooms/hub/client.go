@@ -6,31 +6,31 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/rooms/inline"
 )
 
-// Client is what the hub knows of a connection, a part of the session. Owned by
-// the connection's loop.
+// Client is what the hub keeps of a connection. It is embedded in the session and
+// owned by the connection's loop.
 type Client struct {
-	User    wire.User // static, for whoever knows the user to point to
-	out     Outlet
-	places  inline.List[place] // rooms joined
-	steady  uint64             // where the trail was when it was in no room as a follower any more
-	at      int32              // in Local.clients
-	Codec   uint8              // the place of its encoder, static
-	closing bool
+	User        wire.User // static: others may point to it
+	out         Outlet
+	memberships inline.List[membership]
+	memberSince uint64 // end of the delivery log when c last stopped following any room
+	at          int32  // in Local.clients
+	Codec       uint8  // index of its codec, static
+	closing     bool
 }
 
-// place is where a client stands in a room: in members, or (follower set) apart.
-type place struct {
-	part     *Part
-	follower *Follower
-	from     uint64 // seq from which on messages are wanted here: each after it was or will be sent
-	at       int32  // in Part.members, without follower
+// membership is a client in a room: one of its members, or a follower.
+type membership struct {
+	room     *LocalRoom
+	follower *Follower // nil for a member
+	from     uint64    // each message after this seq was or will be sent here
+	at       int32     // in LocalRoom.members, for a member
 }
 
-// Outlet is what takes the connection's frames, once Local.Add was called.
+// Outlet returns what accepts the connection's frames, nil before Local.Add.
 func (c *Client) Outlet() Outlet { return c.out }
 
-// Close ends the connection, with the code's own reason. It returns false when it
-// had been called before.
+// Close closes the connection with the code's own reason. It returns false if it was
+// called before.
 func (c *Client) Close(k code.Close) bool {
 	if c.closing {
 		return false
@@ -40,44 +40,44 @@ func (c *Client) Close(k code.Close) bool {
 	return true
 }
 
-// Closing tells whether Close was called.
+// Closing reports whether Close was called.
 func (c *Client) Closing() bool { return c.closing }
 
-// Rooms is the number of rooms that the client has joined.
-func (c *Client) Rooms() int { return c.places.Len() }
+// Rooms returns the number of rooms that the client has joined.
+func (c *Client) Rooms() int { return c.memberships.Len() }
 
-// PartAt is the client's i-th room, in no particular order.
-func (c *Client) PartAt(i int) *Part { return c.places.At(i).part }
+// RoomAt returns the client's i-th room, in no particular order.
+func (c *Client) RoomAt(i int) *LocalRoom { return c.memberships.At(i).room }
 
-// Part is the room of that id if the client has joined it, else nil.
-func (c *Client) Part(room string) *Part {
+// LocalRoom returns the room with that id if the client has joined it, else nil.
+func (c *Client) LocalRoom(id string) *LocalRoom {
 	for i := range c.Rooms() {
-		if p := c.PartAt(i); p.room.ID == room {
-			return p
+		if r := c.RoomAt(i); r.room.ID == id {
+			return r
 		}
 	}
 	return nil
 }
 
-// placeIn is the client's place in p, nil when it has none.
-func (c *Client) placeIn(p *Part) *place {
-	if i := c.indexOf(p); i >= 0 {
-		return c.places.At(i)
+// membershipIn returns the client's membership in r, nil if there is none.
+func (c *Client) membershipIn(r *LocalRoom) *membership {
+	if i := c.indexOf(r); i >= 0 {
+		return c.memberships.At(i)
 	}
 	return nil
 }
 
-// dropPlace takes the client's place in p away.
-func (c *Client) dropPlace(p *Part) {
-	if i := c.indexOf(p); i >= 0 {
-		c.places.Remove(i)
+// removeMembership removes the client's membership in r, if there is one.
+func (c *Client) removeMembership(r *LocalRoom) {
+	if i := c.indexOf(r); i >= 0 {
+		c.memberships.Remove(i)
 	}
 }
 
-// indexOf is where p is among the places, -1 when it is not there.
-func (c *Client) indexOf(p *Part) int {
+// indexOf returns the index of r among the memberships, -1 if it is not there.
+func (c *Client) indexOf(r *LocalRoom) int {
 	for i := range c.Rooms() {
-		if c.PartAt(i) == p {
+		if c.RoomAt(i) == r {
 			return i
 		}
 	}

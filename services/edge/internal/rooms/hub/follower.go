@@ -6,190 +6,193 @@ import (
 )
 
 const (
-	// maxHeld and maxHeldBytes bound what one follower keeps of the live messages
-	// while it catches up. They are shared with everybody else's; what is beyond
-	// comes with a later page.
+	// maxHeld and maxHeldBytes bound the live posts that one follower keeps while it
+	// catches up. The posts are shared with all others. What exceeds the bounds is
+	// dropped here and comes with a later page of history.
 	maxHeld      = 64
 	maxHeldBytes = 64 << 10
 )
 
-// Follower is a client that has joined a room but is behind: it is given pages of
-// the room's history until it meets the live messages, and is then a member like
-// all others. Each message reaches it once, in order. Owned by the part's loop.
+// Follower is a client that has joined a room but has not caught up with it. It is sent
+// pages of the room's history until they meet the live messages, and then becomes a
+// member. Each message reaches it once, in order. Owned by the room's loop.
 type Follower struct {
-	part   *Part // nil when it is over
+	room   *LocalRoom // nil when it has ended
 	client *Client
-	pos    uint64 // the last seq it was given, or does not want
-	from   uint64 // every live message after it was given or is in held
-	held   []*post
-	bytes  int
-	quiet  bool    // nothing is told before Begin
-	early  []*post // events that came before Begin
+	pos    uint64  // the last seq that it was sent, or does not want
+	from   uint64  // every live message after it was sent or is in held
+	held   []*post // live messages, kept until the pages reach them
+	bytes  int     // size of held
+	paused bool    // nothing is sent before Start
+	early  []*post // events that came before Start
 }
 
-// Follow makes c a follower that has everything up to pos; nothing is told to it
-// before Begin. A member becomes one too, a follower begins anew; it returns false
-// for both.
-func (p *Part) Follow(c *Client, pos uint64) (*Follower, bool) {
-	p.settle()
-	f := &Follower{part: p, client: c, pos: pos, from: p.live, quiet: true}
-	pl := c.placeIn(p)
-	fresh := pl == nil
+// Follow makes c a follower that has everything up to pos. Nothing is sent to it before
+// Start. A member becomes a follower, and a follower starts anew; the result reports
+// whether c was neither.
+func (r *LocalRoom) Follow(c *Client, pos uint64) (*Follower, bool) {
+	r.deliverPending()
+	f := &Follower{room: r, client: c, pos: pos, from: r.live, paused: true}
+	m := c.membershipIn(r)
+	fresh := m == nil
 	switch {
 	case fresh:
-		c.places.Add(place{part: p})
-		pl = c.placeIn(p)
-	case pl.follower != nil:
-		p.unfollow(pl.follower)
+		c.memberships.Add(membership{room: r})
+		m = c.membershipIn(r)
+	case m.follower != nil:
+		r.removeFollower(m.follower)
 	default:
-		p.removeMember(int(pl.at))
+		r.removeMember(int(m.at))
 	}
-	pl.follower, pl.from = f, pos
-	p.followers = append(p.followers, f)
+	m.follower, m.from = f, pos
+	r.followers = append(r.followers, f)
 	return f, fresh
 }
 
-// Begin lets the follower be told what came since Follow and comes from now on.
-func (f *Follower) Begin() {
-	if f.part == nil || !f.quiet {
+// Start sends the follower what came since Follow, and lets it receive what comes from
+// now on.
+func (f *Follower) Start() {
+	if f.room == nil || !f.paused {
 		return
 	}
-	f.quiet = false
+	f.paused = false
 	early := f.early
 	f.early = nil
-	for _, q := range early {
-		f.part.tell(f.client, q)
+	for _, p := range early {
+		f.room.sendToFollower(f.client, p)
 	}
-	f.meet()
+	f.joinLive()
 }
 
-// Done tells that the follower has become a member, has left, or begins anew.
-func (f *Follower) Done() bool { return f.part == nil }
+// Ended reports whether the follower has become a member, has left, or has been
+// replaced by another.
+func (f *Follower) Ended() bool { return f.room == nil }
 
-// Pos is the last seq it was given, or does not want: the next page comes after it.
-func (f *Follower) Pos() uint64 { return f.pos }
+// Position returns the last seq that it was sent or does not want. The next page
+// starts after it.
+func (f *Follower) Position() uint64 { return f.pos }
 
-// Page gives it messages that follow each other, out of the room's history; what
-// it has had already is left out.
-func (f *Follower) Page(items []wire.Item) {
+// SendPage sends consecutive messages of the room's history, without those that the
+// follower already has.
+func (f *Follower) SendPage(items []wire.Item) {
 	for len(items) > 0 && items[0].Seq <= f.pos {
 		items = items[1:]
 	}
-	if f.part == nil || len(items) == 0 {
+	if f.room == nil || len(items) == 0 {
 		return
 	}
-	f.part.sendItems(f.client, items)
+	f.room.sendItems(f.client, items)
 	f.pos = items[len(items)-1].Seq
-	f.meet()
+	f.joinLive()
 }
 
-// Skip says that nothing can be given up to seq to.
-func (f *Follower) Skip(to uint64) {
-	if f.part != nil && to > f.pos {
+// SkipTo moves the position to seq to: the messages up to it cannot be sent.
+func (f *Follower) SkipTo(to uint64) {
+	if f.room != nil && to > f.pos {
 		f.pos = to
-		f.meet()
+		f.joinLive()
 	}
 }
 
-// meet ends the following if nothing is missing between pos and the live messages.
-func (f *Follower) meet() {
-	p := f.part
-	if f.quiet || f.pos < f.from {
+// AwaitsLive reports whether the follower has been sent more of the history than the
+// live messages cover so far. It needs no further page then.
+func (f *Follower) AwaitsLive() bool { return f.room != nil && f.pos >= f.from && f.pos > f.room.live }
+
+// joinLive sends the held messages, and makes the follower a member, once no message
+// between its position and the live ones is missing.
+func (f *Follower) joinLive() {
+	r := f.room
+	if f.paused || f.pos < f.from {
 		return
 	}
 	held := f.held
 	f.held, f.bytes = nil, 0
-	for _, q := range held {
-		f.give(q)
+	for _, p := range held {
+		f.sendNew(p)
 	}
-	f.from = p.live
-	if f.pos == p.live {
-		p.promote(f)
+	f.from = r.live
+	if f.pos == r.live {
+		r.promote(f)
 	}
 }
 
-// give sends the part of q that is new.
-func (f *Follower) give(q *post) {
-	if q.last <= f.pos {
+// sendNew sends the messages of p that come after the position.
+func (f *Follower) sendNew(p *post) {
+	if p.last <= f.pos {
 		return
 	}
-	f.client.out.Send(q.encode(f.part.local.hub.encoders[f.client.Codec], f.pos), q.class)
-	f.part.local.delivered.Add(uint64(q.count()))
-	f.pos = q.last
+	l := f.room.local
+	l.send(f.client, p.encode(l.hub.encoders[f.client.Codec], f.pos), p.class, p.count())
+	f.pos = p.last
 }
 
-// tellFollowers gives posts, of which the members have had their share, to those
-// who are behind or ahead.
-func (p *Part) tellFollowers(posts []post) {
-	for i := len(p.followers) - 1; i >= 0; i-- { // backwards: who has caught up leaves the list
-		f := p.followers[i]
+// sendToFollowers hands posts, which the members have been sent, to the followers.
+func (r *LocalRoom) sendToFollowers(posts []post) {
+	for i := len(r.followers) - 1; i >= 0; i-- { // backwards: one that has caught up leaves the list
+		f := r.followers[i]
 		for j := range posts {
-			f.live(&posts[j])
+			f.addLive(&posts[j])
 		}
-		if !f.quiet && f.pos == p.live && f.pos == f.from {
-			p.promote(f)
+		if !f.paused && f.pos == r.live && f.pos == f.from {
+			r.promote(f)
 		}
 	}
 }
 
-// live takes a post as it goes to the members.
-func (f *Follower) live(q *post) {
+// addLive receives a post at the moment when the members do.
+func (f *Follower) addLive(p *post) {
 	switch {
-	case !q.ordered() && f.quiet:
-		if q.class != conn.Typing && len(f.early) < maxHeld {
-			f.early = append(f.early, q)
+	case !p.ordered() && f.paused:
+		if p.class != conn.Typing && len(f.early) < maxHeld {
+			f.early = append(f.early, p)
 		}
-	case !q.ordered():
-		f.part.tell(f.client, q)
-	case f.pos >= f.from && !f.quiet: // nothing is missing, it only waited for the live messages to come so far
-		f.give(q)
-		f.from = q.last
+	case !p.ordered():
+		f.room.sendToFollower(f.client, p)
+	case f.pos >= f.from && !f.paused: // no message is missing: it waited for the live ones only
+		f.sendNew(p)
+		f.from = p.last
 	default:
-		f.hold(q)
+		f.holdBack(p)
 	}
 }
 
-// hold keeps q for later; when that is too much, the follower starts over.
-func (f *Follower) hold(q *post) {
-	if len(f.held) == maxHeld || f.bytes+q.size() > maxHeldBytes {
-		f.held, f.bytes, f.from = nil, 0, q.last
+// holdBack keeps p for later. When that exceeds the bounds, everything held is dropped:
+// later pages bring it.
+func (f *Follower) holdBack(p *post) {
+	if len(f.held) == maxHeld || f.bytes+p.size() > maxHeldBytes {
+		f.held, f.bytes, f.from = nil, 0, p.last
 		return
 	}
-	f.held = append(f.held, q)
-	f.bytes += q.size()
+	f.held = append(f.held, p)
+	f.bytes += p.size()
 }
 
-// tell gives an event to a follower. It does not see who types: that is over
-// before it has caught up.
-func (p *Part) tell(c *Client, q *post) {
-	if q.class == conn.Typing || q.skips(c) || p.toldElsewhere(c, q.event.Rooms) {
+// sendToFollower sends an event that is not a message to a follower. It omits typing
+// events, which are stale before the follower has caught up.
+func (r *LocalRoom) sendToFollower(c *Client, p *post) {
+	if p.class == conn.Typing || p.skips(c) || r.reachedThroughEarlierRoom(c, p.event.Rooms) {
 		return
 	}
-	c.out.Send(q.framesFor(c.Codec, p.local.hub.encoders[c.Codec]), q.class)
-	p.local.delivered.Add(1)
+	r.local.send(c, p.framesFor(c.Codec, r.local.hub.encoders[c.Codec]), p.class, 1)
 }
 
-// promote makes a member of a follower.
-func (p *Part) promote(f *Follower) {
-	p.unfollow(f)
-	p.add(f.client)
-	f.client.settled(p.local)
+// promote makes a follower a member.
+func (r *LocalRoom) promote(f *Follower) {
+	r.removeFollower(f)
+	r.addMember(f.client)
+	f.client.noteCaughtUp(r.local)
 }
 
-// unfollow ends a following.
-func (p *Part) unfollow(f *Follower) {
-	for i, other := range p.followers {
+// removeFollower ends f.
+func (r *LocalRoom) removeFollower(f *Follower) {
+	for i, other := range r.followers {
 		if other == f {
-			last := len(p.followers) - 1
-			p.followers[i] = p.followers[last]
-			p.followers[last] = nil
-			p.followers = p.followers[:last]
+			last := len(r.followers) - 1
+			r.followers[i] = r.followers[last]
+			r.followers[last] = nil
+			r.followers = r.followers[:last]
 			break
 		}
 	}
-	f.part, f.held = nil, nil
+	f.room, f.held = nil, nil
 }
-
-// Waits tells that nothing is missing, but the live messages have not come as far as
-// the history that it was given.
-func (f *Follower) Waits() bool { return f.part != nil && f.pos >= f.from && f.pos > f.part.live }

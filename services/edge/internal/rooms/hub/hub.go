@@ -1,12 +1,12 @@
-// Package hub knows who is here: the connections of this edge, the rooms they have
-// joined, and how what happens in a room reaches its members. Delivery takes no
-// locks and, per member, no memory.
+// Package hub holds the connections of this edge and the rooms they have joined, and
+// delivers what happens in a room to its members. Delivery takes no locks and
+// allocates nothing per member.
 //
-// A room has two sides. Its feeder, the goroutine that reads the room's NATS
-// connection, calls the methods of [Room]; what it brings is posted to every loop
-// that has members, one post each, frames made once per codec. Each loop owns its
-// members in a [Part] and hands them what was posted. Everything else of a client
-// or a part is its loop's too.
+// A room has two sides. The intake, the goroutine that reads the room's NATS
+// connection, calls the methods of [Room]. What it adds is posted once to every loop
+// that has members, with one encoding per codec. Each loop owns its members in a
+// [LocalRoom] and delivers what was posted to them. All other state of a client or a
+// local room belongs to its loop too.
 package hub
 
 import (
@@ -19,13 +19,13 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
-// Hub is all loops together. Its fields are static.
+// Hub spans all loops of the edge. Its fields are static.
 type Hub struct {
-	encoders [codec.Codecs]codec.Encoder // nil where there is none
-	locals   []*Local
+	encoders [codec.Codecs]codec.Encoder // nil where no codec is registered
+	locals   []*Local                    // by loop index
 }
 
-// New returns a hub over the loops. A client names its codec by its place.
+// New returns a hub over the loops. Client.Codec is an index into codecs.
 func New(loops []*poll.Loop, codecs ...codec.Codec) *Hub {
 	h := &Hub{}
 	for i, c := range codecs {
@@ -33,17 +33,18 @@ func New(loops []*poll.Loop, codecs ...codec.Codec) *Hub {
 	}
 	for _, l := range loops {
 		local := &Local{hub: h, loop: l}
-		local.rest.local, local.rest.alarm.Owner = local, &local.rest
+		local.pause.local, local.pause.alarm.Owner = local, &local.pause
 		h.locals = append(h.locals, local)
 	}
 	return h
 }
 
-// Local returns what the hub has on the loop of that index.
+// Local returns the hub's part on the loop with that index.
 func (h *Hub) Local(loop int) *Local { return h.locals[loop] }
 
-// Busy tells whether some loop has more to do than it should be given. A feeder
-// that is told so waits: what it does not fetch is kept, and bounded, before it.
+// Busy reports whether any loop's backlog is so long that the intake should wait.
+// Meanwhile NATS keeps what the intake does not fetch, within the bounds of its
+// subscription. Any goroutine may call it.
 func (h *Hub) Busy() bool {
 	for _, l := range h.locals {
 		if l.loop.Backlog() > maxBacklog {
@@ -53,14 +54,14 @@ func (h *Hub) Busy() bool {
 	return false
 }
 
-// maxBacklog is half of what a loop accepts of work that may be refused, so that
-// work that may not be refused finds room.
+// maxBacklog is half of the refusable work that a loop accepts. The other half leaves
+// space for work that must not be refused.
 const maxBacklog = poll.PostBacklog / 2
 
-// Everyone gives an event to all connections of the edge, but for those that e
-// leaves out. Any goroutine may call it. A loop that is overloaded misses it:
-// only presence is told this way.
-func (h *Hub) Everyone(e Event) {
+// SendToAll sends an event to all connections of the edge, except those that e leaves
+// out. Any goroutine may call it. An overloaded loop drops the event, so it is for
+// presence only.
+func (h *Hub) SendToAll(e Event) {
 	p := h.newPost(e)
 	for i, enc := range h.encoders {
 		if enc != nil {
@@ -68,12 +69,12 @@ func (h *Hub) Everyone(e Event) {
 		}
 	}
 	for _, l := range h.locals {
-		l.loop.TryPost(func() { l.everyone(p) })
+		l.loop.TryPost(func() { l.sendToAll(p) })
 	}
 }
 
-// Delivered is the number of events given to connections since the start. Any
-// goroutine may ask.
+// Delivered returns the number of events that connections have accepted since the
+// start. Any goroutine may call it.
 func (h *Hub) Delivered() uint64 {
 	var n uint64
 	for _, l := range h.locals {
@@ -82,8 +83,8 @@ func (h *Hub) Delivered() uint64 {
 	return n
 }
 
-// Clients is the number of connections. Any goroutine may ask.
-func (h *Hub) Clients() int {
+// ConnCount returns the number of connections. Any goroutine may call it.
+func (h *Hub) ConnCount() int {
 	n := int64(0)
 	for _, l := range h.locals {
 		n += l.count.Load()
@@ -91,37 +92,40 @@ func (h *Hub) Clients() int {
 	return int(n)
 }
 
-// OnEach runs fn on every loop, with what the hub has there.
-func (h *Hub) OnEach(fn func(*Local)) {
+// OnEachLoop runs fn on every loop, with the hub's part there. Any goroutine may call it.
+func (h *Hub) OnEachLoop(fn func(*Local)) {
 	for _, l := range h.locals {
 		l.loop.Post(func() { fn(l) })
 	}
 }
 
-// Local is the hub's side of one loop, owned by the loop.
+// Local is the hub's part on one loop, owned by that loop.
 type Local struct {
-	hub     *Hub // static
-	loop    *poll.Loop
-	clients []*Client
-	trail   *trail // nil until KeepTrail
-	rest    rest   // between one turn's writing and the next
+	// Static.
+	hub  *Hub
+	loop *poll.Loop
 
-	// Written by the loop, read by anybody.
+	// Owned by the loop.
+	clients    []*Client
+	deliveries *deliveryLog // nil until KeepDeliveryLog
+	pause      writePause
+
+	// Written by the loop, read by any goroutine.
 	delivered atomic.Uint64
 	count     atomic.Int64 // len(clients)
 }
 
-// Add takes a connection in, whose User and Codec are set. It is told events for
-// everyone from now on.
+// Add registers a connection, whose User and Codec are set. From now on it gets the
+// events of SendToAll.
 func (l *Local) Add(c *Client, out Outlet) {
 	c.out = out
-	c.steady = l.trailEnd()
+	c.memberSince = l.deliveryLogEnd()
 	c.at = int32(len(l.clients))
 	l.clients = append(l.clients, c)
 	l.count.Add(1)
 }
 
-// Remove forgets a connection, which has left all rooms.
+// Remove forgets a connection, which must have left all rooms.
 func (l *Local) Remove(c *Client) {
 	last := len(l.clients) - 1
 	l.clients[c.at] = l.clients[last]
@@ -131,41 +135,45 @@ func (l *Local) Remove(c *Client) {
 	l.count.Add(-1)
 }
 
-// Clients are the connections of the loop. The slice is the hub's own: it changes
-// with the next Add or Remove.
+// Clients returns the connections of the loop. The slice belongs to the hub and
+// changes with the next Add or Remove.
 func (l *Local) Clients() []*Client { return l.clients }
 
-// Now is the loop's time.
+// Now returns the loop's time.
 func (l *Local) Now() time.Time { return l.loop.Now() }
 
-// Tell gives an event to one connection.
-func (l *Local) Tell(c *Client, name string, data []byte, class conn.Class) {
-	l.Give(c, l.hub.encoders[c.Codec].AppendEvent(nil, name, data), class)
+// SendEvent encodes an event and sends it to one connection.
+func (l *Local) SendEvent(c *Client, name string, data []byte, class conn.Class) {
+	l.SendFrames(c, l.hub.encoders[c.Codec].AppendEvent(nil, name, data), class)
 }
 
-// Give is Tell for an event whose frames were made before, with c's codec.
-func (l *Local) Give(c *Client, frames []byte, class conn.Class) {
+// SendFrames sends one event that is already encoded with c's codec.
+func (l *Local) SendFrames(c *Client, frames []byte, class conn.Class) {
+	l.send(c, frames, class, 1)
+}
+
+// send queues frames of so many events, and counts the events if c accepts them.
+func (l *Local) send(c *Client, frames []byte, class conn.Class, events int) {
 	if c.out.Send(frames, class) {
-		l.delivered.Add(1)
+		l.delivered.Add(uint64(events))
 	}
 }
 
-func (l *Local) everyone(p *post) {
+func (l *Local) sendToAll(p *post) {
 	n := 0
 	for _, c := range l.clients {
-		if p.skips(c) {
-			continue
+		if !p.skips(c) && c.out.Send(p.frames[c.Codec], p.class) {
+			n++
 		}
-		c.out.Send(p.frames[c.Codec], p.class)
-		n++
 	}
 	l.delivered.Add(uint64(n))
 }
 
-// Outlet takes a connection's frames; *conn.Conn is one.
+// Outlet accepts a connection's outgoing frames; *conn.Conn implements it.
 type Outlet interface {
-	// Send queues complete frames, which are shared and not changed any more.
+	// Send queues complete frames. They are shared and must not change any more. It
+	// reports whether the connection accepted them.
 	Send(frames []byte, class conn.Class) bool
-	// Close ends the connection, behind what is queued.
+	// Close closes the connection after what is queued has been written.
 	Close(k code.Close, reason string)
 }

@@ -69,12 +69,12 @@ func (c *client) Send(frames []byte, class conn.Class) bool {
 func (c *client) Close(code.Close, string) {}
 
 // enter has fn called with the client's part of r, as the feeder does it.
-func (c *client) enter(r *hub.Room, live uint64, fn func(*hub.Part)) {
+func (c *client) enter(r *hub.Room, live uint64, fn func(*hub.LocalRoom)) {
 	r.Enter(c.loop, 0, live, fn)
 }
 
 func (c *client) join(r *hub.Room, live uint64) {
-	c.enter(r, live, func(p *hub.Part) {
+	c.enter(r, live, func(p *hub.LocalRoom) {
 		if !p.Join(&c.Client) {
 			r.Leave(c.loop, 0)
 		}
@@ -82,7 +82,7 @@ func (c *client) join(r *hub.Room, live uint64) {
 }
 
 func (c *client) leave(r *hub.Room) {
-	if p := c.Part(r.ID); p != nil && p.Leave(&c.Client) {
+	if p := c.LocalRoom(r.ID); p != nil && p.Leave(&c.Client) {
 		r.Leave(c.loop, 0)
 	}
 }
@@ -136,10 +136,10 @@ func TestMembersGetOneSendForWhatWaits(t *testing.T) {
 	a.join(r, 0)
 	b.join(r, 0)
 	w.turn()
-	r.Messages(items(1, 2)) // one drain of the feeder
-	r.Messages(items(3, 3))
+	r.AddMessages(items(1, 2)) // one drain of the feeder
+	r.AddMessages(items(3, 3))
 	r.Flush()
-	r.Messages(items(4, 4)) // another, before the loop had its turn
+	r.AddMessages(items(4, 4)) // another, before the loop had its turn
 	r.Flush()
 	w.turn()
 	for _, c := range []*client{a, b} {
@@ -159,11 +159,11 @@ func TestOrderOfDifferentThings(t *testing.T) {
 	r := w.NewRoom("r", 0)
 	a := w.client("a", 0)
 	a.join(r, 4)
-	r.Messages(items(5, 6))
-	r.Tell(hub.Event{Name: "userTyping", Data: []byte(`{}`), Class: conn.Typing})
-	r.Messages(items(7, 7))
-	r.Gap(8, 9)
-	r.Messages(items(10, 10))
+	r.AddMessages(items(5, 6))
+	r.AddEvent(hub.Event{Name: "userTyping", Data: []byte(`{}`), Class: conn.Typing})
+	r.AddMessages(items(7, 7))
+	r.AddGap(8, 9)
+	r.AddMessages(items(10, 10))
 	r.Flush()
 	w.turn()
 	if got, want := fmt.Sprint(a.classes), fmt.Sprint([]conn.Class{conn.Message, conn.Typing, conn.Message, conn.Message, conn.Message}); got != want {
@@ -182,8 +182,8 @@ func TestWhoIsTold(t *testing.T) {
 		"everybody":                    {event: hub.Event{}, a: "e", b: "e"},
 		"all but one":                  {event: hub.Event{Except: "a"}, b: "e"},
 		"only one":                     {event: hub.Event{Only: "a"}, a: "e"},
-		"told in an earlier room":      {event: hub.Event{Rooms: []string{"r1", "r2"}}, a: "", b: "e"},
-		"told in a later room":         {event: hub.Event{Rooms: []string{"r2", "r1"}}, a: "e", b: "e"},
+		"reached in an earlier room":   {event: hub.Event{Rooms: []string{"r1", "r2"}}, a: "", b: "e"},
+		"reached in a later room":      {event: hub.Event{Rooms: []string{"r2", "r1"}}, a: "e", b: "e"},
 		"the earlier room is too full": {event: hub.Event{Rooms: []string{"r1", "r2"}}, a: "e", b: "e", crowded: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +196,7 @@ func TestWhoIsTold(t *testing.T) {
 			a.join(r2, 0)
 			b.join(r2, 0)
 			c.event.Name, c.event.Data = "e", []byte(`{}`)
-			r2.Tell(c.event)
+			r2.AddEvent(c.event)
 			r2.Flush()
 			w.turn()
 			expect(t, a, c.a)
@@ -210,7 +210,7 @@ func TestEveryone(t *testing.T) {
 	w := newWorld(t, 2)
 	a, b, gone := w.client("a", 0), w.client("b", 1), w.client("c", 1)
 	w.Local(1).Remove(&gone.Client)
-	w.Everyone(hub.Event{Name: "userOnline", Data: []byte(`{}`), Except: "a"})
+	w.SendToAll(hub.Event{Name: "userOnline", Data: []byte(`{}`), Except: "a"})
 	w.turn()
 	expect(t, a, "")
 	expect(t, b, "userOnline")
@@ -223,9 +223,9 @@ func TestJoinSplitsWhatWasBrought(t *testing.T) {
 	r := w.NewRoom("r", 0)
 	a, b := w.client("a", 0), w.client("b", 0)
 	a.join(r, 0)
-	r.Messages(items(1, 2))
+	r.AddMessages(items(1, 2))
 	b.join(r, 2) // nothing was flushed by hand
-	r.Messages(items(3, 3))
+	r.AddMessages(items(3, 3))
 	r.Flush()
 	w.turn()
 	expect(t, a, "1 2 3")
@@ -243,9 +243,9 @@ func TestLeave(t *testing.T) {
 		all = append(all, c)
 	}
 	w.turn()
-	all[0].leave(r) // the last takes its place
+	all[0].leave(r) // the last takes its membership
 	all[4].leave(r)
-	r.Messages(items(1, 1))
+	r.AddMessages(items(1, 1))
 	r.Flush()
 	w.turn()
 	for i, want := range []string{"", "1", "1", "1", ""} {
@@ -260,15 +260,15 @@ func TestFollower(t *testing.T) {
 	t.Parallel()
 	follow := func(w *world, r *hub.Room, c *client, live, pos uint64) *hub.Follower {
 		var f *hub.Follower
-		c.enter(r, live, func(p *hub.Part) {
+		c.enter(r, live, func(p *hub.LocalRoom) {
 			f, _ = p.Follow(&c.Client, pos)
-			f.Begin()
+			f.Start()
 		})
 		w.turn()
 		return f
 	}
 	live := func(w *world, r *hub.Room, from, to uint64) {
-		r.Messages(items(from, to))
+		r.AddMessages(items(from, to))
 		r.Flush()
 		w.turn()
 	}
@@ -282,24 +282,24 @@ func TestFollower(t *testing.T) {
 		}, "6 7"},
 		"one page": {func(w *world, r *hub.Room, c *client) {
 			f := follow(w, r, c, 5, 2)
-			f.Page(items(3, 5))
+			f.SendPage(items(3, 5))
 			live(w, r, 6, 6)
 		}, "3 4 5 6"},
 		"live messages before the page": {func(w *world, r *hub.Room, c *client) {
 			f := follow(w, r, c, 5, 2)
 			live(w, r, 6, 7)
-			f.Page(items(3, 5))
+			f.SendPage(items(3, 5))
 			live(w, r, 8, 8)
 		}, "3 4 5 6 7 8"},
 		"page beyond the live messages": {func(w *world, r *hub.Room, c *client) {
 			f := follow(w, r, c, 5, 2)
-			f.Page(items(3, 8))
+			f.SendPage(items(3, 8))
 			live(w, r, 6, 7)
 			live(w, r, 8, 9)
 		}, "3 4 5 6 7 8 9"},
 		"page beyond, one batch over the edge": {func(w *world, r *hub.Room, c *client) {
 			f := follow(w, r, c, 5, 2)
-			f.Page(items(3, 8))
+			f.SendPage(items(3, 8))
 			live(w, r, 6, 10)
 		}, "3 4 5 6 7 8 9 10"},
 		"ahead of the live messages": {func(w *world, r *hub.Room, c *client) {
@@ -311,54 +311,54 @@ func TestFollower(t *testing.T) {
 			for seq := uint64(6); seq < 200; seq++ {
 				live(w, r, seq, seq)
 			}
-			f.Page(items(5, 100))
-			if f.Done() {
+			f.SendPage(items(5, 100))
+			if f.Ended() {
 				w.tb.Error("done with messages missing")
 			}
-			f.Page(items(101, 150))
+			f.SendPage(items(101, 150))
 			live(w, r, 200, 200)
 		}, strings.TrimSpace(fmt.Sprintln(seqs(5, 200)))},
 		"a gap in the history": {func(w *world, r *hub.Room, c *client) {
 			f := follow(w, r, c, 5, 1)
-			f.Skip(3)
-			f.Page(items(4, 5))
+			f.SkipTo(3)
+			f.SendPage(items(4, 5))
 			live(w, r, 6, 6)
 		}, "4 5 6"},
 		"a live gap": {func(w *world, r *hub.Room, c *client) {
 			f := follow(w, r, c, 5, 4)
-			r.Gap(6, 8)
+			r.AddGap(6, 8)
 			live(w, r, 9, 9)
-			f.Page(items(5, 5))
+			f.SendPage(items(5, 5))
 		}, "5 gap6-8 9"},
-		"presence is told, typing is not": {func(w *world, r *hub.Room, c *client) {
+		"presence is sent, typing is not": {func(w *world, r *hub.Room, c *client) {
 			f := follow(w, r, c, 5, 4)
-			r.Tell(hub.Event{Name: "userJoined", Data: []byte(`{}`), Class: conn.Presence})
-			r.Tell(hub.Event{Name: "userTyping", Data: []byte(`{}`), Class: conn.Typing})
+			r.AddEvent(hub.Event{Name: "userJoined", Data: []byte(`{}`), Class: conn.Presence})
+			r.AddEvent(hub.Event{Name: "userTyping", Data: []byte(`{}`), Class: conn.Typing})
 			live(w, r, 6, 6)
-			f.Page(items(5, 5))
+			f.SendPage(items(5, 5))
 		}, "userJoined 5 6"},
 		"nothing before it begins": {func(w *world, r *hub.Room, c *client) {
 			var f *hub.Follower
-			c.enter(r, 5, func(p *hub.Part) { f, _ = p.Follow(&c.Client, 5) })
-			r.Tell(hub.Event{Name: "userJoined", Data: []byte(`{}`), Class: conn.Presence})
+			c.enter(r, 5, func(p *hub.LocalRoom) { f, _ = p.Follow(&c.Client, 5) })
+			r.AddEvent(hub.Event{Name: "userJoined", Data: []byte(`{}`), Class: conn.Presence})
 			live(w, r, 6, 6)
 			if got := c.heard(); got != "" {
 				w.tb.Errorf("heard %s", got)
 			}
-			f.Begin()
+			f.Start()
 			live(w, r, 7, 7)
 		}, "userJoined 6 7"},
 		"begins anew": {func(w *world, r *hub.Room, c *client) {
 			first := follow(w, r, c, 5, 3)
 			second := follow(w, r, c, 5, 4)
-			first.Page(items(4, 5))
-			second.Page(items(5, 5))
+			first.SendPage(items(4, 5))
+			second.SendPage(items(5, 5))
 			live(w, r, 6, 6)
 		}, "5 6"},
 		"leaves": {func(w *world, r *hub.Room, c *client) {
 			f := follow(w, r, c, 5, 3)
 			c.leave(r)
-			f.Page(items(4, 5))
+			f.SendPage(items(4, 5))
 			live(w, r, 6, 6)
 		}, ""},
 	} {

@@ -7,35 +7,35 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 )
 
-// Event is something to tell that is no message.
+// Event is anything but a message.
 type Event struct {
 	Name   string
-	Data   []byte     // its payload, not changed any more
-	Class  conn.Class // what a slow client loses first
-	Except string     // this user's connections are not told
-	Only   string     // only this user's connections are told, unless it is empty
-	Rooms  []string   // presence: rooms of the user whom it is about; a member of two is told once
+	Data   []byte     // its payload, which must not change any more
+	Class  conn.Class // decides what a slow client loses first
+	Except string     // this user's connections do not get it
+	Only   string     // if set, only this user's connections get it
+	Rooms  []string   // presence: the rooms of the user that it is about; a member of two gets it once
 }
 
-// post is one thing on its way to the members of a room, or to everyone. It is
-// shared by all loops and not changed any more.
+// post is an event or a batch of messages on its way to the members of a room, or to
+// all connections. All loops share it; it does not change any more.
 type post struct {
-	frames [codec.Codecs][]byte // nil for codecs that had no member when it was made
+	frames [codec.Codecs][]byte // nil for codecs without a member when it was made
 	class  conn.Class
 
-	// Messages, or a gap (without items), or neither of them.
+	// Set for messages and for a gap, which has no items.
 	first, last uint64
 	items       []wire.Item
 
-	event Event // unless it has items
+	event Event // of a post without items
 }
 
 func (h *Hub) newPost(e Event) *post { return &post{class: e.Class, event: e} }
 
-// ordered tells whether it has a place among the room's messages.
+// ordered reports whether p has a place in the seq order of the room: messages and gaps.
 func (p *post) ordered() bool { return p.last != 0 }
 
-// size is about what its frames take.
+// size returns the approximate size of its frames, in bytes.
 func (p *post) size() int {
 	n := len(p.event.Data)
 	for i := range p.items {
@@ -44,16 +44,16 @@ func (p *post) size() int {
 	return n
 }
 
-// count is the number of events in it.
+// count returns the number of events in it.
 func (p *post) count() int { return max(1, len(p.items)) }
 
-// skips tells whether c is not to be told.
+// skips reports whether c must not get it.
 func (p *post) skips(c *Client) bool {
 	return p.event.Except != "" && c.User.ID == p.event.Except || p.event.Only != "" && c.User.ID != p.event.Only
 }
 
-// framesFor returns the frames for a codec, made here if its first member came
-// after the post was made.
+// framesFor returns the frames for a codec. It encodes them here if the codec's first
+// member joined after the post was made.
 func (p *post) framesFor(codec uint8, enc codec.Encoder) []byte {
 	if b := p.frames[codec]; b != nil {
 		return b
@@ -61,7 +61,7 @@ func (p *post) framesFor(codec uint8, enc codec.Encoder) []byte {
 	return p.encode(enc, 0)
 }
 
-// encode returns the frames of what follows seq after: all of it if after is 0.
+// encode returns the frames of what comes after seq after; all of them if after is 0.
 func (p *post) encode(enc codec.Encoder, after uint64) []byte {
 	if len(p.items) == 0 {
 		return enc.AppendEvent(nil, p.event.Name, p.event.Data)
@@ -73,10 +73,10 @@ func (p *post) encode(enc codec.Encoder, after uint64) []byte {
 	return appendItems(nil, enc, items)
 }
 
-// frameOverhead is more than what any codec puts around a message.
+// frameOverhead exceeds what any codec adds to a message, in bytes.
 const frameOverhead = 96
 
-// appendItems appends the frames of messages, to a dst made for them.
+// appendItems appends the frames of messages to dst, which it allocates if it is nil.
 func appendItems(dst []byte, enc codec.Encoder, items []wire.Item) []byte {
 	n := 0
 	for i := range items {

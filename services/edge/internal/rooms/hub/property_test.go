@@ -10,7 +10,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
 )
 
-// reader is a client that checks what it is told: every message once, in order.
+// reader is a client that checks what it is sent: every message once, in order.
 type reader struct {
 	*client
 	next     uint64        // the seq that must come
@@ -19,7 +19,7 @@ type reader struct {
 }
 
 // TestEveryMessageOnce: however members come, go, catch up and begin anew while
-// messages arrive in batches of any size, each is told every message after its
+// messages arrive in batches of any size, each is sent every message after its
 // starting point exactly once and in order, and in the end all of them.
 func TestEveryMessageOnce(tt *testing.T) {
 	tt.Parallel()
@@ -36,7 +36,7 @@ func TestEveryMessageOnce(tt *testing.T) {
 			for _, c := range readers {
 				for _, what := range strings.Fields(c.heard()) {
 					if what != fmt.Sprint(c.next) {
-						t.Fatalf("%s was told %s, want %d", c.User.ID, what, c.next)
+						t.Fatalf("%s was sent %s, want %d", c.User.ID, what, c.next)
 					}
 					c.next++
 				}
@@ -44,17 +44,17 @@ func TestEveryMessageOnce(tt *testing.T) {
 		}
 		pick := func(t *rapid.T) *reader { return readers[rapid.IntRange(0, len(readers)-1).Draw(t, "who")] }
 		page := func(c *reader, n uint64) {
-			if c.follower != nil && !c.follower.Done() {
-				c.follower.Begin()
-				from := c.follower.Pos() + 1
-				c.follower.Page(items(from, min(head, from+n-1)))
+			if c.follower != nil && !c.follower.Ended() {
+				c.follower.Start()
+				from := c.follower.Position() + 1
+				c.follower.SendPage(items(from, min(head, from+n-1)))
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(*rapid.T) { check() },
 			"messages": func(t *rapid.T) {
 				n := rapid.Uint64Range(1, 5).Draw(t, "n")
-				r.Messages(items(head+1, head+n))
+				r.AddMessages(items(head+1, head+n))
 				head += n
 			},
 			"flush": func(*rapid.T) { r.Flush() },
@@ -71,14 +71,14 @@ func TestEveryMessageOnce(tt *testing.T) {
 				c := pick(t)
 				// Up to three beyond the head: the edge may know less than the client.
 				pos := rapid.Uint64Range(0, head+3).Draw(t, "pos")
-				c.enter(r, head, func(p *hub.Part) {
+				c.enter(r, head, func(p *hub.LocalRoom) {
 					check() // what came until now
 					var fresh bool
 					if c.follower, fresh = p.Follow(&c.Client, pos); !fresh {
 						r.Leave(c.loop, 0)
 					}
 					if rapid.Bool().Draw(t, "at once") {
-						c.follower.Begin()
+						c.follower.Start()
 					}
 					c.inRoom, c.next = true, pos+1
 				})
@@ -93,7 +93,7 @@ func TestEveryMessageOnce(tt *testing.T) {
 				c.inRoom = false
 			},
 		})
-		r.Messages(items(head+1, head+4)) // past every starting point
+		r.AddMessages(items(head+1, head+4)) // past every starting point
 		head += 4
 		r.Flush()
 		w.turn()

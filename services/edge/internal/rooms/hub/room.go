@@ -9,27 +9,28 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 )
 
-// Room is the feeder's side of a room: which loops and codecs have members, and
-// what was brought since the last Flush. All methods belong to the feeder.
+// Room is the intake's side of a room: which loops and codecs have members, and what
+// was added since the last Flush. Only the intake may call its methods.
 type Room struct {
-	ID    string // static
+	// Static.
+	ID    string
 	Shard int
+	hub   *Hub
 
-	// crowded rooms are told no presence. Written by the feeder.
+	// Written by the intake, read by the loops: the room has too many members for presence.
 	crowded atomic.Bool
 
-	// Owned by the feeder.
-	hub    *Hub
-	seats  []seat // by loop
+	// Owned by the intake.
+	seats  []loopSeats // by loop index
 	codecs [codec.Codecs]int32
-	out    []post      // to be posted
-	items  []wire.Item // messages of the last post in out, handed over with it
+	posts  []post      // added since the last Flush
+	items  []wire.Item // messages of the last of posts, which gets them in closeBatch
 }
 
-// seat is a room on one loop.
-type seat struct {
-	part *Part // nil before the first member came
-	n    int32 // members, and who is on the way to become or to cease being one
+// loopSeats counts a room's members on one loop.
+type loopSeats struct {
+	local *LocalRoom // nil until the first member
+	n     int32      // members, joins and leaves under way included
 }
 
 // NewRoom returns a room without members.
@@ -39,19 +40,22 @@ func (h *Hub) NewRoom(id string, shard int) *Room {
 	return r
 }
 
-// Init is NewRoom for a room that is a part of something else.
+// Init is NewRoom for a Room that is a field of another struct.
 func (r *Room) Init(h *Hub, id string, shard int) {
-	r.ID, r.Shard, r.hub, r.seats = id, shard, h, make([]seat, len(h.locals))
+	r.ID, r.Shard, r.hub, r.seats = id, shard, h, make([]loopSeats, len(h.locals))
 }
 
-// SetCrowded says whether the room has too many members for presence.
+// SetCrowded sets whether the room has too many members for presence.
 func (r *Room) SetCrowded(crowded bool) {
 	if r.crowded.Load() != crowded {
 		r.crowded.Store(crowded)
 	}
 }
 
-// Members is the number of connections that have joined.
+// Crowded reports whether the room has too many members for presence.
+func (r *Room) Crowded() bool { return r.crowded.Load() }
+
+// Members returns the number of connections that have joined.
 func (r *Room) Members() int {
 	n := 0
 	for i := range r.seats {
@@ -60,61 +64,61 @@ func (r *Room) Members() int {
 	return n
 }
 
-// Messages brings messages that follow each other and whatever was brought
-// before. Their JSON is not copied: it must not be changed any more.
-func (r *Room) Messages(items []wire.Item) {
+// AddMessages adds messages in seq order, which come after everything added before.
+// Their JSON is not copied and must not change any more.
+func (r *Room) AddMessages(items []wire.Item) {
 	if len(items) == 0 {
 		return
 	}
-	if n := len(r.out); n > 0 && len(r.items) > 0 && r.out[n-1].last+1 == items[0].Seq {
+	if n := len(r.posts); n > 0 && len(r.items) > 0 && r.posts[n-1].last+1 == items[0].Seq {
 		r.items = append(r.items, items...)
-		r.out[n-1].last = items[len(items)-1].Seq
+		r.posts[n-1].last = items[len(items)-1].Seq
 		return
 	}
-	r.seal()
+	r.closeBatch()
 	r.items = append(r.items, items...)
-	r.out = append(r.out, post{class: conn.Message, first: items[0].Seq, last: items[len(items)-1].Seq})
+	r.posts = append(r.posts, post{class: conn.Message, first: items[0].Seq, last: items[len(items)-1].Seq})
 }
 
-// Gap says that the messages from to to, both included, are gone.
-func (r *Room) Gap(from, to uint64) {
+// AddGap adds the notice that the messages from from to to, both included, are lost.
+func (r *Room) AddGap(from, to uint64) {
 	g := event.Gap{RoomID: r.ID, From: from, To: to}
-	r.seal()
-	r.out = append(r.out, post{
+	r.closeBatch()
+	r.posts = append(r.posts, post{
 		class: conn.Message, first: from, last: to,
 		event: Event{Name: event.NameGap, Data: g.AppendJSON(nil)},
 	})
 }
 
-// Tell brings an event.
-func (r *Room) Tell(e Event) {
-	r.seal()
-	r.out = append(r.out, post{class: e.Class, event: e})
+// AddEvent adds an event.
+func (r *Room) AddEvent(e Event) {
+	r.closeBatch()
+	r.posts = append(r.posts, post{class: e.Class, event: e})
 }
 
-// seal gives the messages that were gathered to their post.
-func (r *Room) seal() {
+// closeBatch moves the collected messages into their post.
+func (r *Room) closeBatch() {
 	if len(r.items) > 0 {
-		r.out[len(r.out)-1].items = r.items
+		r.posts[len(r.posts)-1].items = r.items
 		r.items = nil
 	}
 }
 
-// Flush posts what was brought to the loops that have members.
+// Flush posts what was added to the loops that have members.
 func (r *Room) Flush() {
-	r.seal()
-	if len(r.out) == 0 {
+	r.closeBatch()
+	if len(r.posts) == 0 {
 		return
 	}
-	posts := r.out
-	r.out = nil
+	posts := r.posts
+	r.posts = nil
 	for i := range posts {
 		r.encode(&posts[i])
 	}
 	for i := range r.seats {
 		if s := &r.seats[i]; s.n > 0 {
-			part := s.part
-			part.local.loop.Post(func() { part.take(posts) })
+			local := s.local
+			local.local.loop.Post(func() { local.addPosts(posts) })
 		}
 	}
 }
@@ -128,31 +132,28 @@ func (r *Room) encode(p *post) {
 	}
 }
 
-// Enter makes room for a member on a loop and runs fn there, behind everything
-// that was brought before and ahead of what comes later. fn joins or follows the
-// part, or has Leave called. live is the seq of the last message that was brought,
-// or that the room had when it began to be fed.
-func (r *Room) Enter(loop int, codec uint8, live uint64, fn func(*Part)) {
+// Enter reserves a seat on a loop and runs fn there: after everything added so far has
+// been delivered and before anything that is added later. fn joins or follows the
+// local room, or makes sure that Leave is called. live is the seq of the last message
+// that was added, or the head of the room when its intake began.
+func (r *Room) Enter(loop int, codec uint8, live uint64, fn func(*LocalRoom)) {
 	r.Flush()
 	s := &r.seats[loop]
-	if s.part == nil {
-		s.part = newPart(r, r.hub.locals[loop])
+	if s.local == nil {
+		s.local = newLocalRoom(r, r.hub.locals[loop])
 	}
 	s.n++
 	r.codecs[codec]++
-	part := s.part
-	part.local.loop.Post(func() {
-		part.settle()
-		part.live = max(part.live, live) // without members it was not told
-		fn(part)
+	local := s.local
+	local.local.loop.Post(func() {
+		local.deliverPending()
+		local.live = max(local.live, live) // without members it was not updated
+		fn(local)
 	})
 }
 
-// Leave takes back one Enter, after the member has left the part.
+// Leave releases the seat of one Enter, after the member has left the local room.
 func (r *Room) Leave(loop int, codec uint8) {
 	r.seats[loop].n--
 	r.codecs[codec]--
 }
-
-// Crowded tells what SetCrowded said.
-func (r *Room) Crowded() bool { return r.crowded.Load() }

@@ -1,16 +1,15 @@
-// Package inline is a list for what has nearly always one element, and of which there
-// are a great many, such as the rooms of a connection: one element needs no memory
-// beside the list's own.
+// Package inline provides a list that stores its first element inline. Most connections
+// are in one room; that common case allocates nothing.
 package inline
 
-// List is a list whose order means nothing. The zero value is empty; the zero value
-// of T stands for no element and cannot be one. Not safe for concurrent use.
+// List is an unordered list. The zero value is empty. The zero value of T means "no
+// element" and must not be added. Not safe for concurrent use.
 type List[T comparable] struct {
 	first T
-	more  *[]T // the others; nil while there are none
+	more  *[]T // the others; nil if there are none
 }
 
-// Len is the number of elements.
+// Len returns the number of elements.
 func (l *List[T]) Len() int {
 	var none T
 	switch {
@@ -22,7 +21,7 @@ func (l *List[T]) Len() int {
 	return 1 + len(*l.more)
 }
 
-// At is the i-th element, valid until the next Add or Remove.
+// At returns the i-th element, valid until the next Add or Remove.
 func (l *List[T]) At(i int) *T {
 	if i == 0 {
 		return &l.first
@@ -30,7 +29,7 @@ func (l *List[T]) At(i int) *T {
 	return &(*l.more)[i-1]
 }
 
-// Index is where v is, -1 when it is not there.
+// Index returns the index of v, -1 if it is not in the list.
 func (l *List[T]) Index(v T) int {
 	for i := range l.Len() {
 		if *l.At(i) == v {
@@ -40,7 +39,7 @@ func (l *List[T]) Index(v T) int {
 	return -1
 }
 
-// Add puts v behind the others.
+// Add appends v.
 func (l *List[T]) Add(v T) {
 	switch {
 	case l.Len() == 0:
@@ -52,7 +51,7 @@ func (l *List[T]) Add(v T) {
 	}
 }
 
-// Remove takes the i-th element out; the last one takes its place.
+// Remove removes the i-th element and moves the last one into its place.
 func (l *List[T]) Remove(i int) {
 	var none T
 	last := l.At(l.Len() - 1)
@@ -65,7 +64,7 @@ func (l *List[T]) Remove(i int) {
 	}
 }
 
-// Slice are the elements, in a slice of its own; nil when there are none.
+// Slice returns a copy of the elements, nil if there are none.
 func (l *List[T]) Slice() []T {
 	var all []T
 	for i := range l.Len() {

@@ -37,7 +37,7 @@ func (in *intake) broadcast(m *nats.Msg) {
 	} else if r.hub.Crowded() {
 		return
 	}
-	r.hub.Tell(eventOf(b))
+	r.hub.AddEvent(eventOf(b))
 	r.touch()
 }
 
@@ -71,10 +71,10 @@ func (r *room) emit() {
 	out := &r.in.out
 	for i := range out.Steps {
 		if gap := out.Steps[i].Gap; !gap.None() {
-			r.hub.Gap(gap.From, gap.To)
+			r.hub.AddGap(gap.From, gap.To)
 			r.in.counts.gaps.Add(gap.To - gap.From + 1)
 		}
-		r.hub.Messages(out.Steps[i].Items)
+		r.hub.AddMessages(out.Steps[i].Items)
 	}
 	if len(out.Steps) > 0 {
 		r.touch()
@@ -134,7 +134,7 @@ func (in *intake) everyone(m *nats.Msg) {
 	if b.Only != "" && in.user(b.Only) == nil { // whose shard this is: not connected here
 		return
 	}
-	in.hub.Everyone(eventOf(b))
+	in.hub.SendToAll(eventOf(b))
 }
 
 // digest takes the heads of a shard's rooms that have moved. After a silence the heads

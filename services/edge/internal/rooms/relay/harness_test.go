@@ -122,7 +122,7 @@ func (m *member) ask(room string) (relay.Seat, error) {
 	m.edge.Join(relay.JoinRequest{
 		Room: room, User: &m.User, Loop: m.loop, Deadline: time.Now().Add(5 * time.Second),
 	}, func(s relay.Seat, err error) {
-		if err == nil && !s.Part.Join(&m.Client) {
+		if err == nil && !s.Room.Join(&m.Client) {
 			m.edge.Leave(m.leaving(room, 0))
 		}
 		got <- outcome{s, err}
@@ -147,7 +147,7 @@ func (m *member) leaving(room string, grace time.Duration) relay.Leaving {
 func (m *member) leave(room string, grace time.Duration) {
 	m.edge.tb.Helper()
 	m.on(func() {
-		if p := m.Part(room); p == nil || !p.Leave(&m.Client) {
+		if p := m.LocalRoom(room); p == nil || !p.Leave(&m.Client) {
 			m.edge.tb.Error("left a room that was not joined")
 		}
 		m.edge.Leave(m.leaving(room, grace))

@@ -56,7 +56,7 @@ type list struct {
 
 // Seat is a room as a connection joins it.
 type Seat struct {
-	Part   *hub.Part
+	Room   *hub.LocalRoom
 	Joined wire.Joined
 	Live   uint64 // every message after it will be delivered live
 }
@@ -151,8 +151,8 @@ func (r *room) joined(j JoinRequest, had *list, reply []byte, err error, done fu
 	}
 	live := r.stream.Delivered()
 	in.counts.memberships.Add(1)
-	r.hub.Enter(j.Loop.Index(), j.Codec, live, func(p *hub.Part) {
-		done(Seat{Part: p, Joined: m, Live: live}, nil)
+	r.hub.Enter(j.Loop.Index(), j.Codec, live, func(p *hub.LocalRoom) {
+		done(Seat{Room: p, Joined: m, Live: live}, nil)
 	})
 }
 

@@ -92,7 +92,7 @@ func (l *link) restore(pid string, rooms []hub.Position) {
 
 func (l *link) newSession(id auth.Identity) *session.Session {
 	s, loop := l.client.server, l.client.socket.Loop()
-	s.Core.Hub.Local(loop.Index()).KeepTrail()
+	s.Core.Hub.Local(loop.Index()).KeepDeliveryLog()
 	return s.Core.New(loop, id, l.ns.Place)
 }
 

@@ -51,7 +51,7 @@ type ticket struct {
 type lost struct {
 	user string
 	loop *poll.Loop
-	mark hub.Mark
+	mark hub.DeliveryMark
 }
 
 type kept struct {
@@ -180,7 +180,7 @@ func (s *Server) giveHere(t *ticket, m wire.Recover) *wire.Recovered {
 	if s.Peers != nil && to == s.Peers.Token() {
 		to = ""
 	}
-	rooms, exact := s.Core.Hub.Local(was.loop.Index()).Resume(was.mark, hub.Position{Room: m.Room, Seq: m.Seq})
+	rooms, exact := s.Core.Hub.Local(was.loop.Index()).PositionsAt(was.mark, hub.Position{Room: m.Room, Seq: m.Seq})
 	if !exact || !s.tickets.take(m.PID, t, to) {
 		return r
 	}

@@ -32,7 +32,7 @@ func (w *world) crowd(id string, n int) (*hub.Room, *client) {
 	for i := range n - 1 {
 		c := &hub.Client{User: wire.User{ID: fmt.Sprint("u", i)}}
 		w.Local(0).Add(c, slowly{w})
-		r.Enter(0, 0, 0, func(p *hub.Part) { p.Join(c) })
+		r.Enter(0, 0, 0, func(p *hub.LocalRoom) { p.Join(c) })
 	}
 	w.turn()
 	return r, first
@@ -41,12 +41,12 @@ func (w *world) crowd(id string, n int) (*hub.Room, *client) {
 // say brings messages and gives the loop a turn, after it has waited for so long.
 func (w *world) say(r *hub.Room, from, to uint64, after time.Duration) {
 	w.now = w.now.Add(after)
-	r.Messages(items(from, to))
+	r.AddMessages(items(from, to))
 	r.Flush()
 	w.turn()
 }
 
-func TestLoopRestsForAQuarterOfItsWriting(t *testing.T) {
+func TestLoopPausesForAQuarterOfItsWriting(t *testing.T) {
 	t.Parallel()
 	const members = 1000 // 10 ms of writing, 2.5 ms of rest
 	w := newWorld(t, 1)
@@ -77,7 +77,7 @@ func TestSmallRoomsTogether(t *testing.T) {
 		rooms, firsts = append(rooms, r), append(firsts, c)
 	}
 	for _, r := range rooms {
-		r.Messages(items(1, 1))
+		r.AddMessages(items(1, 1))
 		r.Flush()
 	}
 	w.turn() // 10 ms
@@ -93,7 +93,7 @@ func TestSmallRoomsTogether(t *testing.T) {
 	expect(t, firsts[1], "2")
 }
 
-func TestLittleWritingNeedsNoRest(t *testing.T) {
+func TestShortWritingNeedsNoPause(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
 	r, c := w.crowd("r", 100)
@@ -102,8 +102,8 @@ func TestLittleWritingNeedsNoRest(t *testing.T) {
 	expect(t, c, "1 2")
 }
 
-// Who joins while a loop rests finds everything told before.
-func TestRestEndsForWhoComes(t *testing.T) {
+// A client that joins during a pause gets nothing that was sent before it.
+func TestJoinDuringAPauseDeliversFirst(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
 	r, c := w.crowd("r", 1000)

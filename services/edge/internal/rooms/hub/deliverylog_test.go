@@ -16,12 +16,12 @@ import (
 // socketPlace is where this test's hub has the codec of a door whose clients come back.
 const socketPlace = 1
 
-// trailed is a world of one loop that keeps a trail, with a client whose codec has it.
-func trailed(tb testing.TB) (*world, *hub.Local, *client) {
+// withDeliveryLog returns a world of one loop that keeps a delivery log, with a client whose codec uses it.
+func withDeliveryLog(tb testing.TB) (*world, *hub.Local, *client) {
 	w := newWorld(tb, 1)
 	w.Hub = hub.New(w.loops, native.Codec{}, native.Codec{})
 	local := w.Local(0)
-	local.KeepTrail()
+	local.KeepDeliveryLog()
 	c := &client{w: w, Client: hub.Client{User: wire.User{ID: "ann"}, Codec: socketPlace}}
 	local.Add(&c.Client, c)
 	return w, local, c
@@ -52,7 +52,7 @@ func TestResumeIsExact(tt *testing.T) {
 	tt.Parallel()
 	sure := 0
 	rapid.Check(tt, func(t *rapid.T) {
-		w, local, c := trailed(tt)
+		w, local, c := withDeliveryLog(tt)
 		rooms, heads := map[string]*hub.Room{}, map[string]uint64{}
 		names := []string{"a", "b", "c"}
 		for _, name := range names {
@@ -71,7 +71,7 @@ func TestResumeIsExact(tt *testing.T) {
 			"": func(*rapid.T) { sent = append(sent, c.sent()...) },
 			"messages": func(t *rapid.T) {
 				room, n := pick(t), rapid.Uint64Range(1, 3).Draw(t, "n")
-				rooms[room].Messages(batch(room, heads[room]+1, heads[room]+n))
+				rooms[room].AddMessages(batch(room, heads[room]+1, heads[room]+n))
 				heads[room] += n
 				rooms[room].Flush()
 				if rapid.Bool().Draw(t, "at once") {
@@ -80,16 +80,16 @@ func TestResumeIsExact(tt *testing.T) {
 			},
 			"join": func(t *rapid.T) {
 				room := pick(t)
-				if c.Part(room) != nil {
+				if c.LocalRoom(room) != nil {
 					t.Skip("is there")
 				}
-				rooms[room].Enter(0, socketPlace, heads[room], func(p *hub.Part) { p.Join(&c.Client) })
+				rooms[room].Enter(0, socketPlace, heads[room], func(p *hub.LocalRoom) { p.Join(&c.Client) })
 				w.turn()
 				had[room] = heads[room]
 			},
 			"catch up": func(t *rapid.T) {
 				room := pick(t)
-				if c.Part(room) != nil {
+				if c.LocalRoom(room) != nil {
 					t.Skip("is there")
 				}
 				least := uint64(0) // a client says what it has had, if it says anything
@@ -99,11 +99,11 @@ func TestResumeIsExact(tt *testing.T) {
 					}
 				}
 				since := rapid.Uint64Range(least, heads[room]).Draw(t, "since")
-				rooms[room].Enter(0, socketPlace, heads[room], func(p *hub.Part) {
+				rooms[room].Enter(0, socketPlace, heads[room], func(p *hub.LocalRoom) {
 					f, _ := p.Follow(&c.Client, since)
-					f.Begin()
+					f.Start()
 					if rapid.Bool().Draw(t, "to the end") {
-						f.Page(batch(room, since+1, heads[room]))
+						f.SendPage(batch(room, since+1, heads[room]))
 					}
 				})
 				w.turn()
@@ -112,7 +112,7 @@ func TestResumeIsExact(tt *testing.T) {
 			"leave": func(t *rapid.T) {
 				room := pick(t)
 				w.turn()
-				if p := c.Part(room); p != nil {
+				if p := c.LocalRoom(room); p != nil {
 					p.Leave(&c.Client)
 					rooms[room].Leave(0, socketPlace)
 				}
@@ -120,19 +120,19 @@ func TestResumeIsExact(tt *testing.T) {
 		})
 		w.turn()
 		sent = append(sent, c.sent()...)
-		mark := local.Mark(&c.Client)
+		mark := local.DeliveryMark(&c.Client)
 		if len(sent) == 0 {
 			return
 		}
 		received := rapid.IntRange(1, len(sent)).Draw(t, "received")
-		got, exact := local.Resume(mark, sent[received-1])
+		got, exact := local.PositionsAt(mark, sent[received-1])
 		if !exact {
 			return
 		}
 		sure++
 		want := map[string]uint64{}
 		for i := range c.Rooms() {
-			room := c.PartAt(i).Room()
+			room := c.RoomAt(i).ID()
 			want[room] = had[room]
 			for _, p := range sent[:received] {
 				if p.Room == room {
@@ -154,56 +154,56 @@ func TestResumeIsExact(tt *testing.T) {
 	}
 }
 
-// A trail goes back so far and no further, and what is behind its end is not guessed.
+// A deliveryLog goes back so far and no further, and what is behind its end is not guessed.
 func TestTrailEnds(t *testing.T) {
 	t.Parallel()
-	w, local, c := trailed(t)
+	w, local, c := withDeliveryLog(t)
 	a, b := w.NewRoom("a", 0), w.NewRoom("b", 0)
 	for _, r := range []*hub.Room{a, b} {
-		r.Enter(0, socketPlace, 0, func(p *hub.Part) { p.Join(&c.Client) })
+		r.Enter(0, socketPlace, 0, func(p *hub.LocalRoom) { p.Join(&c.Client) })
 	}
 	say := func(r *hub.Room, seq uint64) {
-		r.Messages(items(seq, seq))
+		r.AddMessages(items(seq, seq))
 		r.Flush()
 		w.turn()
 	}
 	say(a, 1)
-	early := local.Mark(&c.Client)
-	if _, exact := local.Resume(early, hub.Position{Room: "a", Seq: 1}); !exact {
+	early := local.DeliveryMark(&c.Client)
+	if _, exact := local.PositionsAt(early, hub.Position{Room: "a", Seq: 1}); !exact {
 		t.Error("not certain of a moment ago")
 	}
 	for seq := uint64(1); seq <= 8192; seq++ {
 		say(b, seq)
 	}
-	if _, exact := local.Resume(early, hub.Position{Room: "a", Seq: 1}); exact {
+	if _, exact := local.PositionsAt(early, hub.Position{Room: "a", Seq: 1}); exact {
 		t.Error("certain of what has been overwritten")
 	}
-	if _, exact := local.Resume(local.Mark(&c.Client), hub.Position{Room: "b", Seq: 2}); !exact {
+	if _, exact := local.PositionsAt(local.DeliveryMark(&c.Client), hub.Position{Room: "b", Seq: 2}); !exact {
 		t.Error("not certain of what is there")
 	}
 }
 
-// What a client was sent while it caught up somewhere is not in the trail, also when it
+// What a client was sent while it caught up somewhere is not in the deliveryLog, also when it
 // has left the room where it did so last.
 func TestLeavingWhatOneFollows(t *testing.T) {
 	t.Parallel()
-	w, local, c := trailed(t)
+	w, local, c := withDeliveryLog(t)
 	joined, caughtUp, behind := w.NewRoom("joined", 0), w.NewRoom("caught up", 0), w.NewRoom("behind", 0)
-	joined.Enter(0, socketPlace, 0, func(p *hub.Part) { p.Join(&c.Client) })
-	joined.Messages(items(1, 1))
+	joined.Enter(0, socketPlace, 0, func(p *hub.LocalRoom) { p.Join(&c.Client) })
+	joined.AddMessages(items(1, 1))
 	joined.Flush()
-	behind.Enter(0, socketPlace, 1, func(p *hub.Part) {
+	behind.Enter(0, socketPlace, 1, func(p *hub.LocalRoom) {
 		f, _ := p.Follow(&c.Client, 0)
-		f.Begin()
+		f.Start()
 	})
-	caughtUp.Enter(0, socketPlace, 1, func(p *hub.Part) {
+	caughtUp.Enter(0, socketPlace, 1, func(p *hub.LocalRoom) {
 		f, _ := p.Follow(&c.Client, 0)
-		f.Begin()
-		f.Page(items(1, 1))
+		f.Start()
+		f.SendPage(items(1, 1))
 	})
 	w.turn()
-	c.Part("behind").Leave(&c.Client)
-	if got, exact := local.Resume(local.Mark(&c.Client), hub.Position{Room: "joined", Seq: 1}); exact {
+	c.LocalRoom("behind").Leave(&c.Client)
+	if got, exact := local.PositionsAt(local.DeliveryMark(&c.Client), hub.Position{Room: "joined", Seq: 1}); exact {
 		t.Errorf("certain of %v", got)
 	}
 }
