@@ -91,7 +91,7 @@ func newService(cfg Config, deps lifecycle.Deps) (*service, error) {
 	every, idle := cfg.sweep()
 	s.server = shard.NewServer(shard.Config{
 		Conn: s.conn, Streams: cfg.Streams, Scope: cfg.scope(), Logger: s.logger,
-		Tracer: deps.Telemetry.Tracer, Count: s.count, Edges: s.edges,
+		Tracer: deps.Telemetry.Tracer, Counters: s.count, Edges: s.edges,
 		SweepEvery: every, IdleAfter: idle, Keep: cfg.keep(),
 	})
 	s.member, err = partition.New(partition.Options{
@@ -160,7 +160,7 @@ func (s *service) load(hb *wire.Heartbeat) {
 func (s *service) counts(t *wire.Telemetry) {
 	t.Counters = map[string]uint64{
 		wire.CountMessages:     s.count.Messages.Load(),
-		wire.CountRoomsCreated: s.count.Rooms.Load(),
+		wire.CountRoomsCreated: s.count.RoomsCreated.Load(),
 	}
 	t.Latency = map[string]wire.Histogram{wire.LatencyAppend: s.count.Appends()}
 	rooms := s.server.Details()

@@ -9,14 +9,14 @@ import (
 )
 
 // Publisher is what Bus needs of a *nats.Conn: Publish copies data before it returns.
-type Publisher interface {
+type Conn interface {
 	Publish(subject string, data []byte) error
 }
 
 // Tracer continues traces, of commands that carry one. It belongs to the Bus's goroutine.
 type Tracer interface {
 	// Of is the trace of the command that will be answered on reply, "" without one.
-	Of(reply string) string
+	TraceOf(reply string) string
 	// Published is told every subject that was published on.
 	Published(subject string)
 	// Publish is Publisher's, of data that continues traces.
@@ -29,8 +29,8 @@ const maxScratch = 256 << 10
 // Bus encodes into one buffer and publishes. It belongs to one goroutine. What
 // cannot be published (NATS is away) is lost, as core NATS may lose it anyway:
 // edges repeat commands and repair broadcasts.
-type Bus struct {
-	pub     Publisher
+type Publisher struct {
+	conn    Conn
 	logger  *slog.Logger
 	scratch []byte
 
@@ -39,39 +39,39 @@ type Bus struct {
 }
 
 // New returns a Bus over pub.
-func New(pub Publisher, logger *slog.Logger) *Bus { return &Bus{pub: pub, logger: logger} }
+func New(pub Conn, logger *slog.Logger) *Publisher { return &Publisher{conn: pub, logger: logger} }
 
 // Traces appends the trace of the command that will be answered on reply, if it has one.
-func (b *Bus) Traces(list []string, reply string) []string {
-	if b.Tracer == nil {
+func (p *Publisher) AppendTrace(list []string, reply string) []string {
+	if p.Tracer == nil {
 		return list
 	}
-	if t := b.Tracer.Of(reply); t != "" {
+	if t := p.Tracer.TraceOf(reply); t != "" {
 		list = append(list, t)
 	}
 	return list
 }
 
 // Publish says m on a subject; an empty subject is nobody. It continues traces.
-func (b *Bus) Publish(subject string, m wire.Message, traces ...string) {
+func (p *Publisher) Publish(subject string, m wire.Message, traces ...string) {
 	if subject == "" {
 		return
 	}
-	data := wire.Append(b.scratch[:0], m)
-	if b.scratch = data; cap(data) > maxScratch {
-		b.scratch = nil
+	data := wire.Append(p.scratch[:0], m)
+	if p.scratch = data; cap(data) > maxScratch {
+		p.scratch = nil
 	}
-	if err := b.publish(subject, data, traces); err != nil {
-		b.logger.Debug("publish failed", "err", err)
+	if err := p.publish(subject, data, traces); err != nil {
+		p.logger.Debug("publish failed", "err", err)
 	}
-	if b.Tracer != nil {
-		b.Tracer.Published(subject)
+	if p.Tracer != nil {
+		p.Tracer.Published(subject)
 	}
 }
 
-func (b *Bus) publish(subject string, data []byte, traces []string) error {
+func (p *Publisher) publish(subject string, data []byte, traces []string) error {
 	if len(traces) > 0 {
-		return b.Tracer.Publish(subject, data, traces)
+		return p.Tracer.Publish(subject, data, traces)
 	}
-	return b.pub.Publish(subject, data)
+	return p.conn.Publish(subject, data)
 }

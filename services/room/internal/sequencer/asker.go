@@ -62,5 +62,5 @@ func (a asker) tell(e *Env, o wire.Outcome) {
 
 func (e *Env) answer(to string, sent wire.Sent) {
 	e.sent = sent // not &sent, which would cost an allocation
-	e.Bus.Publish(to, &e.sent)
+	e.Publisher.Publish(to, &e.sent)
 }

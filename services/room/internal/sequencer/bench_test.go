@@ -46,8 +46,8 @@ func BenchmarkSend(b *testing.B) {
 			l := &instant{Log: logtest.Log{World: logtest.New()}}
 			now := time.Now()
 			env := &sequencer.Env{
-				Log: l, Bus: publisher.New(nowhere{}, logger), Epoch: 7, Now: func() time.Time { return now },
-				After: func(time.Duration, func()) {}, Logger: logger, Count: stats.New(logger), Moved: func(*sequencer.Room) {},
+				Log: l, Publisher: publisher.New(nowhere{}, logger), Epoch: 7, Now: func() time.Time { return now },
+				After: func(time.Duration, func()) {}, Logger: logger, Counters: stats.New(logger), Moved: func(*sequencer.Room) {},
 			}
 			r := new(sequencer.Room)
 			r.Init(env, "general", general)

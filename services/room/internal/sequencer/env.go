@@ -34,14 +34,14 @@ type Log interface {
 
 // Env is what the ledgers of one shard share; like them it belongs to one goroutine.
 type Env struct {
-	Log    Log
-	Bus    *publisher.Bus
-	Epoch  uint64 // of the lease under which this shard is owned
-	Now    func() time.Time
-	After  func(d time.Duration, f func()) // runs f later, on the owning goroutine
-	Logger *slog.Logger
+	Log       Log
+	Publisher *publisher.Publisher
+	Epoch     uint64 // of the lease under which this shard is owned
+	Now       func() time.Time
+	After     func(d time.Duration, f func()) // runs f later, on the owning goroutine
+	Logger    *slog.Logger
 
-	Count *stats.Counters
+	Counters *stats.Counters
 
 	// Moved is told of every room whose last message has become another.
 	Moved func(*Room)

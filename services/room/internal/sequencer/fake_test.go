@@ -38,10 +38,10 @@ func newWorld() *world {
 func (w *world) ledger(owner int) *sequencer.Room {
 	w.epoch++
 	env := &sequencer.Env{
-		Log: &logtest.Log{World: w.World, Owner: owner}, Bus: publisher.New(fakeBus{w}, slog.New(slog.DiscardHandler)),
+		Log: &logtest.Log{World: w.World, Owner: owner}, Publisher: publisher.New(fakeBus{w}, slog.New(slog.DiscardHandler)),
 		Epoch: w.epoch, Now: func() time.Time { return w.Now },
 		After:  func(d time.Duration, f func()) { w.After(owner, d, f) },
-		Logger: slog.New(slog.DiscardHandler), Count: w.count, Moved: func(*sequencer.Room) {},
+		Logger: slog.New(slog.DiscardHandler), Counters: w.count, Moved: func(*sequencer.Room) {},
 		PageEvery: w.pageEvery,
 	}
 	r := new(sequencer.Room)

@@ -27,7 +27,7 @@ var ErrUnknown = errors.New("no such message")
 func (r *Room) History(q *wire.History, reply string) {
 	r.WhenLoaded(func(err error) {
 		if err != nil {
-			r.env.Bus.Publish(reply, &wire.Messages{Fault: wire.FaultOf(err)})
+			r.env.Publisher.Publish(reply, &wire.Messages{Fault: wire.FaultOf(err)})
 			return
 		}
 		if r.head.seq == 0 || q.HasAfter && (q.After >= r.head.seq || r.ring.Has(q.After+1)) {
@@ -50,7 +50,7 @@ func (r *Room) page(q *wire.History, oldest uint64, reply string) {
 	span := history.Plan(q, head, oldest)
 	switch {
 	case span.Empty():
-		r.env.Bus.Publish(reply, &wire.Messages{Head: head, Oldest: oldest})
+		r.env.Publisher.Publish(reply, &wire.Messages{Head: head, Oldest: oldest})
 		return
 	}
 	r.chunks(span, func(items []wire.Item, err error) {
@@ -135,14 +135,14 @@ func (r *Room) answer(q *wire.History, items []wire.Item, head, oldest uint64, r
 	if len(items) > 0 && (oldest == 0 || items[0].Seq < oldest) {
 		oldest = items[0].Seq
 	}
-	r.env.Bus.Publish(reply, &wire.Messages{
+	r.env.Publisher.Publish(reply, &wire.Messages{
 		Items: items, More: history.More(q, items, head, oldest), Head: head, Oldest: oldest,
 	})
 }
 
 func (r *Room) unreadable(err error, reply string) {
-	r.env.Count.Failed(err)
-	r.env.Bus.Publish(reply, &wire.Messages{Fault: wire.FaultOf(errAway())})
+	r.env.Counters.CountRetry(err)
+	r.env.Publisher.Publish(reply, &wire.Messages{Fault: wire.FaultOf(errAway())})
 }
 
 // read collects the messages of span from the log, when its turn comes.

@@ -34,7 +34,7 @@ const (
 
 // pause holds the room for a while and answers those whose time is over.
 func (r *Room) pause(err error) {
-	r.env.Count.Failed(err)
+	r.env.Counters.CountRetry(err)
 	now := r.env.Now()
 	r.drop(now)
 	n := 0
@@ -145,7 +145,7 @@ func (r *Room) found(s log.Stored) error {
 		return err
 	}
 	if rec.First != r.head.seq+1 {
-		r.env.Count.Holes.Add(1)
+		r.env.Counters.Holes.Add(1)
 		r.env.Logger.Error("log has a hole", "event", "log.hole", "room", r.id, "seq", rec.First)
 		// The log has lost its end, and its writer knows of what is there better.
 		r.head.marks = history.Marks{Near: rec.Mark64, Far: rec.Mark1024}

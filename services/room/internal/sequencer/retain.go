@@ -141,7 +141,7 @@ func (r *Room) purge(now time.Time, before uint64, found bool, keep Retention) {
 		r.oldest = 0
 		switch {
 		case err != nil:
-			r.env.Count.Failed(err)
+			r.env.Counters.CountRetry(err)
 		case n > 0 && !found:
 			r.expire(now, keep)
 			return

@@ -108,7 +108,7 @@ func (r *Room) repeat(ref dedup.Ref, sum uint64, duplicate bool, askers ...asker
 func (r *Room) accept(o wire.Outcome, askers ...asker) {
 	for i, a := range askers {
 		if o.Duplicate = o.Duplicate || i > 0; o.Duplicate {
-			r.env.Count.Duplicates.Add(1)
+			r.env.Counters.Duplicates.Add(1)
 		}
 		a.tell(r.env, o)
 	}
@@ -117,9 +117,9 @@ func (r *Room) accept(o wire.Outcome, askers ...asker) {
 func (r *Room) refuse(err *code.Error, askers ...asker) {
 	for _, a := range askers {
 		if err.Code == code.Conflict {
-			r.env.Count.Conflicts.Add(1)
+			r.env.Counters.Conflicts.Add(1)
 		} else {
-			r.env.Count.Refused.Add(1)
+			r.env.Counters.Refused.Add(1)
 		}
 		a.tell(r.env, wire.Outcome{Fault: wire.FaultOf(err)})
 	}
@@ -146,7 +146,7 @@ func (r *Room) append() {
 		if err != nil {
 			r.failed(err)
 		} else {
-			r.env.Count.Stored(len(a.rec.Entries), r.env.Now().Sub(now))
+			r.env.Counters.CountStored(len(a.rec.Entries), r.env.Now().Sub(now))
 			r.settle(&a.rec, pos, a.data)
 		}
 		r.env.recycle(a)
@@ -191,7 +191,7 @@ func (r *Room) message(p *pending, seq, at uint64) []byte {
 func (r *Room) settle(rec *wire.Record, pos uint64, data []byte) {
 	var traces []string
 	for i, p := range r.queue[:len(rec.Entries)] {
-		traces = r.env.Bus.Traces(traces, p.asker.command()) // before the answer, which ends it
+		traces = r.env.Publisher.AppendTrace(traces, p.asker.command()) // before the answer, which ends it
 		o := wire.Outcome{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON}
 		r.accept(o, p.asker)
 		for o.Duplicate = true; len(p.also) > 0; p.also = p.also[1:] {

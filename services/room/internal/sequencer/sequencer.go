@@ -82,14 +82,14 @@ func (r *Room) ID() string { return r.id }
 // owner's epoch.
 func (r *Room) Broadcast(b *wire.Broadcast) {
 	b.Room, b.Epoch = r.id, r.env.Epoch
-	r.env.Bus.Publish(r.broadcast, b)
+	r.env.Publisher.Publish(r.broadcast, b)
 }
 
 // broadcastRecord is Broadcast of the record data, stored at pos. It continues traces.
 func (r *Room) broadcastRecord(pos uint64, data []byte, traces ...string) {
 	b := &r.env.cast // not a new one, which would cost an allocation
 	*b = wire.Broadcast{Room: r.id, Epoch: r.env.Epoch, Pos: pos, Record: data}
-	r.env.Bus.Publish(r.broadcast, b, traces...)
+	r.env.Publisher.Publish(r.broadcast, b, traces...)
 	*b = wire.Broadcast{}
 }
 

@@ -16,24 +16,24 @@ import (
 
 // command decodes and carries out one operation. It answers reply itself, now or
 // later, unless it returns an error: then nothing has happened.
-type command func(data []byte, reply string) error
+type handler func(data []byte, reply string) error
 
 // commandTable is every operation of a shard by the last token of its subject;
 // those on users come with "user." in front.
-func (l *loop) commandTable() map[string]command {
-	return map[string]command{
-		string(subject.OpJoin):  on(l, func(c *wire.Join) string { return c.Room }, l.rooms.Join),
-		string(subject.OpLeave): on(l, func(c *wire.Leave) string { return c.Room }, l.rooms.Leave),
-		string(subject.OpSend):  on(l, func(c *wire.Send) string { return c.Room }, l.rooms.Send),
-		string(subject.OpStats): on(l, func(c *wire.RoomStats) string { return c.Room }, l.rooms.Stats),
-		string(subject.OpHist):  on(l, func(c *wire.History) string { return c.Room }, l.rooms.History),
-		string(subject.OpRead):  on(l, func(c *wire.Read) string { return c.Room }, l.rooms.Read),
-		string(subject.OpHeads): on(l, nil, l.rooms.Heads),
+func (s *shard) newHandlers() map[string]handler {
+	return map[string]handler{
+		string(subject.OpJoin):  on(s, func(c *wire.Join) string { return c.Room }, s.rooms.Join),
+		string(subject.OpLeave): on(s, func(c *wire.Leave) string { return c.Room }, s.rooms.Leave),
+		string(subject.OpSend):  on(s, func(c *wire.Send) string { return c.Room }, s.rooms.Send),
+		string(subject.OpStats): on(s, func(c *wire.RoomStats) string { return c.Room }, s.rooms.Stats),
+		string(subject.OpHist):  on(s, func(c *wire.History) string { return c.Room }, s.rooms.History),
+		string(subject.OpRead):  on(s, func(c *wire.Read) string { return c.Room }, s.rooms.Read),
+		string(subject.OpHeads): on(s, nil, s.rooms.Heads),
 
-		userOp + string(subject.OpUserUp):     on(l, nil, l.users.Up),
-		userOp + string(subject.OpUserDown):   on(l, nil, l.users.Down),
-		userOp + string(subject.OpUserStatus): on(l, nil, l.users.Status),
-		userOp + string(subject.OpUserGet):    on(l, nil, l.users.Get),
+		userOp + string(subject.OpUserUp):     on(s, nil, s.users.Up),
+		userOp + string(subject.OpUserDown):   on(s, nil, s.users.Down),
+		userOp + string(subject.OpUserStatus): on(s, nil, s.users.Status),
+		userOp + string(subject.OpUserGet):    on(s, nil, s.users.Get),
 	}
 }
 
@@ -56,13 +56,13 @@ func needsSync(op string) bool {
 func on[T any, P interface {
 	*T
 	wire.Message
-}](l *loop, room func(P) string, do func(P, string)) command {
+}](l *shard, room func(P) string, do func(P, string)) handler {
 	return func(data []byte, reply string) error {
 		cmd := P(new(T))
 		if err := wire.Unmarshal(data, cmd); err != nil {
 			return code.New(code.BadRequest, "malformed command")
 		}
-		if room != nil && !l.ours(room(cmd)) {
+		if room != nil && !l.ownsRoom(room(cmd)) {
 			return code.New(code.BadRequest, "no room of this shard")
 		}
 		do(cmd, reply)
@@ -71,102 +71,102 @@ func on[T any, P interface {
 }
 
 // ours tells whether id is a room of this shard.
-func (l *loop) ours(id string) bool {
-	return l.rooms.Has(id) || event.ValidRoomID(id) && subject.Shard(id) == l.lease.Shard
+func (s *shard) ownsRoom(id string) bool {
+	return s.rooms.Has(id) || event.ValidRoomID(id) && subject.Shard(id) == s.lease.Shard
 }
 
 // command takes one message from the mailbox. An owner that has slept past the end
 // of its lease says nothing: what it remembers is old, and the next owner is asked
 // when the edge sends its command again.
-func (l *loop) command(m *nats.Msg) {
-	if !l.lease.Valid(l.now) {
+func (s *shard) handleCommand(m *nats.Msg) {
+	if !s.lease.Valid(s.now) {
 		return
 	}
 	switch m.Sub {
-	case l.syncSub:
-		l.snapshot(m)
+	case s.syncSub:
+		s.applySnapshot(m)
 		return
-	case l.typingSub:
+	case s.typingSub:
 		var t wire.Typing
-		if wire.Unmarshal(m.Data, &t) == nil && l.ours(t.Room) {
-			l.rooms.Typing(&t)
+		if wire.Unmarshal(m.Data, &t) == nil && s.ownsRoom(t.Room) {
+			s.rooms.Typing(&t)
 		}
 		return
 	}
-	if len(l.commands) > shedAt {
-		l.refuse(m.Reply, errBusy())
+	if len(s.commands) > shedAbove {
+		s.refuse(m.Reply, errBusy())
 		return
 	}
 	op := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
-	if m.Sub == l.userSub {
+	if m.Sub == s.userSub {
 		op = userOp + op
 	}
-	if l.sync.active && needsSync(op) {
-		l.hold(m)
+	if s.sync.active && needsSync(op) {
+		s.deferCommand(m)
 		return
 	}
-	l.carryOut(op, m)
+	s.execute(op, m)
 }
 
 func errBusy() error { return code.New(code.Unavailable, "overloaded, try again") }
 
-func (l *loop) carryOut(op string, m *nats.Msg) {
-	do, ok := l.table[op]
+func (s *shard) execute(op string, m *nats.Msg) {
+	do, ok := s.handlers[op]
 	if !ok {
-		l.refuse(m.Reply, code.New(code.BadRequest, "unknown operation"))
+		s.refuse(m.Reply, code.New(code.BadRequest, "unknown operation"))
 		return
 	}
-	l.spans.begin(op, m)
+	s.spans.startSpan(op, m)
 	if err := do(m.Data, m.Reply); err != nil {
-		l.refuse(m.Reply, err)
+		s.refuse(m.Reply, err)
 	}
 }
 
 // refuse answers any command: every reply has a Fault in the same fields.
-func (l *loop) refuse(reply string, err error) {
-	l.out.Publish(reply, &wire.Done{Fault: wire.FaultOf(err)})
+func (s *shard) refuse(reply string, err error) {
+	s.publisher.Publish(reply, &wire.Done{Fault: wire.FaultOf(err)})
 }
 
-func (l *loop) subscribe() error {
-	nc, shard := l.cfg.Conn, l.lease.Shard
+func (s *shard) subscribe() error {
+	nc, shard := s.cfg.Conn, s.lease.Shard
 	var errs [4]error
-	l.roomSub, errs[0] = nc.ChanQueueSubscribe(subject.RoomCommands(shard), subject.QueueRoom, l.commands)
-	l.userSub, errs[1] = nc.ChanQueueSubscribe(subject.UserCommands(shard), subject.QueueRoom, l.commands)
-	l.typingSub, errs[2] = nc.ChanQueueSubscribe(subject.RoomTyping(shard), subject.QueueRoom, l.commands)
-	l.sync.inbox = nc.NewInbox()
-	l.syncSub, errs[3] = nc.ChanSubscribe(l.sync.inbox+".*", l.commands)
+	s.roomSub, errs[0] = nc.ChanQueueSubscribe(subject.RoomCommands(shard), subject.QueueRoom, s.commands)
+	s.userSub, errs[1] = nc.ChanQueueSubscribe(subject.UserCommands(shard), subject.QueueRoom, s.commands)
+	s.typingSub, errs[2] = nc.ChanQueueSubscribe(subject.RoomTyping(shard), subject.QueueRoom, s.commands)
+	s.sync.inbox = nc.NewInbox()
+	s.syncSub, errs[3] = nc.ChanSubscribe(s.sync.inbox+".*", s.commands)
 	return errors.Join(errs[:]...)
 }
 
-func (l *loop) subscriptions() []*nats.Subscription {
-	return []*nats.Subscription{l.roomSub, l.userSub, l.typingSub, l.syncSub}
+func (s *shard) subscriptions() []*nats.Subscription {
+	return []*nats.Subscription{s.roomSub, s.userSub, s.typingSub, s.syncSub}
 }
 
-func (l *loop) unsubscribe() {
-	for _, s := range l.subscriptions() {
-		if s != nil {
+func (s *shard) unsubscribe() {
+	for _, sub := range s.subscriptions() {
+		if sub != nil {
 			// The connection may be gone already; then the subscription is too.
-			_ = s.Unsubscribe()
+			_ = sub.Unsubscribe()
 		}
 	}
 }
 
 // drain ends the subscriptions so that what is on its way still arrives. Without
 // NATS there is nothing on its way.
-func (l *loop) drain(timeout time.Duration) {
-	defer l.unsubscribe()
-	if !l.cfg.Conn.IsConnected() {
+func (s *shard) drain(timeout time.Duration) {
+	defer s.unsubscribe()
+	if !s.cfg.Conn.IsConnected() {
 		return
 	}
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	var gone []chan struct{}
-	for _, s := range l.subscriptions() {
+	for _, sub := range s.subscriptions() {
 		closed := make(chan struct{})
 		// The library calls it with the connection locked, and may do so twice.
 		once := sync.OnceFunc(func() { close(closed) })
-		s.SetClosedHandler(func(string) { once() })
-		if s.Drain() == nil {
+		sub.SetClosedHandler(func(string) { once() })
+		if sub.Drain() == nil {
 			gone = append(gone, closed)
 		}
 	}

@@ -68,7 +68,7 @@ func newOwner(tb testing.TB, nc *nats.Conn, scope presence.Scope, shards ...int)
 	o := &owner{nc: nc, edges: liveness.NewTable(), count: stats.New(slog.New(slog.DiscardHandler))}
 	o.Server = shard.NewServer(shard.Config{
 		Conn: nc, Streams: streams, Scope: scope, Logger: slog.New(slog.DiscardHandler),
-		Count: o.count, Edges: o.edges, SweepEvery: time.Minute, IdleAfter: time.Minute,
+		Counters: o.count, Edges: o.edges, SweepEvery: time.Minute, IdleAfter: time.Minute,
 	})
 	o.acquire(tb, shards...)
 	return o

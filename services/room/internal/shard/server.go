@@ -22,13 +22,13 @@ import (
 
 // Config is what all shards of an instance share. Tracer may be nil: no spans.
 type Config struct {
-	Conn    *nats.Conn
-	Streams int
-	Scope   presence.Scope
-	Logger  *slog.Logger
-	Tracer  trace.Tracer
-	Count   *stats.Counters
-	Edges   *liveness.Table
+	Conn     *nats.Conn
+	Streams  int
+	Scope    presence.Scope
+	Logger   *slog.Logger
+	Tracer   trace.Tracer
+	Counters *stats.Counters
+	Edges    *liveness.Table
 
 	SweepEvery, IdleAfter time.Duration // of rooms nobody is in
 	Keep                  sequencer.Retention
@@ -39,23 +39,23 @@ type Config struct {
 type Server struct {
 	cfg Config
 
-	mu    sync.Mutex // guards loops
-	loops map[int]*loop
+	mu     sync.Mutex // guards shards
+	shards map[int]*shard
 }
 
 // NewServer returns a server that owns no shard.
-func NewServer(cfg Config) *Server { return &Server{cfg: cfg, loops: make(map[int]*loop)} }
+func NewServer(cfg Config) *Server { return &Server{cfg: cfg, shards: make(map[int]*shard)} }
 
 // Acquire begins to serve a shard, until Release.
 func (s *Server) Acquire(_ context.Context, l partition.Lease) error {
-	lp, err := newLoop(s.cfg, l)
+	owned, err := newShard(s.cfg, l)
 	if err != nil {
 		return fmt.Errorf("acquire shard %d: %w", l.Shard, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.loops[l.Shard] = lp
-	lp.start()
+	s.shards[l.Shard] = owned
+	owned.start()
 	return nil
 }
 
@@ -63,11 +63,11 @@ func (s *Server) Acquire(_ context.Context, l partition.Lease) error {
 // finished, for 2 s at most. Unknown shards are nothing.
 func (s *Server) Release(shard int) {
 	s.mu.Lock()
-	lp := s.loops[shard]
-	delete(s.loops, shard)
+	owned := s.shards[shard]
+	delete(s.shards, shard)
 	s.mu.Unlock()
-	if lp != nil {
-		lp.stop()
+	if owned != nil {
+		owned.stop()
 	}
 }
 
@@ -76,8 +76,8 @@ func (s *Server) Load() wire.RoomLoad {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var load wire.RoomLoad
-	for _, lp := range s.loops {
-		rep := lp.report.Load()
+	for _, owned := range s.shards {
+		rep := owned.report.Load()
 		load.Rooms += rep.Rooms
 		load.Typing += rep.Typing
 		load.Users += rep.online
@@ -91,8 +91,8 @@ func (s *Server) Details() []wire.RoomDetail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []wire.RoomDetail
-	for _, lp := range s.loops {
-		all = append(all, lp.report.Load().Details...)
+	for _, owned := range s.shards {
+		all = append(all, owned.report.Load().Details...)
 	}
 	return all
 }

@@ -21,7 +21,7 @@ type spans struct {
 	open   map[string]trace.Span // by reply subject
 }
 
-func newSpans(t trace.Tracer, nc *nats.Conn, b *publisher.Bus) *spans {
+func newSpans(t trace.Tracer, nc *nats.Conn, b *publisher.Publisher) *spans {
 	s := &spans{tracer: t, conn: nc, open: make(map[string]trace.Span)}
 	if t != nil {
 		b.Tracer = s
@@ -30,7 +30,7 @@ func newSpans(t trace.Tracer, nc *nats.Conn, b *publisher.Bus) *spans {
 }
 
 // Of implements publisher.Tracer.
-func (s *spans) Of(reply string) string {
+func (s *spans) TraceOf(reply string) string {
 	span, ok := s.open[reply]
 	if !ok {
 		return ""
@@ -52,7 +52,7 @@ func (s *spans) Publish(subject string, data []byte, traces []string) error {
 }
 
 // begin opens the span of a command when its message carries a sampled trace.
-func (s *spans) begin(op string, m *nats.Msg) {
+func (s *spans) startSpan(op string, m *nats.Msg) {
 	if s.tracer == nil || len(m.Header) == 0 || m.Reply == "" || len(s.open) >= maxSpans {
 		return
 	}

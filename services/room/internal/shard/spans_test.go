@@ -56,7 +56,7 @@ func TestSpans(t *testing.T) {
 	tr := &tracer{spans: map[string]trace.TraceID{}}
 	s := shard.NewServer(shard.Config{
 		Conn: nc, Streams: streams, Logger: slog.New(slog.DiscardHandler), Tracer: tr,
-		Count: stats.New(slog.New(slog.DiscardHandler)), Edges: liveness.NewTable(),
+		Counters: stats.New(slog.New(slog.DiscardHandler)), Edges: liveness.NewTable(),
 		SweepEvery: time.Minute, IdleAfter: time.Minute,
 	})
 	shard := subject.Shard("general")

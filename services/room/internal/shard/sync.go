@@ -19,85 +19,85 @@ const (
 	syncWait = 300 * time.Millisecond
 
 	// maxHeld bounds the commands that wait meanwhile.
-	maxHeld = 2 * mailbox
+	maxDeferred = 2 * maxCommands
 
 	// resyncEvery is the least time between two requests for snapshots.
 	resyncEvery = 2 * time.Second
 )
 
 // syncing is how a new owner learns who is here: it asks all edges.
-type syncing struct {
-	inbox  string // subject of the answers, without its last token
-	active bool   // the first answers are still to come
-	until  time.Time
-	owed   map[membership.Edge]struct{} // edges that have not answered yet
-	held   []*nats.Msg                  // commands that wait for the end
-	again  time.Time                    // of the last request but the first
+type snapshotSync struct {
+	inbox       string // subject of the answers, without its last token
+	active      bool   // the first answers are still to come
+	until       time.Time
+	awaited     map[membership.Edge]struct{} // edges that have not answered yet
+	deferred    []*nats.Msg                  // commands that wait for the end
+	requestedAt time.Time                    // of the last request but the first
 }
 
 // Last tokens of the inbox: snapshots for a new owner are taken silently, later
 // ones are news.
 const (
-	quietly = "q"
-	aloud   = "a"
+	silentToken   = "q"
+	announceToken = "a"
 )
 
 // beginSync asks every edge what it holds in this shard.
-func (l *loop) beginSync(announce bool) {
-	token := quietly
+func (s *shard) requestSnapshots(announce bool) {
+	token := silentToken
 	if announce {
-		token = aloud
+		token = announceToken
 	} else {
-		l.sync.active, l.sync.until = true, l.now.Add(syncWait)
-		l.sync.owed = make(map[membership.Edge]struct{})
-		for _, e := range l.cfg.Edges.Live(l.now) {
-			l.sync.owed[e] = struct{}{}
+		s.sync.active, s.sync.until = true, s.now.Add(syncWait)
+		s.sync.awaited = make(map[membership.Edge]struct{})
+		for _, e := range s.cfg.Edges.Live(s.now) {
+			s.sync.awaited[e] = struct{}{}
 		}
 	}
-	msg := wire.Marshal(&wire.Sync{Shard: uint64(l.lease.Shard)})
-	if err := l.cfg.Conn.PublishRequest(subject.EdgesSync, l.sync.inbox+"."+token, msg); err != nil {
-		l.cfg.Logger.Debug("sync request failed", "err", err)
+	msg := wire.Marshal(&wire.Sync{Shard: uint64(s.lease.Shard)})
+	if err := s.cfg.Conn.PublishRequest(subject.EdgesSync, s.sync.inbox+"."+token, msg); err != nil {
+		s.cfg.Logger.Debug("sync request failed", "err", err)
 	}
 }
 
 // resync asks again, because an edge that was given up lives.
-func (l *loop) resync() {
-	if l.now.Sub(l.sync.again) < resyncEvery {
+func (s *shard) resync() {
+	if s.now.Sub(s.sync.requestedAt) < resyncEvery {
 		return
 	}
-	l.sync.again = l.now
-	l.cfg.Logger.Info("edge is back, asking for what it holds", "event", "sync.again", "shard", strconv.Itoa(l.lease.Shard))
-	l.beginSync(true)
+	s.sync.requestedAt = s.now
+	s.cfg.Logger.Info("edge is back, asking for what it holds", "event", "sync.again", "shard", strconv.Itoa(s.lease.Shard))
+	s.requestSnapshots(true)
 }
 
 // snapshot takes an edge's answer.
-func (l *loop) snapshot(m *nats.Msg) {
+func (s *shard) applySnapshot(m *nats.Msg) {
 	if len(m.Data) == 0 && m.Header.Get("Status") == strconv.Itoa(http.StatusServiceUnavailable) {
-		l.endSync() // there is no edge
+		s.finishSync() // there is no edge
 		return
 	}
-	var s wire.Snapshot
-	if err := wire.Unmarshal(m.Data, &s); err != nil || s.Shard != uint64(l.lease.Shard) {
-		l.cfg.Logger.Warn("malformed snapshot", "event", "sync.malformed", "err", err)
+	var snap wire.Snapshot
+	if err := wire.Unmarshal(m.Data, &snap); err != nil || snap.Shard != uint64(s.lease.Shard) {
+		s.cfg.Logger.Warn("malformed snapshot", "event", "sync.malformed", "err", err)
 		return
 	}
-	e := membership.Edge{ID: s.Edge, Gen: s.Gen}
-	announce := strings.HasSuffix(m.Subject, "."+aloud)
-	l.rooms.Restore(e, s.Rooms, announce)
-	l.users.Restore(e, s.Users, announce)
-	if !s.Last {
+	e := membership.Edge{ID: snap.Edge, Gen: snap.Gen}
+	announce := strings.HasSuffix(m.Subject, "."+announceToken)
+	s.rooms.Restore(e, snap.Rooms, announce)
+	s.users.Restore(e, snap.Users, announce)
+	if !snap.Last {
 		return
 	}
-	delete(l.sync.owed, e)
-	if l.sync.active && len(l.sync.owed) == 0 && l.known(e) {
-		l.endSync()
+	delete(s.sync.awaited, e)
+	if s.sync.active && len(s.sync.awaited) == 0 && s.hasSeen(e) {
+		s.finishSync()
 	}
 }
 
 // known tells whether the heartbeats of edges have been heard at all: an instance
 // that has just begun to listen does not know how many will answer.
-func (l *loop) known(e membership.Edge) bool {
-	for _, live := range l.cfg.Edges.Live(l.now) {
+func (s *shard) hasSeen(e membership.Edge) bool {
+	for _, live := range s.cfg.Edges.Live(s.now) {
 		if live == e {
 			return true
 		}
@@ -106,22 +106,22 @@ func (l *loop) known(e membership.Edge) bool {
 }
 
 // endSync carries out what has waited for the snapshots.
-func (l *loop) endSync() {
-	if !l.sync.active {
+func (s *shard) finishSync() {
+	if !s.sync.active {
 		return
 	}
-	l.sync.active, l.sync.owed = false, nil
-	held := l.sync.held
-	l.sync.held = nil
+	s.sync.active, s.sync.awaited = false, nil
+	held := s.sync.deferred
+	s.sync.deferred = nil
 	for _, m := range held {
-		l.command(m)
+		s.handleCommand(m)
 	}
 }
 
-func (l *loop) hold(m *nats.Msg) {
-	if len(l.sync.held) >= maxHeld {
-		l.refuse(m.Reply, errBusy())
+func (s *shard) deferCommand(m *nats.Msg) {
+	if len(s.sync.deferred) >= maxDeferred {
+		s.refuse(m.Reply, errBusy())
 		return
 	}
-	l.sync.held = append(l.sync.held, m)
+	s.sync.deferred = append(s.sync.deferred, m)
 }

@@ -47,7 +47,7 @@ func WatchEdges(ctx context.Context, nc *nats.Conn, t *liveness.Table) error {
 		case <-tick.C:
 			now := time.Now()
 			if !nc.IsConnected() || now.Sub(last) > paused {
-				t.Forgive(now)
+				t.ResetSilence(now)
 			}
 			last = now
 		case <-ctx.Done():

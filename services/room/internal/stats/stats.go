@@ -21,13 +21,13 @@ import (
 // Counters count what all shards of an instance do, since the process began. Safe
 // for concurrent use.
 type Counters struct {
-	Messages   atomic.Uint64 // stored
-	Duplicates atomic.Uint64 // sent again, and answered with the stored one
-	Conflicts  atomic.Uint64 // a client id sent again with another content
-	Refused    atomic.Uint64 // answered UNAVAILABLE
-	Rooms      atomic.Uint64 // made: somebody came to one without members and messages
-	Retries    atomic.Uint64 // appends and reads of the log that had to be repeated
-	Holes      atomic.Uint64 // found in the log: must stay 0
+	Messages     atomic.Uint64 // stored
+	Duplicates   atomic.Uint64 // sent again, and answered with the stored one
+	Conflicts    atomic.Uint64 // a client id sent again with another content
+	Refused      atomic.Uint64 // answered UNAVAILABLE
+	RoomsCreated atomic.Uint64 // made: somebody came to one without members and messages
+	Retries      atomic.Uint64 // appends and reads of the log that had to be repeated
+	Holes        atomic.Uint64 // found in the log: must stay 0
 
 	logger   *slog.Logger
 	loggedAt atomic.Int64            // unix seconds of the last line about a failure
@@ -41,7 +41,7 @@ type Counters struct {
 func New(logger *slog.Logger) *Counters { return &Counters{logger: logger} }
 
 // Stored counts messages accepted by one append, and how long it took.
-func (c *Counters) Stored(messages int, took time.Duration) {
+func (c *Counters) CountStored(messages int, took time.Duration) {
 	c.Messages.Add(uint64(messages))
 	if c.duration != nil {
 		c.duration.Record(context.Background(), took.Seconds())
@@ -52,7 +52,7 @@ func (c *Counters) Stored(messages int, took time.Duration) {
 }
 
 // Failed counts something that has to be repeated.
-func (c *Counters) Failed(err error) {
+func (c *Counters) CountRetry(err error) {
 	c.Retries.Add(1)
 	now := time.Now().Unix()
 	if last := c.loggedAt.Load(); last != now && c.loggedAt.CompareAndSwap(last, now) {

@@ -25,7 +25,7 @@ func TestInstruments(t *testing.T) {
 	if err := c.Register(tel.Meter, func() wire.RoomLoad { return wire.RoomLoad{Rooms: 3, Users: 4} }); err != nil {
 		t.Fatal(err)
 	}
-	c.Stored(5, 3*time.Millisecond)
+	c.CountStored(5, 3*time.Millisecond)
 	c.Duplicates.Add(2)
 	w := httptest.NewRecorder()
 	telemetry.Handler(tel.Gatherer).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
@@ -49,7 +49,7 @@ func TestFailuresAreLoggedOnceASecond(t *testing.T) {
 	var out bytes.Buffer
 	c := stats.New(slog.New(slog.NewTextHandler(&out, nil)))
 	for range 1000 {
-		c.Failed(errors.New("no answer"))
+		c.CountRetry(errors.New("no answer"))
 	}
 	if n := strings.Count(out.String(), "\n"); n == 0 || n > 3 || c.Retries.Load() != 1000 {
 		t.Errorf("%d lines, %d counted", n, c.Retries.Load())

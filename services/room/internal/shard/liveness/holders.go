@@ -35,7 +35,7 @@ func (h *Holders) Add(now time.Time, e membership.Edge) {
 
 // Watch calls lose for each edge whose holdings must be given up at now. back
 // tells that one that was given up lives: the shard lacks what it holds.
-func (h *Holders) Watch(now time.Time, lose func(e membership.Edge, grace time.Duration)) (back bool) {
+func (h *Holders) CheckEdges(now time.Time, lose func(e membership.Edge, grace time.Duration)) (back bool) {
 	for e, since := range h.holding {
 		if grace, lost := h.table.Lost(now, e, since); lost {
 			delete(h.holding, e)
@@ -48,7 +48,7 @@ func (h *Holders) Watch(now time.Time, lose func(e membership.Edge, grace time.D
 		case !lost && h.table.knows(e):
 			delete(h.lost, e)
 			back = true
-		case now.Sub(at) > forget:
+		case now.Sub(at) > forgetAfter:
 			delete(h.lost, e)
 		}
 	}

@@ -21,10 +21,10 @@ const (
 	DrainGrace = 30 * time.Second
 
 	// Youth is how long an owner cannot have told of anybody that an edge is dead.
-	Youth = Silence + DeadGrace
+	MinAnnounceAge = Silence + DeadGrace
 
 	// forget is when a silent edge leaves the table.
-	forget = 10 * time.Minute
+	forgetAfter = 10 * time.Minute
 
 	// maxEdges bounds the table against a flood of invented names.
 	maxEdges = 10_000
@@ -69,11 +69,11 @@ func (t *Table) Observe(now time.Time, hb *wire.Heartbeat) {
 
 // Forgive counts every edge as heard of at now: after this process was cut off
 // from NATS, or stood still, their silence says nothing.
-func (t *Table) Forgive(now time.Time) {
+func (t *Table) ResetSilence(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, e := range t.edges {
-		if now.Sub(e.seen) > forget {
+		if now.Sub(e.seen) > forgetAfter {
 			delete(t.edges, id)
 			continue
 		}

@@ -74,14 +74,14 @@ func TestForgive(t *testing.T) {
 	tb := liveness.NewTable()
 	tb.Observe(start, &wire.Heartbeat{Instance: "e", Gen: 5})
 	later := start.Add(time.Minute)
-	tb.Forgive(later)
+	tb.ResetSilence(later)
 	if _, lost := tb.Lost(later.Add(4*time.Second), membership.Edge{ID: "e", Gen: 5}, start); lost {
 		t.Error("silence counts while nobody listened")
 	}
 	if live := tb.Live(later); !slices.Equal(live, []membership.Edge{{ID: "e", Gen: 5}}) {
 		t.Errorf("live: %v", live)
 	}
-	tb.Forgive(later.Add(time.Hour)) // the dead are not kept alive for ever
+	tb.ResetSilence(later.Add(time.Hour)) // the dead are not kept alive for ever
 	if live := tb.Live(later.Add(time.Hour)); len(live) > 0 {
 		t.Errorf("live after an hour: %v", live)
 	}
@@ -97,7 +97,7 @@ func TestHolders(t *testing.T) {
 	}
 	var lost []membership.Edge
 	watch := func(sec int) bool {
-		return h.Watch(start.Add(time.Duration(sec)*time.Second), func(e membership.Edge, _ time.Duration) { lost = append(lost, e) })
+		return h.CheckEdges(start.Add(time.Duration(sec)*time.Second), func(e membership.Edge, _ time.Duration) { lost = append(lost, e) })
 	}
 	beat(0)
 	h.Add(start, e)

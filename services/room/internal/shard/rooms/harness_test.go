@@ -21,7 +21,7 @@ import (
 // scene is a shard, its log, and what it says. Its clock is the world's.
 type scene struct {
 	*testing.T
-	*rooms.Shard
+	*rooms.Set
 	world *logtest.World
 	edges *liveness.Table
 	count *stats.Counters
@@ -48,11 +48,11 @@ func newScene(t *testing.T) *scene {
 
 // takeOver makes a new owner, which knows nothing.
 func (s *scene) takeOver(owner int) {
-	s.Shard = rooms.NewShard(rooms.Config{
+	s.Set = rooms.New(rooms.Config{
 		Shard: 0, Epoch: uint64(owner), Streams: 1,
-		Log: &logtest.Log{World: s.world, Owner: owner}, Bus: publisher.New(s, slog.New(slog.DiscardHandler)),
+		Log: &logtest.Log{World: s.world, Owner: owner}, Publisher: publisher.New(s, slog.New(slog.DiscardHandler)),
 		Now: func() time.Time { return s.world.Now }, Logger: slog.New(slog.DiscardHandler),
-		Count: s.count, Edges: s.edges, SweepEvery: sweepEvery, IdleAfter: idleAfter,
+		Counters: s.count, Edges: s.edges, SweepEvery: sweepEvery, IdleAfter: idleAfter,
 		Keep: sequencer.Retention{MaxAge: maxAge, MaxMessages: 5000},
 	})
 }
@@ -103,7 +103,7 @@ func (s *scene) pass(d time.Duration, alive ...string) {
 		for _, e := range alive {
 			s.beat(e, 1, wire.StateOK)
 		}
-		s.Timers(s.world.Now)
+		s.RunTimers(s.world.Now)
 		s.Tick(s.world.Now)
 		s.world.Answer()
 	}

@@ -152,7 +152,7 @@ func TestTakeover(t *testing.T) {
 	if rep := s.Report(0); rep.Rooms != 2 {
 		t.Errorf("report: %+v", rep)
 	}
-	if n := s.count.Rooms.Load(); n != 1 {
+	if n := s.count.RoomsCreated.Load(); n != 1 {
 		t.Errorf("%d rooms were made, want 1", n)
 	}
 	s.leave("e1", "r", "bob", 0)

@@ -12,7 +12,7 @@ import (
 )
 
 // Send accepts a message. Reply: wire.Sent, when it is stored.
-func (s *Shard) Send(cmd *wire.Send, reply string) {
+func (s *Set) Send(cmd *wire.Send, reply string) {
 	r, now := s.open(cmd.Room), s.cfg.Now()
 	r.activeMs, r.idleFrom = uint64(now.UnixMilli()), now
 	s.stopTyping(r, now, cmd.User)
@@ -20,15 +20,15 @@ func (s *Shard) Send(cmd *wire.Send, reply string) {
 }
 
 // History reads messages. Reply: wire.Messages.
-func (s *Shard) History(cmd *wire.History, reply string) {
+func (s *Set) History(cmd *wire.History, reply string) {
 	s.open(cmd.Room).History(cmd, reply)
 }
 
 // Read notes that a user has read a message. Reply: wire.Receipt.
-func (s *Shard) Read(cmd *wire.Read, reply string) {
+func (s *Set) Read(cmd *wire.Read, reply string) {
 	seq, ok := event.SeqOf(cmd.MessageID)
 	if !ok {
-		s.cfg.Bus.Publish(reply, &wire.Receipt{Fault: wire.FaultOf(errUnknown())})
+		s.cfg.Publisher.Publish(reply, &wire.Receipt{Fault: wire.FaultOf(errNoSuchMessage())})
 		return
 	}
 	r := s.open(cmd.Room)
@@ -36,47 +36,47 @@ func (s *Shard) Read(cmd *wire.Read, reply string) {
 	r.Message(seq, func(it wire.Item, err error) {
 		switch {
 		case err == nil && !sequencer.HasID(it.JSON, id), errors.Is(err, sequencer.ErrUnknown):
-			err = errUnknown()
+			err = errNoSuchMessage()
 		case err != nil && code.Of(err) != code.Unavailable:
 			err = code.New(code.Unavailable, "the message log is not available, try again")
 		}
 		if err != nil {
-			s.cfg.Bus.Publish(reply, &wire.Receipt{Fault: wire.FaultOf(err)})
+			s.cfg.Publisher.Publish(reply, &wire.Receipt{Fault: wire.FaultOf(err)})
 			return
 		}
-		m := mark{user, id, seq, uint64(s.cfg.Now().UnixMilli())}
-		s.cfg.Bus.Publish(reply, &wire.Receipt{Seq: seq, AtMs: m.atMs})
-		s.mark(r, m)
+		m := readMark{user, id, seq, uint64(s.cfg.Now().UnixMilli())}
+		s.cfg.Publisher.Publish(reply, &wire.Receipt{Seq: seq, AtMs: m.atMs})
+		s.recordRead(r, m)
 	})
 }
 
-func errUnknown() *code.Error { return code.New(code.NotFound, "there is no such message") }
+func errNoSuchMessage() *code.Error { return code.New(code.NotFound, "there is no such message") }
 
 // mark lets the room know soon how far a user has read.
-func (s *Shard) mark(r *room, m mark) {
-	if r.members.Len() > Crowd {
+func (s *Set) recordRead(r *room, m readMark) {
+	if r.members.Len() > MaxNamedMembers {
 		return
 	}
-	c := s.chat(r)
+	c := s.ephemeralOf(r)
 	if old, ok := c.reads[m.user.ID]; ok && old.seq > m.seq {
 		return
 	}
 	if c.reads == nil {
-		c.reads = make(map[string]mark)
+		c.reads = make(map[string]readMark)
 	}
 	c.reads[m.user.ID] = m
-	s.restless[r] = struct{}{}
+	s.pending[r] = struct{}{}
 }
 
 // Stats answers with a room's statistics. Reply: wire.Stats.
-func (s *Shard) Stats(cmd *wire.RoomStats, reply string) {
+func (s *Set) Stats(cmd *wire.RoomStats, reply string) {
 	r := s.open(cmd.Room)
 	r.WhenLoaded(func(err error) {
 		if err != nil {
-			s.cfg.Bus.Publish(reply, &wire.Stats{Fault: wire.FaultOf(err)})
+			s.cfg.Publisher.Publish(reply, &wire.Stats{Fault: wire.FaultOf(err)})
 			return
 		}
-		s.cfg.Bus.Publish(reply, &wire.Stats{JSON: s.roomStats(r)})
+		s.cfg.Publisher.Publish(reply, &wire.Stats{JSON: s.roomStats(r)})
 	})
 }
 
@@ -84,13 +84,13 @@ func (s *Shard) Stats(cmd *wire.RoomStats, reply string) {
 const maxHeads = 5000
 
 // Heads answers with the heads of rooms that the log knows. Reply: wire.Digest.
-func (s *Shard) Heads(cmd *wire.Heads, reply string) {
+func (s *Set) Heads(cmd *wire.Heads, reply string) {
 	d := &wire.Digest{Epoch: s.cfg.Epoch}
 	if len(cmd.Rooms) > maxHeads {
 		d.Fault = wire.FaultOf(code.New(code.BadRequest, "more than %d rooms", maxHeads))
 	}
 	if d.Code != "" || len(cmd.Rooms) == 0 {
-		s.cfg.Bus.Publish(reply, d)
+		s.cfg.Publisher.Publish(reply, d)
 		return
 	}
 	left := len(cmd.Rooms)
@@ -103,7 +103,7 @@ func (s *Shard) Heads(cmd *wire.Heads, reply string) {
 				d.Heads = append(d.Heads, wire.Head{Room: id, Seq: r.Head()})
 			}
 			if left--; left == 0 {
-				s.cfg.Bus.Publish(reply, d)
+				s.cfg.Publisher.Publish(reply, d)
 			}
 		})
 	}
@@ -117,12 +117,12 @@ type Report struct {
 }
 
 // Report counts, and lists at most the given number of rooms.
-func (s *Shard) Report(details int) Report {
-	rep := Report{Rooms: s.populous, Typing: s.typing}
+func (s *Set) Report(details int) Report {
+	rep := Report{Rooms: s.occupied, Typing: s.typing}
 	if details <= 0 {
 		return rep
 	}
-	all := make([]wire.RoomDetail, 0, s.populous)
+	all := make([]wire.RoomDetail, 0, s.occupied)
 	for id, r := range s.rooms {
 		if !r.counted {
 			continue
@@ -131,8 +131,8 @@ func (s *Shard) Report(details int) Report {
 			RoomID: id, UserCount: r.members.Len(),
 			CreatedMs: int64(r.CreatedMs()), LastActivityMs: int64(r.activity()),
 		}
-		if r.chatter != nil {
-			d.TypingUsers = r.chatter.typing.Len()
+		if r.ephemeral != nil {
+			d.TypingUsers = r.ephemeral.typing.Len()
 		}
 		all = append(all, d)
 	}

@@ -186,7 +186,7 @@ func TestIdleRooms(t *testing.T) {
 	if j := s.join("e1", "empty", "ann"); j.Head != 1 {
 		t.Errorf("joined again: %+v", j)
 	}
-	if n := s.count.Rooms.Load(); n != 2 {
+	if n := s.count.RoomsCreated.Load(); n != 2 {
 		t.Errorf("%d rooms were made, want 2", n)
 	}
 }
@@ -227,7 +227,7 @@ func TestLogAway(t *testing.T) {
 		for n := len(s.world.Steps); n > 0; n-- {
 			s.world.Take(0, 1) // everything is lost
 		}
-		s.Timers(s.world.Now)
+		s.RunTimers(s.world.Now)
 	}
 	for _, reply := range []string{"join", "send", "hist", "stats", "read", "heads"} {
 		var d wire.Done
@@ -261,7 +261,7 @@ func TestPatrol(t *testing.T) {
 	s.world.Now = s.world.Now.Add(2 * maxAge)
 	for range int((8 * time.Hour) / time.Minute) { // in steps, for speed
 		s.world.Now = s.world.Now.Add(time.Minute)
-		s.Timers(s.world.Now)
+		s.RunTimers(s.world.Now)
 		s.Tick(s.world.Now)
 		s.world.Answer()
 	}

@@ -18,7 +18,7 @@ import (
 
 // scene is a shard of users and what it says.
 type scene struct {
-	*users.Shard
+	*users.Set
 	t     *testing.T
 	now   time.Time
 	edges *liveness.Table
@@ -28,8 +28,8 @@ type scene struct {
 
 func newScene(t *testing.T, scope presence.Scope) *scene {
 	s := &scene{t: t, now: time.UnixMilli(1_800_000_000_000), edges: liveness.NewTable()}
-	s.Shard = users.NewShard(users.Config{
-		Shard: 3, Epoch: 9, Scope: scope, Bus: publisher.New(s, slog.New(slog.DiscardHandler)),
+	s.Set = users.New(users.Config{
+		Shard: 3, Epoch: 9, Scope: scope, Publisher: publisher.New(s, slog.New(slog.DiscardHandler)),
 		Now: func() time.Time { return s.now }, Edges: s.edges,
 	})
 	return s

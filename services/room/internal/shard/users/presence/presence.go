@@ -45,7 +45,7 @@ const (
 //
 // Everything is idempotent. A Shard is not safe for concurrent use: the actor of
 // the shard owns it.
-type Shard struct {
+type Set struct {
 	scope  Scope
 	users  map[string]*user // who is online
 	online []*user          // the same, for listing; user.index is the place
@@ -55,13 +55,13 @@ type Shard struct {
 }
 
 // New returns the presence of a shard of which nothing is known.
-func New(scope Scope) *Shard {
-	return &Shard{scope: scope, users: make(map[string]*user), past: newPast()}
+func New(scope Scope) *Set {
+	return &Set{scope: scope, users: make(map[string]*user), past: newPast()}
 }
 
 // Up says that e holds connections of u, who is in rooms there (all of them,
 // each time; ScopeAll ignores them). It ends every grace of the user on any edge.
-func (s *Shard) Up(now time.Time, e Edge, u wire.User, rooms []string) []Event {
+func (s *Set) Up(now time.Time, e Edge, u wire.User, rooms []string) []Event {
 	x, first := s.connect(now, e, u, rooms)
 	if s.scope == ScopeAll {
 		if first {
@@ -82,7 +82,7 @@ func (s *Shard) Up(now time.Time, e Edge, u wire.User, rooms []string) []Event {
 // Down says that the last connection of user on e has closed. Unless another
 // edge holds them, Offline is due now or, after grace, from Expire. While a
 // grace runs, another Down can shorten it, never prolong it.
-func (s *Shard) Down(now time.Time, e Edge, user string, grace time.Duration) []Event {
+func (s *Set) Down(now time.Time, e Edge, user string, grace time.Duration) []Event {
 	x := s.users[user]
 	if x == nil {
 		return nil
@@ -93,7 +93,7 @@ func (s *Shard) Down(now time.Time, e Edge, user string, grace time.Duration) []
 
 // LoseEdge ends everything that e, and older processes of the same id, held:
 // Down for all their users at once. It visits every user of the shard.
-func (s *Shard) LoseEdge(now time.Time, e Edge, grace time.Duration) []Event {
+func (s *Set) LoseEdge(now time.Time, e Edge, grace time.Duration) []Event {
 	lost := func(of unique.Handle[Edge]) bool {
 		v := of.Value()
 		return v.ID == e.ID && v.Gen <= e.Gen
@@ -107,7 +107,7 @@ func (s *Shard) LoseEdge(now time.Time, e Edge, grace time.Duration) []Event {
 
 // Restore takes over what an edge's snapshot says, and tells nobody: the owner
 // before has. It adds only; apply it in order with the edge's other commands.
-func (s *Shard) Restore(now time.Time, e Edge, ups []wire.UserUp) {
+func (s *Set) Restore(now time.Time, e Edge, ups []wire.UserUp) {
 	for _, up := range ups {
 		x, _ := s.connect(now, e, up.User, up.Rooms)
 		x.tell()
@@ -115,7 +115,7 @@ func (s *Shard) Restore(now time.Time, e Edge, ups []wire.UserUp) {
 }
 
 // Expire ends the online period of those whose grace has passed at now.
-func (s *Shard) Expire(now time.Time) (events []Event) {
+func (s *Set) Expire(now time.Time) (events []Event) {
 	s.past.forget(now)
 	if s.graces.Len() == 0 {
 		return nil
@@ -131,7 +131,7 @@ func (s *Shard) Expire(now time.Time) (events []Event) {
 }
 
 // Next is when Expire has something to tell; false when nobody is in a grace.
-func (s *Shard) Next() (time.Time, bool) {
+func (s *Set) Next() (time.Time, bool) {
 	at, ok := s.graces.Next()
 	if !ok {
 		return time.Time{}, false
@@ -142,7 +142,7 @@ func (s *Shard) Next() (time.Time, bool) {
 // SetStatus sets what u says of themselves, and tells it even when it is what
 // they said before. It returns ErrStatus or ErrOffline, and then changes nothing.
 // The caller has checked custom.
-func (s *Shard) SetStatus(now time.Time, u wire.User, status, custom string) ([]Event, error) {
+func (s *Set) SetStatus(now time.Time, u wire.User, status, custom string) ([]Event, error) {
 	switch status {
 	case StatusOnline, StatusAway, StatusBusy:
 	default:
@@ -158,7 +158,7 @@ func (s *Shard) SetStatus(now time.Time, u wire.User, status, custom string) ([]
 
 // Get returns what is known of users, in their order. Who was never seen, or was
 // forgotten, is offline without a name or a time.
-func (s *Shard) Get(now time.Time, users []string) []wire.Presence {
+func (s *Set) Get(now time.Time, users []string) []wire.Presence {
 	all := make([]wire.Presence, len(users))
 	for i, id := range users {
 		if x := s.users[id]; x != nil {
@@ -171,7 +171,7 @@ func (s *Shard) Get(now time.Time, users []string) []wire.Presence {
 }
 
 // Online returns up to limit users who are online, no matter which.
-func (s *Shard) Online(now time.Time, limit int) []wire.Presence {
+func (s *Set) Online(now time.Time, limit int) []wire.Presence {
 	some := s.online[:min(max(limit, 0), len(s.online))]
 	all := make([]wire.Presence, len(some))
 	for i, x := range some {
@@ -181,10 +181,10 @@ func (s *Shard) Online(now time.Time, limit int) []wire.Presence {
 }
 
 // OnlineCount is the number of users who are online.
-func (s *Shard) OnlineCount() int { return len(s.online) }
+func (s *Set) OnlineCount() int { return len(s.online) }
 
 // connect makes e a holder of u; first tells that an online period begins.
-func (s *Shard) connect(now time.Time, e Edge, u wire.User, rooms []string) (x *user, first bool) {
+func (s *Set) connect(now time.Time, e Edge, u wire.User, rooms []string) (x *user, first bool) {
 	at := s.clock.At(now)
 	x = s.users[u.ID]
 	if first = x == nil; first {
@@ -203,7 +203,7 @@ func (s *Shard) connect(now time.Time, e Edge, u wire.User, rooms []string) (x *
 }
 
 // settle ends what the selected edges hold of x and queues or tells the departure, if it is one.
-func (s *Shard) settle(events []Event, x *user, now time.Time, grace time.Duration, lost func(unique.Handle[Edge]) bool) []Event {
+func (s *Set) settle(events []Event, x *user, now time.Time, grace time.Duration, lost func(unique.Handle[Edge]) bool) []Event {
 	at := s.clock.At(now)
 	if !x.lose(at, at+min(max(grace, 0), maxGrace), lost) {
 		return events
@@ -223,7 +223,7 @@ func (s *Shard) settle(events []Event, x *user, now time.Time, grace time.Durati
 }
 
 // disconnect ends the online period of x.
-func (s *Shard) disconnect(events []Event, x *user, now time.Time) []Event {
+func (s *Set) disconnect(events []Event, x *user, now time.Time) []Event {
 	s.graces.Remove(x)
 	delete(s.users, x.info.ID)
 	last := len(s.online) - 1

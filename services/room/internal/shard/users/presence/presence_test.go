@@ -51,28 +51,28 @@ func text(events []presence.Event) string {
 }
 
 // step is one call; it returns what must be told.
-type step func(*presence.Shard) string
+type step func(*presence.Set) string
 
 func up(s int, e presence.Edge, u string, rooms ...string) step {
-	return func(p *presence.Shard) string { return text(p.Up(at(s), e, user(u), rooms)) }
+	return func(p *presence.Set) string { return text(p.Up(at(s), e, user(u), rooms)) }
 }
 
 func down(s int, e presence.Edge, u string, grace int) step {
-	return func(p *presence.Shard) string {
+	return func(p *presence.Set) string {
 		return text(p.Down(at(s), e, u, time.Duration(grace)*time.Second))
 	}
 }
 
 func lose(s int, e presence.Edge, grace int) step {
-	return func(p *presence.Shard) string { return text(p.LoseEdge(at(s), e, time.Duration(grace)*time.Second)) }
+	return func(p *presence.Set) string { return text(p.LoseEdge(at(s), e, time.Duration(grace)*time.Second)) }
 }
 
 func expire(s int) step {
-	return func(p *presence.Shard) string { return text(p.Expire(at(s))) }
+	return func(p *presence.Set) string { return text(p.Expire(at(s))) }
 }
 
 func status(s int, u, status, custom string) step {
-	return func(p *presence.Shard) string {
+	return func(p *presence.Set) string {
 		events, err := p.SetStatus(at(s), user(u), status, custom)
 		if err != nil {
 			return err.Error()
@@ -82,7 +82,7 @@ func status(s int, u, status, custom string) step {
 }
 
 func restore(s int, e presence.Edge, u string, rooms ...string) step {
-	return func(p *presence.Shard) string {
+	return func(p *presence.Set) string {
 		p.Restore(at(s), e, []wire.UserUp{{User: user(u), Rooms: rooms}})
 		return ""
 	}
@@ -90,7 +90,7 @@ func restore(s int, e presence.Edge, u string, rooms ...string) step {
 
 // get tells "status/custom" and "on" or when last seen, in seconds; "?" never.
 func get(s int, u string) step {
-	return func(p *presence.Shard) string {
+	return func(p *presence.Set) string {
 		x := p.Get(at(s), []string{u})[0]
 		text := x.Status + "/" + x.Custom
 		switch {
@@ -269,7 +269,7 @@ func BenchmarkMemory(b *testing.B) {
 	rooms := []string{"general", "random", "support"}
 	for _, state := range []string{"online in 3 rooms", "offline"} {
 		b.Run(state, func(b *testing.B) {
-			var s *presence.Shard
+			var s *presence.Set
 			before := heap()
 			for b.Loop() {
 				s = presence.New(presence.ScopeRooms)

@@ -188,7 +188,7 @@ func playPeriods(t *rapid.T, scope presence.Scope) {
 	})
 }
 
-func checkPeriods(t *rapid.T, s *presence.Shard, m *model, now time.Time) {
+func checkPeriods(t *rapid.T, s *presence.Set, m *model, now time.Time) {
 	if s.OnlineCount() != len(m.users) || len(s.Online(now, 9)) != len(m.users) {
 		t.Fatalf("%d online, want %d", s.OnlineCount(), len(m.users))
 	}

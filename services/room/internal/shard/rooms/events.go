@@ -9,7 +9,7 @@ import (
 
 // The events of a room other than messages, encoded for clients.
 
-func (s *Shard) memberChange(r *room, name string, now time.Time, u wire.User) *wire.Broadcast {
+func (s *Set) memberChange(r *room, name string, now time.Time, u wire.User) *wire.Broadcast {
 	e := event.MemberChange{UserID: u.ID, Username: u.Name, RoomID: r.ID(), Timestamp: event.At(now)}
 	return &wire.Broadcast{
 		Event: name, Data: e.AppendJSON(nil), Class: wire.ClassPresence,
@@ -33,7 +33,7 @@ func roomUsers(r *room, users []wire.User) *wire.Broadcast {
 	}
 }
 
-func messageRead(r *room, m mark) *wire.Broadcast {
+func messageRead(r *room, m readMark) *wire.Broadcast {
 	e := event.MessageReadUpdate{
 		RoomID: r.ID(), UserID: m.user.ID, Username: m.user.Name,
 		MessageID: m.id, Seq: m.seq, Timestamp: event.Time(m.atMs),
@@ -43,15 +43,15 @@ func messageRead(r *room, m mark) *wire.Broadcast {
 	}
 }
 
-func (s *Shard) roomStats(r *room) []byte {
-	s.users = r.members.AppendUsers(s.users[:0], event.MaxListed)
+func (s *Set) roomStats(r *room) []byte {
+	s.scratchUsers = r.members.AppendUsers(s.scratchUsers[:0], event.MaxListed)
 	e := event.RoomStats{
-		RoomID: r.ID(), UserCount: uint64(r.members.Len()), Users: s.users,
+		RoomID: r.ID(), UserCount: uint64(r.members.Len()), Users: s.scratchUsers,
 		CreatedAt: event.Time(r.CreatedMs()), LastActivity: event.Time(r.activity()),
 		Timestamp: event.At(s.cfg.Now()),
 	}
-	if r.chatter != nil {
-		e.TypingUsers = r.chatter.typing.List()
+	if r.ephemeral != nil {
+		e.TypingUsers = r.ephemeral.typing.List()
 	}
 	return e.AppendJSON(nil)
 }

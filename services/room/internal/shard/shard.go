@@ -22,12 +22,12 @@ const (
 	// 64 shards far more. From shedAt on commands are refused with UNAVAILABLE, which
 	// is quick and empties it; beyond the mailbox the client library drops, which
 	// edges take for silence and repeat.
-	mailbox = 4096
-	shedAt  = mailbox * 3 / 4
+	maxCommands = 4096
+	shedAbove   = maxCommands * 3 / 4
 
 	// replies holds answers of the log: more than the appends and batch reads of a
 	// shard have on their way at once. One that is dropped is a timeout.
-	replies = 8192
+	maxReplies = 8192
 
 	// reportEvery and detailsEvery are how often a shard says what it holds.
 	reportEvery  = time.Second
@@ -39,8 +39,8 @@ const (
 )
 
 // loop is one owned shard.
-type loop struct {
-	// Static after newLoop.
+type shard struct {
+	// Static after newShard.
 	cfg      Config
 	lease    partition.Lease
 	commands chan *nats.Msg // filled by NATS, never closed
@@ -48,7 +48,7 @@ type loop struct {
 	req      *natsconn.Requester
 	cancel   context.CancelFunc // ends the Requester
 	done     sync.WaitGroup
-	table    map[string]command
+	handlers map[string]handler
 
 	roomSub, typingSub, userSub, syncSub *nats.Subscription
 
@@ -59,10 +59,10 @@ type loop struct {
 
 	// Owned by the loop's goroutine.
 	now       time.Time
-	rooms     *rooms.Shard
-	users     *users.Shard
-	sync      syncing
-	out       *publisher.Bus
+	rooms     *rooms.Set
+	users     *users.Set
+	sync      snapshotSync
+	publisher *publisher.Publisher
 	spans     *spans
 	tickAt    time.Time
 	armed     time.Time // what the timer waits for
@@ -106,51 +106,51 @@ func (p *posts) take() []func() {
 	return list
 }
 
-// newLoop makes the loop of a shard, subscribed but not yet started.
-func newLoop(cfg Config, lease partition.Lease) (*loop, error) {
-	l := &loop{
+// newShard returns a shard that is subscribed but not yet started.
+func newShard(cfg Config, lease partition.Lease) (*shard, error) {
+	s := &shard{
 		cfg: cfg, lease: lease,
-		commands: make(chan *nats.Msg, mailbox),
-		replies:  make(chan *nats.Msg, replies),
+		commands: make(chan *nats.Msg, maxCommands),
+		replies:  make(chan *nats.Msg, maxReplies),
 		posts:    posts{wake: make(chan struct{}, 1)},
 		now:      time.Now(),
 	}
-	l.report.Store(&report{})
+	s.report.Store(&report{})
 	var err error
-	if l.req, err = natsconn.NewRequester(cfg.Conn, l.replies); err != nil {
+	if s.req, err = natsconn.NewRequester(cfg.Conn, s.replies); err != nil {
 		return nil, err
 	}
 	out := publisher.New(cfg.Conn, cfg.Logger)
-	l.out = out
-	l.spans = newSpans(cfg.Tracer, cfg.Conn, out)
-	clock := func() time.Time { return l.now }
-	l.rooms = rooms.NewShard(rooms.Config{
+	s.publisher = out
+	s.spans = newSpans(cfg.Tracer, cfg.Conn, out)
+	clock := func() time.Time { return s.now }
+	s.rooms = rooms.New(rooms.Config{
 		Shard: lease.Shard, Epoch: lease.Epoch, Streams: cfg.Streams,
-		Log: log.New(serial{l.req, l.posts.add}), Bus: out, Now: clock,
-		Logger: cfg.Logger.With("shard", strconv.Itoa(lease.Shard)),
-		Count:  cfg.Count, Edges: cfg.Edges,
+		Log: log.New(serialRequester{s.req, s.posts.add}), Publisher: out, Now: clock,
+		Logger:   cfg.Logger.With("shard", strconv.Itoa(lease.Shard)),
+		Counters: cfg.Counters, Edges: cfg.Edges,
 		SweepEvery: cfg.SweepEvery, IdleAfter: cfg.IdleAfter, Keep: cfg.Keep,
 	})
-	l.users = users.NewShard(users.Config{
+	s.users = users.New(users.Config{
 		Shard: lease.Shard, Epoch: lease.Epoch, Scope: cfg.Scope,
-		Bus: out, Now: clock, Edges: cfg.Edges,
+		Publisher: out, Now: clock, Edges: cfg.Edges,
 	})
-	l.table = l.commandTable()
-	if err := l.subscribe(); err != nil {
-		l.unsubscribe()
+	s.handlers = s.newHandlers()
+	if err := s.subscribe(); err != nil {
+		s.unsubscribe()
 		over, cancel := context.WithCancel(context.Background())
 		cancel()
-		l.req.Run(over) // takes back its inbox
+		s.req.Run(over) // takes back its inbox
 		return nil, err
 	}
-	return l, nil
+	return s, nil
 }
 
-func (l *loop) start() {
+func (s *shard) start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	l.cancel = cancel
-	l.done.Go(func() { l.req.Run(ctx) })
-	l.done.Go(l.run)
+	s.cancel = cancel
+	s.done.Go(func() { s.req.Run(ctx) })
+	s.done.Go(s.run)
 }
 
 const (
@@ -159,126 +159,126 @@ const (
 )
 
 // stop takes no more commands, lets what is under way finish, and ends the loop.
-func (l *loop) stop() {
-	l.drain(drainWait)
-	l.ending.Store(true)
-	l.posts.ring()
-	l.done.Wait()
+func (s *shard) stop() {
+	s.drain(drainWait)
+	s.ending.Store(true)
+	s.posts.ring()
+	s.done.Wait()
 }
 
 // run is the loop. It waits for few channels, because each of them costs: what is
 // due, posted, or the end rings.
-func (l *loop) run() {
-	defer l.cancel()
-	timer := time.AfterFunc(0, l.posts.ring)
+func (s *shard) run() {
+	defer s.cancel()
+	timer := time.AfterFunc(0, s.posts.ring)
 	defer timer.Stop()
-	l.beginSync(false)
+	s.requestSnapshots(false)
 	for {
 		select {
-		case m := <-l.replies:
-			l.now = time.Now()
-			l.req.Handle(m)
-		case m := <-l.commands:
-			l.now = time.Now()
-			l.command(m)
-		case <-l.posts.wake:
-			l.now = time.Now()
-			if l.ending.Load() {
-				l.finish()
+		case m := <-s.replies:
+			s.now = time.Now()
+			s.req.Handle(m)
+		case m := <-s.commands:
+			s.now = time.Now()
+			s.handleCommand(m)
+		case <-s.posts.wake:
+			s.now = time.Now()
+			if s.ending.Load() {
+				s.finish()
 				return
 			}
 		}
-		if next := l.step(); next != l.armed || !l.now.Before(next) {
-			l.armed = next
+		if next := s.step(); next != s.armed || !s.now.Before(next) {
+			s.armed = next
 			timer.Reset(time.Until(next))
 		}
 	}
 }
 
 // step does what is at hand without waiting and returns when there is more to do.
-func (l *loop) step() (next time.Time) {
-	for _, f := range l.posts.take() {
+func (s *shard) step() (next time.Time) {
+	for _, f := range s.posts.take() {
 		f()
 	}
-	for n := len(l.replies); n > 0; n-- {
-		l.req.Handle(<-l.replies)
+	for n := len(s.replies); n > 0; n-- {
+		s.req.Handle(<-s.replies)
 	}
-	for n := min(len(l.commands), burst); n > 0; n-- {
-		l.command(<-l.commands)
+	for n := min(len(s.commands), maxCommandBurst); n > 0; n-- {
+		s.handleCommand(<-s.commands)
 	}
-	if l.sync.active && !l.now.Before(l.sync.until) {
-		l.endSync()
+	if s.sync.active && !s.now.Before(s.sync.until) {
+		s.finishSync()
 	}
-	if !l.now.Before(l.tickAt) {
-		l.tickAt = l.now.Add(rooms.TickEvery)
-		l.tick()
+	if !s.now.Before(s.tickAt) {
+		s.tickAt = s.now.Add(rooms.TickEvery)
+		s.tick()
 	}
-	next = l.tickAt
-	if due, ok := l.rooms.Timers(l.now); ok && due.Before(next) {
+	next = s.tickAt
+	if due, ok := s.rooms.RunTimers(s.now); ok && due.Before(next) {
 		next = due
 	}
-	if l.sync.active && l.sync.until.Before(next) {
-		next = l.sync.until
+	if s.sync.active && s.sync.until.Before(next) {
+		next = s.sync.until
 	}
 	return next
 }
 
 // burst is how many commands are taken between two looks at the log's answers.
-const burst = 64
+const maxCommandBurst = 64
 
-func (l *loop) tick() {
-	back := l.rooms.Tick(l.now)
-	if l.users.Tick(l.now) || back {
-		l.resync()
+func (s *shard) tick() {
+	back := s.rooms.Tick(s.now)
+	if s.users.Tick(s.now) || back {
+		s.resync()
 	}
-	if l.now.Sub(l.reportAt) >= reportEvery {
-		l.reportAt = l.now
-		l.tell()
+	if s.now.Sub(s.reportAt) >= reportEvery {
+		s.reportAt = s.now
+		s.updateReport()
 	}
 }
 
 // tell publishes what the shard holds, for heartbeat and telemetry.
-func (l *loop) tell() {
+func (s *shard) updateReport() {
 	details := 0
-	if l.now.Sub(l.detailsAt) >= detailsEvery {
-		l.detailsAt, details = l.now, detailsEach
+	if s.now.Sub(s.detailsAt) >= detailsEvery {
+		s.detailsAt, details = s.now, detailsEach
 	}
-	rep := &report{l.rooms.Report(details), l.users.Online()}
+	rep := &report{s.rooms.Report(details), s.users.Online()}
 	if details == 0 {
-		rep.Details = l.report.Load().Details
+		rep.Details = s.report.Load().Details
 	}
-	l.report.Store(rep)
+	s.report.Store(rep)
 }
 
 // finish works off what has arrived and waits for the appends under way.
-func (l *loop) finish() {
-	l.endSync()
+func (s *shard) finish() {
+	s.finishSync()
 	deadline := time.Now().Add(finishWait)
-	for len(l.commands) > 0 {
-		l.command(<-l.commands)
+	for len(s.commands) > 0 {
+		s.handleCommand(<-s.commands)
 	}
-	for l.rooms.Busy() && time.Now().Before(deadline) {
+	for s.rooms.Busy() && time.Now().Before(deadline) {
 		select {
-		case m := <-l.replies:
-			l.now = time.Now()
-			l.req.Handle(m)
-		case <-l.posts.wake:
-			l.now = time.Now()
+		case m := <-s.replies:
+			s.now = time.Now()
+			s.req.Handle(m)
+		case <-s.posts.wake:
+			s.now = time.Now()
 		case <-time.After(10 * time.Millisecond):
-			l.now = time.Now()
+			s.now = time.Now()
 		}
-		l.step()
+		s.step()
 	}
 }
 
 // serial makes the callbacks of a Requester run on the loop's goroutine. Replies,
 // and "no responders" among them, come through Handle, so they do already.
-type serial struct {
+type serialRequester struct {
 	req  *natsconn.Requester
 	post func(func())
 }
 
-func (s serial) Do(subject string, hdr nats.Header, data []byte, timeout time.Duration, done natsconn.Done) {
+func (s serialRequester) Do(subject string, hdr nats.Header, data []byte, timeout time.Duration, done natsconn.Done) {
 	s.req.Do(subject, hdr, data, timeout, func(m *nats.Msg, err error) {
 		if err == nil || err == nats.ErrNoResponders {
 			done(m, err)
@@ -288,7 +288,7 @@ func (s serial) Do(subject string, hdr nats.Header, data []byte, timeout time.Du
 	})
 }
 
-func (s serial) DoMany(subject string, hdr nats.Header, data []byte, timeout time.Duration, each natsconn.Each) {
+func (s serialRequester) DoMany(subject string, hdr nats.Header, data []byte, timeout time.Duration, each natsconn.Each) {
 	s.req.DoMany(subject, hdr, data, timeout, func(m *nats.Msg, err error) bool {
 		if err == nil || err == nats.ErrNoResponders {
 			return each(m, err)

@@ -20,58 +20,58 @@ import (
 
 // Config is what a shard needs. Everything is required.
 type Config struct {
-	Shard   int
-	Epoch   uint64
-	Streams int // log streams
-	Log     sequencer.Log
-	Bus     *publisher.Bus
-	Now     func() time.Time
-	Logger  *slog.Logger
-	Count   *stats.Counters
-	Edges   *liveness.Table
+	Shard     int
+	Epoch     uint64
+	Streams   int // log streams
+	Log       sequencer.Log
+	Publisher *publisher.Publisher
+	Now       func() time.Time
+	Logger    *slog.Logger
+	Counters  *stats.Counters
+	Edges     *liveness.Table
 
 	SweepEvery time.Duration       // rooms without members are looked at so often,
 	IdleAfter  time.Duration       // and dropped after being idle for so long
 	Keep       sequencer.Retention // of messages
 }
 
-// Shard is the state of one shard. All methods belong to its goroutine.
-type Shard struct {
+// Set is the rooms of one shard. Its methods must be called on the shard's goroutine.
+type Set struct {
 	cfg    Config
 	env    sequencer.Env
 	rooms  map[string]*room
 	timers timerheap.Queue[*timer]
 	clock  timerheap.Clock
 
-	restless map[*room]struct{}            // something is due in them: see room.due
-	moved    map[*sequencer.Room]time.Time // heads that moved lately: told by the digest
-	holders  liveness.Holders
-	cold     []*room // restored, and not loaded yet
-	patrol   patrol
-	populous int // rooms with members
-	typing   int // users who type
+	pending   map[*room]struct{}            // something is due in them: see room.due
+	moved     map[*sequencer.Room]time.Time // heads that moved lately: told by the digest
+	holders   liveness.Holders
+	unloaded  []*room // restored, and not loaded yet
+	retention retentionSweep
+	occupied  int // rooms with members
+	typing    int // users who type
 
-	begun             time.Time
+	startedAt         time.Time
 	digestAt, sweepAt time.Time
-	toldAt            time.Time   // of the last digest
-	users             []wire.User // scratch
+	digestSentAt      time.Time   // of the last digest
+	scratchUsers      []wire.User // scratch
 }
 
 // room is one room in memory.
 type room struct {
 	sequencer.Room
-	members  membership.Room
-	chatter  *chatter // nil while nothing of it happens
-	listed   *listed  // nil unless it is a crowd
-	activeMs uint64   // last join, leave or message
-	idleFrom time.Time
-	counted  bool // in Shard.populous
+	members   membership.Room
+	ephemeral *ephemeral // nil while nothing of it happens
+	userList  *userList  // nil unless it is a crowd
+	activeMs  uint64     // last join, leave or message
+	idleFrom  time.Time
+	counted   bool // in Set.occupied
 }
 
 // listed is the users of a crowd as joiners are told them.
-type listed struct {
-	name  uint64 // wire.Joined.List
-	users []wire.User
+type userList struct {
+	version uint64 // wire.Joined.List
+	users   []wire.User
 }
 
 type timer struct {
@@ -79,22 +79,22 @@ type timer struct {
 	f func()
 }
 
-// NewShard returns a shard without rooms.
-func NewShard(cfg Config) *Shard {
-	s := &Shard{
+// New returns a set without rooms.
+func New(cfg Config) *Set {
+	s := &Set{
 		cfg: cfg, rooms: make(map[string]*room),
-		restless: make(map[*room]struct{}), moved: make(map[*sequencer.Room]time.Time),
-		holders: liveness.NewHolders(cfg.Edges), begun: cfg.Now(),
+		pending: make(map[*room]struct{}), moved: make(map[*sequencer.Room]time.Time),
+		holders: liveness.NewHolders(cfg.Edges), startedAt: cfg.Now(),
 	}
 	s.env = sequencer.Env{
-		Log: cfg.Log, Bus: cfg.Bus, Epoch: cfg.Epoch, Now: cfg.Now, After: s.after, Logger: cfg.Logger,
-		Count: cfg.Count, Moved: func(r *sequencer.Room) { s.moved[r] = cfg.Now() },
+		Log: cfg.Log, Publisher: cfg.Publisher, Epoch: cfg.Epoch, Now: cfg.Now, After: s.after, Logger: cfg.Logger,
+		Counters: cfg.Counters, Moved: func(r *sequencer.Room) { s.moved[r] = cfg.Now() },
 	}
 	return s
 }
 
 // open returns the room, from now on in memory.
-func (s *Shard) open(id string) *room {
+func (s *Set) open(id string) *room {
 	r := s.rooms[id]
 	if r == nil {
 		r = &room{idleFrom: s.cfg.Now()}
@@ -104,13 +104,13 @@ func (s *Shard) open(id string) *room {
 	return r
 }
 
-func (s *Shard) after(d time.Duration, f func()) {
+func (s *Set) after(d time.Duration, f func()) {
 	s.timers.Set(&timer{f: f}, s.clock.At(s.cfg.Now())+d)
 }
 
 // Timers runs what was to be done later and is due at now, and returns when the
 // next of it is; false when there is none. It is cheap when nothing is due.
-func (s *Shard) Timers(now time.Time) (next time.Time, ok bool) {
+func (s *Set) RunTimers(now time.Time) (next time.Time, ok bool) {
 	for {
 		t, ok := s.timers.Pop(s.clock.At(now))
 		if !ok {
@@ -131,31 +131,31 @@ const everySecond = time.Second
 
 // Tick does what is due at now. back tells that an edge that was given up lives
 // after all, so that its snapshot is needed.
-func (s *Shard) Tick(now time.Time) (back bool) {
-	for r := range s.restless {
-		if !s.settle(r, now) {
-			delete(s.restless, r)
+func (s *Set) Tick(now time.Time) (back bool) {
+	for r := range s.pending {
+		if !s.runPending(r, now) {
+			delete(s.pending, r)
 		}
 	}
-	s.load()
+	s.loadRestored()
 	if now.Sub(s.digestAt) >= everySecond {
 		s.digestAt = now
-		s.digest(now)
-		s.patrols(now)
-		back = s.holders.Watch(now, func(e membership.Edge, grace time.Duration) { s.loseEdge(now, e, grace) })
+		s.publishDigest(now)
+		s.sweepRetention(now)
+		back = s.holders.CheckEdges(now, func(e membership.Edge, grace time.Duration) { s.loseEdge(now, e, grace) })
 	}
 	if now.Sub(s.sweepAt) >= s.cfg.SweepEvery {
 		s.sweepAt = now
-		s.sweep(now)
+		s.sweepIdle(now)
 	}
 	return back
 }
 
 // Has tells whether the room id is in memory.
-func (s *Shard) Has(id string) bool { return s.rooms[id] != nil }
+func (s *Set) Has(id string) bool { return s.rooms[id] != nil }
 
 // Busy tells whether a message is on its way into the log.
-func (s *Shard) Busy() bool {
+func (s *Set) Busy() bool {
 	for _, r := range s.rooms {
 		if !r.Quiet() {
 			return true
@@ -166,13 +166,13 @@ func (s *Shard) Busy() bool {
 
 // sweep drops rooms that are empty and idle, and shrinks the others. Their log,
 // seq and creation time stay.
-func (s *Shard) sweep(now time.Time) {
+func (s *Set) sweepIdle(now time.Time) {
 	s.env.Shrink(now)
 	for id, r := range s.rooms {
 		r.Shrink(now)
 		r.Retain(now, s.cfg.Keep)
 		switch {
-		case !r.members.Empty() || !r.Quiet() || r.chatter != nil:
+		case !r.members.Empty() || !r.Quiet() || r.ephemeral != nil:
 			r.idleFrom = now
 		case now.Sub(r.idleFrom) >= s.cfg.IdleAfter:
 			delete(s.rooms, id)
@@ -187,27 +187,27 @@ const (
 	digestWindow = 10 * time.Second
 
 	// digestRest is how often a digest goes out in which nothing has moved.
-	digestRest = 4 * time.Second
+	digestIdleEvery = 4 * time.Second
 
 	maxDigest = 1000 // heads a message: 70 KB at most
 )
 
 // digest tells the edges which heads have moved, so that a lost broadcast that
 // nothing follows is noticed.
-func (s *Shard) digest(now time.Time) {
+func (s *Set) publishDigest(now time.Time) {
 	d := wire.Digest{Epoch: s.cfg.Epoch}
 	for r, at := range s.moved {
 		if now.Sub(at) > digestWindow {
 			delete(s.moved, r)
 		}
 		if d.Heads = append(d.Heads, wire.Head{Room: r.ID(), Seq: r.Head()}); len(d.Heads) == maxDigest {
-			s.toldAt = now
-			s.cfg.Bus.Publish(subject.Head(s.cfg.Shard), &d)
+			s.digestSentAt = now
+			s.cfg.Publisher.Publish(subject.Head(s.cfg.Shard), &d)
 			d.Heads = d.Heads[:0]
 		}
 	}
-	if len(d.Heads) > 0 || now.Sub(s.toldAt) >= digestRest {
-		s.toldAt = now
-		s.cfg.Bus.Publish(subject.Head(s.cfg.Shard), &d)
+	if len(d.Heads) > 0 || now.Sub(s.digestSentAt) >= digestIdleEvery {
+		s.digestSentAt = now
+		s.cfg.Publisher.Publish(subject.Head(s.cfg.Shard), &d)
 	}
 }

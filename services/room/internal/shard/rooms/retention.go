@@ -12,34 +12,34 @@ const (
 	// patrolEvery is how often the log is searched for rooms that nobody has opened
 	// and that have messages to remove; the first time somewhat earlier, so that it
 	// happens also where processes do not get old.
-	patrolEvery = 6 * time.Hour
-	patrolFirst = time.Hour
+	retentionEvery = 6 * time.Hour
+	retentionFirst = time.Hour
 
 	// patrolPace is the time between two rooms: the last record of each is on the disk.
-	patrolPace = 4 * time.Second
+	retentionPause = 4 * time.Second
 )
 
 // patrol is the search under way.
-type patrol struct {
+type retentionSweep struct {
 	at     time.Time // of the next search, or of the next room
 	rooms  []log.Room
 	asking bool
 }
 
 // patrols goes on with the search, one room at a time.
-func (s *Shard) patrols(now time.Time) {
-	p := &s.patrol
+func (s *Set) sweepRetention(now time.Time) {
+	p := &s.retention
 	switch {
 	case s.cfg.Keep == sequencer.Retention{} || p.asking:
 	case p.at.IsZero():
-		p.at = now.Add(rand.N(patrolFirst))
+		p.at = now.Add(rand.N(retentionFirst))
 	case now.Before(p.at):
 	case len(p.rooms) == 0:
-		p.at, p.asking = now.Add(patrolEvery), true
+		p.at, p.asking = now.Add(retentionEvery), true
 		s.cfg.Log.Large(s.cfg.Shard, s.cfg.Streams, sequencer.LargeRecords, func(rooms []log.Room, err error) {
 			p.asking = false
 			if err != nil {
-				s.cfg.Count.Failed(err)
+				s.cfg.Counters.CountRetry(err)
 			} else if len(rooms) > 0 {
 				p.rooms, p.at = rooms, s.cfg.Now()
 			}
@@ -47,8 +47,8 @@ func (s *Shard) patrols(now time.Time) {
 	default:
 		next := p.rooms[0]
 		p.rooms = p.rooms[1:]
-		if p.at = now.Add(patrolPace); len(p.rooms) == 0 {
-			p.at = now.Add(patrolEvery)
+		if p.at = now.Add(retentionPause); len(p.rooms) == 0 {
+			p.at = now.Add(retentionEvery)
 		}
 		sequencer.Expire(&s.env, next, s.cfg.Keep, s.Has)
 	}

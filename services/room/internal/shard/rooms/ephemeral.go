@@ -1,0 +1,119 @@
+package rooms
+
+import (
+	"time"
+
+	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/shard/rooms/typing"
+)
+
+// chatter is what happens in a room between messages. It exists while something
+// of it does.
+type ephemeral struct {
+	typing      typing.Room
+	reads       map[string]readMark // by user: read, and not told yet
+	readsSentAt time.Time           // when reads were told last
+	usersDue    bool                // numbers of a big room have to be told
+	usersSentAt time.Time           // when they were told last
+}
+
+// mark is how far a user has read.
+type readMark struct {
+	user wire.User
+	id   string
+	seq  uint64
+	atMs uint64
+}
+
+const (
+	// crowdEvery and readsEvery are how often a room tells its numbers, and what
+	// its users have read.
+	roomUsersMin = time.Second
+	readsEvery   = time.Second
+
+	// crowdRate is how many members a second are told numbers of their room. It is a
+	// list of 10 KB, and in a crowd somebody comes or goes all the time: 100 000 lists
+	// a second would keep the edges from everything else.
+	roomUsersRate = 10_000
+	// crowdMost bounds how long numbers may be old.
+	roomUsersMax = 10 * time.Second
+)
+
+// crowdPause is how long a room of so many members waits between two tellings.
+func roomUsersInterval(members int) time.Duration {
+	return min(max(roomUsersMin, time.Duration(members)*time.Second/roomUsersRate), roomUsersMax)
+}
+
+func (s *Set) ephemeralOf(r *room) *ephemeral {
+	if r.ephemeral == nil {
+		r.ephemeral = &ephemeral{}
+	}
+	return r.ephemeral
+}
+
+// Typing says that a member types or has stopped.
+func (s *Set) Typing(cmd *wire.Typing) {
+	r := s.rooms[cmd.Room]
+	if r == nil || !r.members.Has(cmd.User.ID) || !cmd.On && r.ephemeral == nil {
+		return
+	}
+	now := s.cfg.Now()
+	c := s.ephemeralOf(r)
+	before := c.typing.Len()
+	changed := c.typing.Set(now, cmd.User, cmd.On)
+	s.typing += c.typing.Len() - before
+	s.pending[r] = struct{}{}
+	if changed {
+		s.broadcastTyping(r, now, cmd.User, cmd.On)
+	}
+}
+
+// stopTyping ends the typing of a user who has sent a message or left.
+func (s *Set) stopTyping(r *room, now time.Time, u wire.User) {
+	if r.ephemeral != nil && r.ephemeral.typing.Drop(u.ID) {
+		s.typing--
+		s.broadcastTyping(r, now, u, false)
+	}
+}
+
+func (s *Set) broadcastTyping(r *room, now time.Time, u wire.User, on bool) {
+	if r.members.Len() <= MaxNamedMembers {
+		r.Broadcast(userTyping(r, now, u, on))
+	}
+}
+
+// settle does what is due in r and tells whether more will be.
+func (s *Set) runPending(r *room, now time.Time) (more bool) {
+	for _, u := range r.members.Expire(now) {
+		s.removeMember(r, now, u)
+	}
+	_, more = r.members.Next()
+	c := r.ephemeral
+	if c == nil {
+		return more
+	}
+	ended := c.typing.Expire(now)
+	s.typing -= len(ended)
+	for _, u := range ended {
+		s.broadcastTyping(r, now, u, false)
+	}
+	pause := roomUsersInterval(r.members.Len())
+	if c.usersDue && now.Sub(c.usersSentAt) >= pause {
+		c.usersDue, c.usersSentAt = false, now
+		s.scratchUsers = r.members.AppendUsers(s.scratchUsers[:0], event.MaxListed)
+		r.Broadcast(roomUsers(r, s.scratchUsers))
+	}
+	if len(c.reads) > 0 && now.Sub(c.readsSentAt) >= readsEvery {
+		for _, m := range c.reads {
+			r.Broadcast(messageRead(r, m))
+		}
+		c.reads, c.readsSentAt = nil, now
+	}
+	if c.usersDue || len(c.reads) > 0 || c.typing.Len() > 0 ||
+		now.Sub(c.usersSentAt) < pause || now.Sub(c.readsSentAt) < readsEvery {
+		return true
+	}
+	r.ephemeral = nil
+	return more
+}
