@@ -14,7 +14,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
-const golden = "../../../../proto/testdata"
+const golden = "../../../../../proto/testdata"
 
 // frames calls each with every golden frame whose key begins with one of prefixes.
 func frames(tb testing.TB, each func(name string, raw []byte), prefixes ...string) {
