@@ -4,9 +4,9 @@ package wire
 type PollKind = uint64
 
 const (
-	PollAsk  PollKind = 1 // a GET: what is there to say?
-	PollTell PollKind = 2 // a POST: Body are the client's packets
-	PollGone PollKind = 3 // the client has let go of the GET of the same ID; no reply
+	PollGet  PollKind = 1 // a GET: what is there to send?
+	PollPost PollKind = 2 // a POST: Body holds the client's packets
+	PollGone PollKind = 3 // the client abandoned the GET of the same ID; no reply
 )
 
 // Poll is a request of Engine.IO long-polling that came to another edge than the one

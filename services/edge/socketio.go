@@ -67,13 +67,14 @@ func (e *edge) socketDoors(verifier auth.Verifier, origins origin.List) error {
 	})
 	o := e.engineOptions(origins)
 	o.Path, o.Open, o.Peers = pathSocketIO, client.Open, e.peers
-	e.engines = append(e.engines, engine.New(o))
+	server := engine.New(o)
+	e.engines = append(e.engines, server)
 	if e.cfg.Conformance {
 		o := e.engineOptions(origins)
 		o.Path, o.Open = pathEngineIO, func(engine.Request) engine.Handler { return engine.Echo{} }
 		e.engines = append(e.engines, engine.New(o))
 	}
-	return e.peers.Serve()
+	return e.peers.Serve(peers.Handlers{Poll: server.ServePeer, Recover: client.Release})
 }
 
 // socketNamespaces are all namespaces; in conformance mode the main one is bare.

@@ -6,10 +6,10 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
-// Echo is a handler that sends every message back: the conformance door.
+// Echo is a handler that returns every message to the sender. It serves the conformance suite.
 type Echo struct{}
 
-// echoAhead is how many bytes of echo may wait before reading stops.
+// echoAhead is how many bytes may be queued before reads are paused.
 const echoAhead = 64 << 10
 
 // Opened implements Handler.

@@ -18,183 +18,170 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
 )
 
-// bodyTimeout is how long a POST may take to arrive, like any message.
+// bodyTimeout is how long the body of a POST may take to arrive.
 const bodyTimeout = 15 * time.Second
 
-var timeNow = time.Now
+// Transports, as the query names them.
+const (
+	transportPolling   = "polling"
+	transportWebSocket = "websocket"
+)
 
-// Handler answers the requests of long-polling.
+// query holds the parameters of a request's query string.
+type query struct {
+	transport string
+	version   string // EIO
+	sid       string
+	hasSID    bool // sid is present; it may be empty
+	token     string
+}
+
+func parseQuery(raw string) (query, error) {
+	v, err := url.ParseQuery(raw)
+	return query{
+		transport: v.Get("transport"), version: v.Get("EIO"), sid: v.Get("sid"), hasSID: v.Has("sid"), token: v.Get("token"),
+	}, err
+}
+
+// Handler serves the requests of long-polling.
 func (s *Server) Handler() http.Handler {
 	return origin.CORS(s.Origins, http.HandlerFunc(s.serve))
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	sid := q.Get("sid")
+	q, err := parseQuery(r.URL.RawQuery)
 	foreign := len(r.Header["Origin"]) > 0 && !s.Origins.Allow(r.Header.Get("Origin"))
-	switch transport := q.Get("transport"); {
+	switch {
 	case err != nil:
-		refuse(w, engineio.BadRequest)
-	case transport != transportPolling && transport != transportWebSocket:
-		refuse(w, engineio.UnknownTransport)
+		writeFault(w, engineio.BadRequest)
+	case q.transport != transportPolling && q.transport != transportWebSocket:
+		writeFault(w, engineio.UnknownTransport)
 	case foreign:
-		refuse(w, engineio.Forbidden)
-	case !q.Has("sid") && r.Method != http.MethodGet:
-		refuse(w, engineio.BadMethod)
-	case transport == transportWebSocket: // and yet no WebSocket
-		refuse(w, engineio.BadRequest)
-	case q.Get("EIO") != engineio.Version:
-		refuse(w, engineio.BadVersion)
-	case !q.Has("sid"):
-		s.open(w, r, q)
+		writeFault(w, engineio.Forbidden)
+	case !q.hasSID && r.Method != http.MethodGet:
+		writeFault(w, engineio.BadMethod)
+	case q.transport == transportWebSocket: // without an upgrade
+		writeFault(w, engineio.BadRequest)
+	case q.version != engineio.Version:
+		writeFault(w, engineio.BadVersion)
+	case !q.hasSID:
+		s.serveOpen(w, r, q)
 	case r.Method == http.MethodGet:
-		s.poll(w, r, sid)
+		s.servePoll(w, r, q.sid)
 	case r.Method == http.MethodPost:
-		s.post(w, r, sid)
+		s.servePost(w, r, q.sid)
 	default:
-		refuse(w, engineio.BadRequest)
+		writeFault(w, engineio.BadRequest)
 	}
 }
 
-// open begins a session.
-func (s *Server) open(w http.ResponseWriter, r *http.Request, q url.Values) {
-	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero when it is none
+// serveOpen opens a session over long-polling. Its open packet is the answer.
+func (s *Server) serveOpen(w http.ResponseWriter, r *http.Request, q query) {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero when it is not an address
 	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
-	leave, no := s.Admit(peer.Addr())
-	if no != nil {
-		turnAway(w, no)
+	release, refusal := s.Admit(peer.Addr())
+	if refusal != nil {
+		writeRefusal(w, refusal)
 		return
 	}
-	l := s.locals[int(s.next.Add(1))%len(s.locals)]
-	x := newRequest()
-	token := s.token(r, q)
-	if !l.loop.Post(func() { l.open(x, token, peer, leave) }) {
-		leave()
-		refuse(w, engineio.BadRequest)
+	token := auth.Bearer(r.Header.Get("Authorization"))
+	if token == "" && s.QueryToken {
+		token = q.token
+	}
+	l := s.locals[int(s.opened.Add(1))%len(s.locals)]
+	x := newHTTPExchange()
+	if !l.loop.Post(func() { l.openPolling(x, token, peer, release) }) {
+		release()
+		writeFault(w, engineio.BadRequest)
 		return
 	}
-	x.wait(w, r, func() {})
+	x.writeAnswer(w, r)
 }
 
-// open begins a session over long-polling; its open packet answers x.
-func (l *local) open(x exchange, token string, peer netip.AddrPort, leave func()) {
-	s := l.newSocket(token)
-	s.polling = &polling{socket: s, sid: l.server.newID(), peer: peer, leave: leave, get: x}
-	l.server.sessions.add(s)
-	l.set.Open(s.polling, s, nil, nil)
-}
-
-// token is what the handshake brings beside Socket.IO's own.
-func (s *Server) token(r *http.Request, q url.Values) string {
-	if t := auth.Bearer(r.Header.Get("Authorization")); t != "" {
-		return t
-	}
-	if s.QueryToken {
-		return q.Get("token")
-	}
-	return ""
-}
-
-func (s *Server) poll(w http.ResponseWriter, r *http.Request, sid string) {
+// servePoll serves a GET: it waits until the session has something to send.
+func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, sid string) {
 	socket := s.sessions.find(sid)
 	if socket == nil {
-		s.pollElsewhere(w, r, sid)
+		s.forwardPoll(w, r, sid)
 		return
 	}
-	x := newRequest()
-	if !socket.local.loop.Post(func() { socket.ask(x) }) {
-		refuse(w, engineio.UnknownSession)
+	loop, x := socket.local.loop, newHTTPExchange()
+	if !loop.Post(func() { socket.acceptPoll(x) }) {
+		writeFault(w, engineio.UnknownSession)
 		return
 	}
-	x.wait(w, r, func() { socket.local.loop.Post(func() { socket.hungUp(x) }) })
+	if !x.writeAnswer(w, r) {
+		loop.Post(func() { socket.abandonPoll(x) })
+	}
 }
 
-func (s *Server) post(w http.ResponseWriter, r *http.Request, sid string) {
+// servePost serves a POST: it waits until the session has consumed the packets.
+func (s *Server) servePost(w http.ResponseWriter, r *http.Request, sid string) {
 	socket := s.sessions.find(sid)
-	if socket != nil && !socket.posting.CompareAndSwap(false, true) {
-		socket.local.loop.Post(socket.twice)
-		refuse(w, engineio.BadRequest)
-		return
-	}
 	if socket != nil {
+		if !socket.posting.CompareAndSwap(false, true) {
+			socket.local.loop.Post(socket.closeForSecondPost)
+			writeFault(w, engineio.BadRequest)
+			return
+		}
 		defer socket.posting.Store(false)
 	}
-	body, ok := s.body(w, r)
+	body, ok := s.readBody(w, r)
 	if !ok {
 		return
 	}
 	if socket == nil {
-		s.postElsewhere(w, r, sid, body)
+		s.forwardPost(w, r, sid, body)
 		return
 	}
-	x := newRequest()
-	if !socket.local.loop.Post(func() { socket.tell(x, body) }) {
-		refuse(w, engineio.UnknownSession)
+	x := newHTTPExchange()
+	if !socket.local.loop.Post(func() { socket.acceptPost(x, body) }) {
+		writeFault(w, engineio.UnknownSession)
 		return
 	}
-	x.wait(w, r, func() {})
+	x.writeAnswer(w, r)
 }
 
-// body reads what is posted, within its limits; it has refused the rest.
-func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+// readBody reads a POST's body within its limits. When it returns false it has
+// answered the request.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	switch kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(strings.ToLower(kind)) {
 	case "", "text/plain", "application/octet-stream":
 	default:
-		answer(w, http.StatusUnsupportedMediaType, engineio.BadRequest.Body())
+		writeAnswer(w, http.StatusUnsupportedMediaType, engineio.BadRequest.Body())
 		return nil, false
 	}
 	if r.ContentLength > int64(s.MaxPayload) {
-		answer(w, http.StatusRequestEntityTooLarge, nil)
+		writeAnswer(w, http.StatusRequestEntityTooLarge, nil)
 		return nil, false
 	}
 	limits := http.NewResponseController(w)
-	_ = limits.SetReadDeadline(timeNow().Add(bodyTimeout)) // where it cannot be set there is none
+	_ = limits.SetReadDeadline(time.Now().Add(bodyTimeout)) // a server that cannot set one has none
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.MaxPayload)))
 	_ = limits.SetReadDeadline(time.Time{})
 	switch tooBig := (*http.MaxBytesError)(nil); {
 	case errors.As(err, &tooBig):
-		answer(w, http.StatusRequestEntityTooLarge, nil)
+		writeAnswer(w, http.StatusRequestEntityTooLarge, nil)
 	case err != nil || !utf8.Valid(body):
-		refuse(w, engineio.BadRequest)
+		writeFault(w, engineio.BadRequest)
 	default:
 		return body, true
 	}
 	return nil, false
 }
 
-// request is an exchange over HTTP.
-type request struct{ answered chan reply } // capacity 1
+func writeFault(w http.ResponseWriter, f engineio.Fault) { writeAnswer(w, f.Status(), f.Body()) }
 
-type reply struct {
-	status int
-	body   []byte
-}
-
-func newRequest() *request { return &request{make(chan reply, 1)} }
-
-func (x *request) answer(status int, body []byte) { x.answered <- reply{status, body} }
-
-// wait writes the answer; letGo is called when the client goes before.
-func (x *request) wait(w http.ResponseWriter, r *http.Request, letGo func()) {
-	select {
-	case a := <-x.answered:
-		answer(w, a.status, a.body)
-	case <-r.Context().Done():
-		letGo()
-	}
-}
-
-func refuse(w http.ResponseWriter, f engineio.Fault) { answer(w, f.Status(), f.Body()) }
-
-// turnAway answers with the contract's error object, and says when to come back.
-func turnAway(w http.ResponseWriter, e *code.Error) {
+// writeRefusal answers with the contract's error object, and with Retry-After when e
+// says how long to wait.
+func writeRefusal(w http.ResponseWriter, e *code.Error) {
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
 	}
-	answer(w, e.Code.Status(), event.AppendError(nil, e, event.At(timeNow())))
+	writeAnswer(w, e.Code.Status(), event.AppendError(nil, e, event.At(time.Now())))
 }
 
-func answer(w http.ResponseWriter, status int, body []byte) {
+func writeAnswer(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	if status != http.StatusOK && len(body) > 0 {
@@ -204,5 +191,5 @@ func answer(w http.ResponseWriter, status int, body []byte) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the peer may be gone: it will come back
+	_, _ = w.Write(body) // a client that has gone asks again
 }

@@ -12,68 +12,68 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
-// polling is the transport of a session over long-polling. What is written leaves
-// with the GET that waits; while none does the transport is full, and what waits,
-// waits in the connection's queue, with its bounds. Owned by its loop.
+// polling is the transport of a session over long-polling. A waiting GET carries what
+// is written. While no GET waits the transport is full: frames stay in the connection's
+// queue, within its bounds. Owned by its loop.
 type polling struct {
-	socket  *Socket // static
+	// Static.
+	socket  *Socket
 	sid     string
-	peer    netip.AddrPort
-	leave   func()
-	handler poll.Handler
+	peer    netip.AddrPort // of the first request
+	release func()         // see Options.Admit
 
-	get      exchange // waits for something to say
-	out      []byte   // said to it at the end of the turn
-	post     exchange // waits for its packets to be taken
-	rest     []byte   // of them
-	full     bool     // Write took nothing: tell when there is a GET
-	closing  bool     // out ends with a close packet
-	paused   bool
-	closed   bool
-	deferred bool
-	taking   bool
-	probed   bool // a WebSocket is being tried: GETs do not wait
+	handler    poll.Handler
+	get        exchange // waits for something to send
+	out        []byte   // payload that answers get at the end of the turn
+	post       exchange // waits until its packets are consumed
+	unread     []byte   // packets of post that are not consumed yet
+	full       bool     // Write took nothing: call Writable when a GET comes
+	closing    bool     // out ends with a close packet
+	paused     bool
+	closed     bool
+	deferred   bool // Flush is due in this turn
+	delivering bool // deliverPackets is running
+	probed     bool // a WebSocket is being probed: a GET does not wait
 }
 
-// take gives the packets of the POST to the connection as far as it wants them.
-func (t *polling) take() {
-	if t.taking {
+// deliverPackets passes the packets of the POST to the connection until reads are
+// paused.
+func (t *polling) deliverPackets() {
+	if t.delivering {
 		return
 	}
-	t.taking = true
+	t.delivering = true
 	for t.post != nil && !t.closed && !t.paused {
-		packet, rest, last := engineio.Next(t.rest)
-		t.rest = rest
-		if last {
-			t.rest = nil
-		}
+		packet, rest, last := engineio.Next(t.unread)
+		t.unread = rest
 		t.deliver(packet)
 		if last {
-			t.posted()
+			t.answerPost()
 		}
 	}
-	t.taking = false
+	t.delivering = false
 	if t.closed && t.post != nil {
-		t.posted()
+		t.answerPost()
 	}
 }
 
-// posted answers the POST: everything in it has been taken, or nobody is there any more.
-func (t *polling) posted() {
+// answerPost answers the POST when its packets are consumed, or the transport is closed.
+func (t *polling) answerPost() {
 	x := t.post
-	t.post, t.rest = nil, nil
+	t.post, t.unread = nil, nil
 	x.answer(http.StatusOK, []byte("ok"))
 }
 
+// deliver passes one packet of a checked payload to the connection.
 func (t *polling) deliver(packet []byte) {
-	c := t.socket.conn
+	c := t.socket.Conn
 	if limit := t.socket.local.server.Conn.Limits.Message; limit > 0 && len(packet) > limit {
 		c.Close(code.CloseTooBig, "")
 		return
 	}
 	p, err := engineio.ParseInPayload(packet)
 	switch {
-	case err != nil: // checked before
+	case err != nil: // excluded by CheckPayload
 	case p.Binary:
 		c.Deliver(ws.OpBinary, p.Data)
 	default:
@@ -81,7 +81,9 @@ func (t *polling) deliver(packet []byte) {
 	}
 }
 
-// Write implements poll.Transport. b is whole frames.
+// Write implements poll.Transport. b holds complete WebSocket frames, which Write turns
+// back into packets: so the hub encodes an event once for each codec, and members over
+// WebSockets and over long-polling share the bytes.
 func (t *polling) Write(b []byte) (int, error) {
 	if t.closed {
 		return 0, net.ErrClosed
@@ -104,19 +106,19 @@ func (t *polling) Write(b []byte) (int, error) {
 			t.closing = true
 		}
 	}
-	t.mark()
+	t.deferFlush()
 	return len(b), nil
 }
 
-// mark makes the loop call Flush at the end of this turn.
-func (t *polling) mark() {
+// deferFlush makes the loop call Flush at the end of this turn.
+func (t *polling) deferFlush() {
 	if !t.deferred {
 		t.deferred = true
 		t.socket.local.loop.Defer(t)
 	}
 }
 
-// Flush implements poll.Flusher: it answers the GET if there is something to say.
+// Flush implements poll.Flusher: it answers the GET if there is something to send.
 func (t *polling) Flush() {
 	t.deferred = false
 	if t.get == nil {
@@ -128,30 +130,28 @@ func (t *polling) Flush() {
 	if len(t.out) == 0 {
 		return
 	}
-	t.respond()
+	t.answerGet()
 	if t.closing {
-		t.fail(io.EOF) // which is how a peer answers
+		t.fail(io.EOF) // as if the peer had answered the close frame
 	}
 }
 
-func (t *polling) respond() {
-	x := t.get
-	body := t.out
+func (t *polling) answerGet() {
+	x, body := t.get, t.out
 	t.get, t.out = nil, nil
 	x.answer(http.StatusOK, body)
 }
 
-// fail ends the transport from outside.
+// fail closes the transport and notifies its handler.
 func (t *polling) fail(reason error) {
 	if t.closed {
 		return
 	}
-	h := t.handler
 	t.Close()
-	h.Closed(reason)
+	t.handler.Closed(reason)
 }
 
-// Close implements poll.Transport.
+// Close implements poll.Transport. It answers the requests that wait.
 func (t *polling) Close() {
 	if t.closed {
 		return
@@ -159,19 +159,19 @@ func (t *polling) Close() {
 	t.closed = true
 	if t.get != nil {
 		if len(t.out) == 0 {
-			t.out = append(t.out, byte(t.lastWord()))
+			t.out = append(t.out, byte(t.finalPacket()))
 		}
-		t.respond()
+		t.answerGet()
 	}
-	if t.post != nil && !t.taking {
-		t.posted()
+	if t.post != nil && !t.delivering {
+		t.answerPost()
 	}
 }
 
-// lastWord is what ends a poll that has nothing to say: noop unless the session ends
-// by our will.
-func (t *polling) lastWord() engineio.Type {
-	if t.socket.gone || t.socket.polling != t || t.probed {
+// finalPacket answers a GET when there is nothing else to send: a close packet when
+// this edge ends the session, a noop packet when the client does or after an upgrade.
+func (t *polling) finalPacket() engineio.Type {
+	if t.socket.left || t.socket.polling != t || t.probed {
 		return engineio.Noop
 	}
 	return engineio.Close
@@ -180,7 +180,7 @@ func (t *polling) lastWord() engineio.Type {
 // Abort implements poll.Transport.
 func (t *polling) Abort() { t.Close() }
 
-// CloseWrite implements poll.Transport; there is no half of it.
+// CloseWrite implements poll.Transport; long-polling has no half-closed state.
 func (t *polling) CloseWrite() {}
 
 // PauseReads implements poll.Transport.
@@ -189,7 +189,7 @@ func (t *polling) PauseReads() { t.paused = true }
 // ResumeReads implements poll.Transport.
 func (t *polling) ResumeReads() {
 	t.paused = false
-	t.take()
+	t.deliverPackets()
 }
 
 // SetHandler implements poll.Transport.
@@ -201,7 +201,7 @@ func (t *polling) Detach() (net.Conn, error) { return nil, poll.ErrDetach }
 // Loop implements poll.Transport.
 func (t *polling) Loop() *poll.Loop { return t.socket.local.loop }
 
-// RemoteAddr implements poll.Transport: the peer of the first request.
+// RemoteAddr implements poll.Transport.
 func (t *polling) RemoteAddr() netip.AddrPort { return t.peer }
 
 var (

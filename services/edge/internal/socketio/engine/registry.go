@@ -24,15 +24,15 @@ func (r *registry) remove(sid string) {
 	delete(r.byID, sid)
 }
 
-// find returns nil when there is no such session.
+// find returns nil for an unknown id.
 func (r *registry) find(sid string) *Socket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.byID[sid]
 }
 
-// of returns the sessions of a loop.
-func (r *registry) of(l *poll.Loop) []*Socket {
+// onLoop returns the sessions of a loop.
+func (r *registry) onLoop(l *poll.Loop) []*Socket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []*Socket

@@ -11,38 +11,42 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
-// Socket is one session. It is the handler of its connection, and stays when that
-// changes. Owned by its loop; it has no buffers of its own.
+// Socket is one session. It is the handler of its connection, which an upgrade
+// replaces. Its users call the connection's methods: Send, whose frames are WebSocket
+// frames of one packet each, Close, ID, which changes with the transport, Queued,
+// NotifyDrained, PauseReads, ResumeReads and Loop. Owned by its loop; it has no buffers
+// of its own.
 type Socket struct {
+	*conn.Conn // the current one; nil before Opened
+
 	local   *local // static
 	handler Handler
-	conn    *conn.Conn
-	polling *polling // nil once it is a WebSocket
-	probe   *probe   // the WebSocket that is being tried; nil for none
+	polling *polling // nil over a WebSocket
+	probe   *probe   // the WebSocket that may replace long-polling; nil for none
 
-	// Deadlines; 0 when there is none. alarm is armed for the earliest.
+	// Deadlines; 0 for none. alarm is armed for the earliest.
 	alarm   poll.Alarm
 	pingAt  poll.Moment // of the next ping
-	deadAt  poll.Moment // when the last ping must have been answered
+	deadAt  poll.Moment // by which the client must answer the last ping
 	beatAt  poll.Moment // of the next Handler.Heartbeat
 	limitAt poll.Moment // see Limit
 
-	posting atomic.Bool // a POST is under way; written by anybody
-	gone    bool        // the client has said goodbye
+	posting atomic.Bool // a POST is being received; written by any goroutine
+	left    bool        // the client has sent a close packet
 	ended   bool
 }
 
-// Opened implements conn.Handler: of the first connection.
+// Opened implements conn.Handler for the first connection.
 func (s *Socket) Opened(c *conn.Conn) {
-	s.conn = c
+	s.Conn = c
 	l, o := s.local, &s.local.server.Options
 	h := engineio.Handshake{PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, MaxPayload: o.MaxPayload}
 	if s.polling != nil {
 		h.SID, h.Upgrade = s.polling.sid, true
 	} else {
-		h.SID = l.server.newID() // nobody will ask for it
+		h.SID = o.Peers.NewID() // required by the protocol; no later request carries it
 	}
-	c.Send(ws.AppendFrame(nil, ws.OpText, engineio.AppendOpen(nil, h)), conn.Reply)
+	s.Send(ws.AppendFrame(nil, ws.OpText, engineio.AppendOpen(nil, h)), conn.Reply)
 	now := l.loop.Moment()
 	s.pingAt = now.After(o.PingInterval)
 	// Spread over the second half of the first interval, by number.
@@ -52,51 +56,52 @@ func (s *Socket) Opened(c *conn.Conn) {
 	s.handler.Opened(s)
 }
 
-// Message implements conn.Handler: of a connection that is or was the session's.
+// Message implements conn.Handler. Messages of a connection that was replaced are
+// ignored.
 func (s *Socket) Message(c *conn.Conn, op ws.OpCode, payload []byte) {
-	if c != s.conn {
+	if c != s.Conn {
 		return
 	}
-	s.deadAt = 0 // any byte is life
+	s.deadAt = 0 // any message proves that the client is alive
 	if op == ws.OpBinary {
 		s.handler.Message(s, true, payload)
 		return
 	}
 	p, err := engineio.Parse(payload)
 	if err != nil {
-		c.Close(code.ClosePolicy, err.Error())
+		s.Close(code.ClosePolicy, err.Error())
 		return
 	}
 	switch p.Type {
 	case engineio.Message:
 		s.handler.Message(s, false, p.Data)
 	case engineio.Close:
-		s.goodbye()
+		s.leave()
 	case engineio.Pong, engineio.Noop:
-	default: // open, ping and upgrade are not a client's to send here
-		c.Close(code.ClosePolicy, "unexpected packet")
+	default: // a client must not send open, ping or upgrade here
+		s.Close(code.ClosePolicy, "unexpected packet")
 	}
 }
 
-// goodbye ends the session as the client wants it.
-func (s *Socket) goodbye() {
-	s.gone = true
+// leave ends the session at the client's wish.
+func (s *Socket) leave() {
+	s.left = true
 	if s.polling != nil {
-		s.conn.Abort(code.CloseNormal) // it does not ask again
+		s.Abort(code.CloseNormal) // the client sends no other GET
 		return
 	}
-	s.conn.Close(code.CloseNormal, "")
+	s.Close(code.CloseNormal, "")
 }
 
-// Heartbeat implements conn.Handler; the engine has its own.
+// Heartbeat implements conn.Handler; a session has its own.
 func (s *Socket) Heartbeat(*conn.Conn) {}
 
 // Drained implements conn.Handler.
 func (s *Socket) Drained(*conn.Conn) { s.handler.Drained(s) }
 
-// Closed implements conn.Handler.
+// Closed implements conn.Handler. The end of a connection that was replaced is ignored.
 func (s *Socket) Closed(c *conn.Conn, cause conn.Cause) {
-	if c != s.conn { // an earlier one
+	if c != s.Conn {
 		return
 	}
 	s.ended = true
@@ -106,47 +111,23 @@ func (s *Socket) Closed(c *conn.Conn, cause conn.Cause) {
 		s.probe.conn.Close(code.CloseNormal, "")
 		s.probe = nil
 	}
-	if s.gone {
+	if s.left {
 		cause = conn.Cause{Kind: conn.Clean, Code: code.CloseNormal}
 	}
 	s.handler.Closed(s, cause)
 }
 
-// leavePolling forgets what only long-polling needs.
+// leavePolling releases what only long-polling needs.
 func (s *Socket) leavePolling() {
 	if s.polling == nil {
 		return
 	}
 	s.local.server.sessions.remove(s.polling.sid)
-	s.polling.leave()
+	s.polling.release()
 	s.polling = nil
 }
 
-// Send queues WebSocket frames, each of one packet; see conn.Conn.Send.
-func (s *Socket) Send(frames []byte, class conn.Class) bool { return s.conn.Send(frames, class) }
-
-// Close ends the session behind what is queued; see conn.Conn.Close.
-func (s *Socket) Close(k code.Close, reason string) { s.conn.Close(k, reason) }
-
-// ID is the connection's number, for the log; it changes with the transport.
-func (s *Socket) ID() uint64 { return s.conn.ID() }
-
-// Queued is the number of bytes that wait to be written.
-func (s *Socket) Queued() int { return s.conn.Queued() }
-
-// NotifyDrained asks for one Handler.Drained.
-func (s *Socket) NotifyDrained() { s.conn.NotifyDrained() }
-
-// PauseReads stops Handler.Message until ResumeReads.
-func (s *Socket) PauseReads() { s.conn.PauseReads() }
-
-// ResumeReads continues.
-func (s *Socket) ResumeReads() { s.conn.ResumeReads() }
-
-// Loop is the loop that owns the session.
-func (s *Socket) Loop() *poll.Loop { return s.local.loop }
-
-// Limit closes the session when d has passed; 0 takes that back.
+// Limit closes the session after d, unless it is called again; 0 removes the limit.
 func (s *Socket) Limit(d time.Duration) {
 	s.limitAt = 0
 	if d > 0 {
@@ -155,35 +136,29 @@ func (s *Socket) Limit(d time.Duration) {
 	}
 }
 
-// lateness is how late a ping may leave and still count as sent in time.
-const lateness = 10 * time.Millisecond
+// maxLateness is how late a ping may be sent while its answer is still due as if it
+// had been sent in time.
+const maxLateness = 10 * time.Millisecond
 
-// Expire implements poll.Expirer.
+// Expire implements poll.Expirer: it serves every deadline that is due.
 func (s *Socket) Expire() {
 	if s.ended {
 		return
 	}
 	now, o := s.local.loop.Moment(), &s.local.server.Options
-	if s.conn.Paused() && s.deadAt != 0 {
-		s.deadAt = now.After(o.PingTimeout) // it is we who are deaf
+	if s.Paused() && s.deadAt != 0 {
+		s.deadAt = now.After(o.PingTimeout) // no answer can be read while reads are paused
 	}
 	switch {
 	case s.overdue(now):
-		s.timeout()
+		s.closeForTimeout()
 		return
 	case due(s.limitAt, now):
 		s.limitAt = 0
-		s.conn.Close(code.ClosePolicy, "no namespace was joined in time")
+		s.Close(code.ClosePolicy, "no namespace was joined in time")
 	}
 	if due(s.pingAt, now) {
-		if now > s.pingAt.After(lateness) {
-			s.pingAt = now // the client is not to pay for it
-		}
-		if s.deadAt == 0 {
-			s.deadAt = s.pingAt.After(o.PingTimeout)
-		}
-		s.pingAt = s.pingAt.After(o.PingInterval)
-		s.conn.Send(s.local.ping, conn.Reply)
+		s.ping(now)
 	}
 	if due(s.beatAt, now) {
 		s.beatAt = now.After(o.Heartbeat)
@@ -192,18 +167,31 @@ func (s *Socket) Expire() {
 	s.arm()
 }
 
+// ping sends a ping, and sets when it must be answered and when the next one is sent.
+func (s *Socket) ping(now poll.Moment) {
+	o := &s.local.server.Options
+	if now > s.pingAt.After(maxLateness) {
+		s.pingAt = now // the client gets its full time to answer
+	}
+	if s.deadAt == 0 {
+		s.deadAt = s.pingAt.After(o.PingTimeout)
+	}
+	s.pingAt = s.pingAt.After(o.PingInterval)
+	s.Send(s.local.ping, conn.Reply)
+}
+
 func due(at, now poll.Moment) bool { return at != 0 && at <= now }
 
-// overdue tells whether the client has not answered the last ping in time.
-func (s *Socket) overdue(now poll.Moment) bool { return due(s.deadAt, now) && !s.conn.Paused() }
+// overdue reports whether the client has not answered the last ping in time.
+func (s *Socket) overdue(now poll.Moment) bool { return due(s.deadAt, now) && !s.Paused() }
 
-// timeout ends the session of a client that does not answer pings.
-func (s *Socket) timeout() {
-	if s.polling != nil { // nobody listens, and nobody is to find it any more
-		s.conn.Abort(code.CloseHeartbeatTimeout)
+// closeForTimeout ends the session of a client that does not answer pings.
+func (s *Socket) closeForTimeout() {
+	if s.polling != nil { // no GET will carry a close packet, and later requests must not find the session
+		s.Abort(code.CloseHeartbeatTimeout)
 		return
 	}
-	s.conn.Close(code.CloseHeartbeatTimeout, "")
+	s.Close(code.CloseHeartbeatTimeout, "")
 }
 
 // arm arms the alarm for the earliest deadline.

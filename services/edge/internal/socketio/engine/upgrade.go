@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"net/url"
-
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
@@ -10,53 +8,44 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
-// Transports, as they are named in the query.
-const (
-	transportPolling   = "polling"
-	transportWebSocket = "websocket"
-)
-
-// Home is the loop that must own a WebSocket with this query: that of the session
-// which it is for. Nil when any will do.
-func (s *Server) Home(query string) *poll.Loop {
-	q, err := url.ParseQuery(query)
-	if err != nil || !q.Has("sid") {
+// Home returns the loop that must own a WebSocket with this query: that of the session
+// it upgrades. It returns nil when any loop will do.
+func (s *Server) Home(rawQuery string) *poll.Loop {
+	q, err := parseQuery(rawQuery)
+	if err != nil || !q.hasSID {
 		return nil
 	}
-	if socket := s.sessions.find(q.Get("sid")); socket != nil {
+	if socket := s.sessions.find(q.sid); socket != nil {
 		return socket.local.loop
 	}
 	return nil
 }
 
-// Gate decides about a WebSocket, on the loop that owns it. The error is an
-// engineio.Fault.
-func (s *Server) Gate(l *poll.Loop, query, token string) (conn.Handler, error) {
-	q, err := url.ParseQuery(query)
+// Gate returns the handler of a WebSocket that l owns: a new session, or a probe of an
+// existing one. The error is an engineio.Fault.
+func (s *Server) Gate(l *poll.Loop, rawQuery, token string) (conn.Handler, error) {
+	q, err := parseQuery(rawQuery)
 	switch {
-	case err != nil:
+	case err != nil || q.transport == transportPolling:
 		return nil, engineio.BadRequest
-	case q.Get("transport") != transportWebSocket:
-		if q.Get("transport") == transportPolling {
-			return nil, engineio.BadRequest
-		}
+	case q.transport != transportWebSocket:
 		return nil, engineio.UnknownTransport
-	case q.Has("sid"):
-		return s.gateUpgrade(l, q)
-	case q.Get("EIO") != engineio.Version:
+	case q.hasSID:
+		return s.gateProbe(l, q)
+	case q.version != engineio.Version:
 		return nil, engineio.BadVersion
 	}
 	return s.locals[l.Index()].newSocket(token), nil
 }
 
-// gateUpgrade lets a WebSocket in that is for a session over long-polling. One of
-// another edge's sessions is refused: the client goes on with long-polling.
-func (s *Server) gateUpgrade(l *poll.Loop, q url.Values) (conn.Handler, error) {
-	socket := s.sessions.find(q.Get("sid"))
+// gateProbe admits a WebSocket that probes a session over long-polling. It refuses one
+// for a session of another edge: that client continues with long-polling.
+func (s *Server) gateProbe(l *poll.Loop, q query) (conn.Handler, error) {
+	socket := s.sessions.find(q.sid)
 	switch {
 	case socket == nil || socket.polling == nil || socket.local.loop != l:
 		return nil, engineio.UnknownSession
-	case q.Get("EIO") != engineio.Version:
+	case q.version != engineio.Version:
 		return nil, engineio.BadVersion
 	case socket.probe != nil:
 		return nil, engineio.BadRequest
@@ -64,13 +53,13 @@ func (s *Server) gateUpgrade(l *poll.Loop, q url.Values) (conn.Handler, error) {
 	return &probe{socket: socket}, nil
 }
 
-// probe is the handler of a WebSocket that is tried for a session, and of that
-// session's connection from then on. Owned by the session's loop.
+// probe is the handler of a WebSocket that may replace long-polling. After the upgrade
+// it passes all calls on to the session. Owned by the session's loop.
 type probe struct {
-	socket *Socket
-	conn   *conn.Conn
-	timer  poll.Timer
-	done   bool // the session uses it
+	socket   *Socket
+	conn     *conn.Conn
+	timer    poll.Timer // expires after upgradeTimeout
+	upgraded bool
 }
 
 // Opened implements conn.Handler.
@@ -87,14 +76,14 @@ func (p *probe) Opened(c *conn.Conn) {
 	l.Arm(&p.timer, l.Tick()+l.Ticks(upgradeTimeout))
 }
 
-// Expire implements poll.Expirer: the client does not go on.
+// Expire implements poll.Expirer: the client did not finish the upgrade in time.
 func (p *probe) Expire() {
-	p.giveUp()
+	p.detach()
 	p.conn.Close(code.ClosePolicy, "upgrade not finished")
 }
 
-// giveUp lets the session go on as it was.
-func (p *probe) giveUp() {
+// detach ends the probe. The session continues over long-polling.
+func (p *probe) detach() {
 	s := p.socket
 	s.local.loop.Disarm(&p.timer)
 	if s.probe == p {
@@ -109,17 +98,17 @@ func (p *probe) giveUp() {
 func (p *probe) Message(c *conn.Conn, op ws.OpCode, payload []byte) {
 	s := p.socket
 	switch {
-	case p.done:
+	case p.upgraded:
 		s.Message(c, op, payload)
-	case s.probe != p:
+	case s.probe != p: // the session has ended, or this WebSocket is being closed
 	case op == ws.OpText && string(payload) == string(engineio.Ping)+engineio.Probe:
 		c.Send(s.local.pong, conn.Reply)
 		s.polling.probed = true
-		s.polling.mark() // a GET that waits is let go
-	case op == ws.OpText && string(payload) == string(engineio.Upgrade) && s.polling.probed && !s.conn.Closing():
+		s.polling.deferFlush() // a waiting GET is answered with a noop packet
+	case op == ws.OpText && string(payload) == string(engineio.Upgrade) && s.polling.probed && !s.Closing():
 		p.upgrade()
 	default:
-		p.giveUp()
+		p.detach()
 		c.Close(code.ClosePolicy, "unexpected packet")
 	}
 }
@@ -128,31 +117,31 @@ func (p *probe) Message(c *conn.Conn, op ws.OpCode, payload []byte) {
 func (p *probe) upgrade() {
 	s := p.socket
 	s.local.loop.Disarm(&p.timer)
-	p.done, s.probe = true, nil
-	old := s.conn
-	s.conn = p.conn
+	p.upgraded, s.probe = true, nil
+	old := s.Conn
+	s.Conn = p.conn
 	s.deadAt = 0
 	p.conn.Adopt(old)
 	s.leavePolling()
 }
 
-// Heartbeat implements conn.Handler.
+// Heartbeat implements conn.Handler; a session has its own.
 func (p *probe) Heartbeat(*conn.Conn) {}
 
 // Drained implements conn.Handler.
 func (p *probe) Drained(c *conn.Conn) {
-	if p.done {
+	if p.upgraded {
 		p.socket.Drained(c)
 	}
 }
 
 // Closed implements conn.Handler.
 func (p *probe) Closed(c *conn.Conn, cause conn.Cause) {
-	if p.done {
+	if p.upgraded {
 		p.socket.Closed(c, cause)
 		return
 	}
-	p.giveUp()
+	p.detach()
 }
 
 var _ conn.Handler = (*probe)(nil)

@@ -10,56 +10,58 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 )
 
-// maxRefused is how many CONNECTs of a connection may be refused before it is closed.
+// maxRefused is how many CONNECT packets of a connection may be refused before it is
+// closed.
 const maxRefused = 16
 
-// Client is one connection with the namespaces that it has joined. It implements
+// Client is one connection and the namespaces that it has joined. It implements
 // engine.Handler. Owned by the connection's loop.
 type Client struct {
-	server  *Server // static
-	socket  *engine.Socket
-	token   string   // of the handshake, empty for none
-	spaces  []space  // joined, or about to be; one, nearly always
-	partial *partial // a packet whose attachments have not all come
-	paused  int      // spaces that want no events at the moment
-	refused int      // CONNECTs
+	server  *Server        // static
+	conn    *engine.Socket // static after Opened
+	token   string         // of the handshake; empty for none
+	sockets []socket       // namespaces that were joined, or are being joined; usually one
+	partial *partial       // a packet whose attachments have not all come; nil for none
+	paused  int            // sockets that have paused reads
+	refused int            // CONNECT packets
 }
 
-// space is a client in a namespace.
-type space interface {
+// socket is a client in one namespace, as Socket.IO calls it. Its calls are those of
+// engine.Handler.
+type socket interface {
 	namespace() string
-	// event brings an event packet, raw and parsed, and its attachments.
-	event(p socketio.Packet, raw []byte, attachments [][]byte)
-	// wantsAttachments tells whether event looks at their bytes.
+	// message brings an event packet, raw and parsed, and its attachments.
+	message(p socketio.Packet, raw []byte, attachments [][]byte)
+	// wantsAttachments reports whether message uses their bytes.
 	wantsAttachments() bool
 	heartbeat()
 	drained()
-	// end is the last call.
-	end(conn.Cause)
+	// closed is the last call.
+	closed(conn.Cause)
 }
 
-// partial is a packet on its way.
+// partial is a packet whose attachments follow.
 type partial struct {
-	raw  []byte
-	left int
-	got  [][]byte
+	raw         []byte
+	missing     int // attachments
+	attachments [][]byte
 }
 
 // Opened implements engine.Handler.
 func (c *Client) Opened(s *engine.Socket) {
-	c.socket = s
+	c.conn = s
 	s.Limit(c.server.ConnectTimeout)
 }
 
 // Message implements engine.Handler.
 func (c *Client) Message(_ *engine.Socket, binary bool, data []byte) {
 	if binary {
-		c.attachment(data)
+		c.addAttachment(data)
 		return
 	}
 	p, err := socketio.Parse(data)
 	if err != nil || c.partial != nil {
-		c.invalid()
+		c.closeInvalid()
 		return
 	}
 	if p.Type == socketio.Connect {
@@ -67,119 +69,120 @@ func (c *Client) Message(_ *engine.Socket, binary bool, data []byte) {
 		return
 	}
 	i := c.index(p.Namespace)
-	if i < 0 { // it has not joined, or has left
-		c.invalid()
+	if i < 0 { // not joined, or left
+		c.closeInvalid()
 		return
 	}
 	switch p.Type {
 	case socketio.Disconnect:
-		left := c.spaces[i]
-		c.drop(i)
-		left.end(conn.Cause{Kind: conn.Clean, Code: code.CloseNormal})
+		left := c.sockets[i]
+		c.remove(i)
+		left.closed(conn.Cause{Kind: conn.Clean, Code: code.CloseNormal})
 	case socketio.Event:
-		c.spaces[i].event(p, data, nil)
+		c.sockets[i].message(p, data, nil)
 	case socketio.BinaryEvent, socketio.BinaryAck:
-		c.await(p, data)
-	case socketio.Ack: // we ask for none: nobody waits for it
+		c.awaitAttachments(p, data)
+	case socketio.Ack: // ignored: the server asks for no acknowledgements
 	}
 }
 
-// await begins a packet with attachments.
-func (c *Client) await(p socketio.Packet, raw []byte) {
+// awaitAttachments starts a packet with attachments.
+func (c *Client) awaitAttachments(p socketio.Packet, raw []byte) {
 	if socketio.CheckAttachments(p) != nil {
-		c.invalid()
+		c.closeInvalid()
 		return
 	}
-	c.partial = &partial{raw: bytes.Clone(raw), left: p.Attachments}
-	c.complete()
+	c.partial = &partial{raw: bytes.Clone(raw), missing: p.Attachments}
+	c.deliverWhole()
 }
 
-func (c *Client) attachment(data []byte) {
+func (c *Client) addAttachment(data []byte) {
 	if c.partial == nil {
-		c.invalid()
+		c.closeInvalid()
 		return
 	}
 	p, _ := socketio.Parse(c.partial.raw) // it was parsed before
-	if i := c.index(p.Namespace); i >= 0 && c.spaces[i].wantsAttachments() {
-		c.partial.got = append(c.partial.got, bytes.Clone(data))
+	if i := c.index(p.Namespace); i >= 0 && c.sockets[i].wantsAttachments() {
+		c.partial.attachments = append(c.partial.attachments, bytes.Clone(data))
 	}
-	c.partial.left--
-	c.complete()
+	c.partial.missing--
+	c.deliverWhole()
 }
 
-// complete hands the packet over when all of it is there.
-func (c *Client) complete() {
-	if c.partial.left > 0 {
+// deliverWhole delivers the packet when all its attachments have come.
+func (c *Client) deliverWhole() {
+	if c.partial.missing > 0 {
 		return
 	}
 	whole := c.partial
 	c.partial = nil
 	p, _ := socketio.Parse(whole.raw)
 	if i := c.index(p.Namespace); i >= 0 && p.Type == socketio.BinaryEvent {
-		c.spaces[i].event(p, whole.raw, whole.got)
+		c.sockets[i].message(p, whole.raw, whole.attachments)
 	}
 }
 
-// invalid ends the connection of a client that does not speak the protocol.
-func (c *Client) invalid() { c.socket.Close(code.ClosePolicy, "invalid packet") }
+// closeInvalid ends the connection of a client that violates the protocol.
+func (c *Client) closeInvalid() { c.conn.Close(code.ClosePolicy, "invalid packet") }
 
 // Heartbeat implements engine.Handler.
 func (c *Client) Heartbeat(*engine.Socket) {
-	for _, s := range c.spaces {
+	for _, s := range c.sockets {
 		s.heartbeat()
 	}
 }
 
 // Drained implements engine.Handler.
 func (c *Client) Drained(*engine.Socket) {
-	for _, s := range c.spaces {
+	for _, s := range c.sockets {
 		s.drained()
 	}
 }
 
 // Closed implements engine.Handler.
 func (c *Client) Closed(_ *engine.Socket, cause conn.Cause) {
-	spaces := c.spaces
-	c.spaces, c.partial = nil, nil
-	for _, s := range spaces {
-		s.end(cause)
+	sockets := c.sockets
+	c.sockets, c.partial = nil, nil
+	for _, s := range sockets {
+		s.closed(cause)
 	}
 }
 
-// connect lets the client into a namespace, or refuses.
+// connect handles a CONNECT packet.
 func (c *Client) connect(p socketio.Packet) {
-	if c.index(p.Namespace) >= 0 { // a second time
-		c.invalid()
+	if c.index(p.Namespace) >= 0 { // a second one for the same namespace
+		c.closeInvalid()
 		return
 	}
 	ns := c.server.find(p.Namespace)
 	switch {
 	case ns == nil:
 		unknown := socketio.Codec{Namespace: p.Namespace}
-		c.refuse(unknown.AppendConnectError(nil, "Invalid namespace", nil))
+		c.sendRefusal(unknown.AppendConnectError(nil, "Invalid namespace", nil))
 	case ns.Bare:
-		c.join(openBare(c, ns, p.Data))
+		c.connectBare(ns, p.Data)
 	default:
 		c.connectSession(ns, p.Data)
 	}
 }
 
-// refuse answers a CONNECT.
-func (c *Client) refuse(frame []byte) {
-	c.socket.Send(frame, conn.Reply)
+// sendRefusal sends the CONNECT_ERROR packet in frame.
+func (c *Client) sendRefusal(frame []byte) {
+	c.conn.Send(frame, conn.Reply)
 	if c.refused++; c.refused >= maxRefused {
-		c.socket.Close(code.ClosePolicy, "too many refused namespaces")
+		c.conn.Close(code.ClosePolicy, "too many refused namespaces")
 	}
 }
 
-// join puts the client into a namespace.
-func (c *Client) join(s space) { c.spaces = append(c.spaces, s) }
+// sendConnected answers a CONNECT packet; see socketio.Codec.AppendConnect for pid.
+func (c *Client) sendConnected(ns *Namespace, pid string) {
+	c.conn.Send(ns.AppendConnect(nil, newSID(), pid), conn.Reply)
+	c.conn.Limit(0)
+}
 
-// joined says that a CONNECT was granted.
-func (c *Client) joined() { c.socket.Limit(0) }
-
+// index returns the index of the namespace's socket, or -1.
 func (c *Client) index(namespace string) int {
-	for i, s := range c.spaces {
+	for i, s := range c.sockets {
 		if s.namespace() == namespace {
 			return i
 		}
@@ -187,26 +190,29 @@ func (c *Client) index(namespace string) int {
 	return -1
 }
 
-func (c *Client) drop(i int) {
-	last := len(c.spaces) - 1
-	c.spaces[i] = c.spaces[last]
-	c.spaces[last] = nil
-	c.spaces = c.spaces[:last]
+func (c *Client) remove(i int) {
+	last := len(c.sockets) - 1
+	c.sockets[i] = c.sockets[last]
+	c.sockets[last] = nil
+	c.sockets = c.sockets[:last]
 }
 
-// pause stops events while any space wants none.
-func (c *Client) pause(on bool) {
-	if on {
-		if c.paused++; c.paused == 1 {
-			c.socket.PauseReads()
-		}
-	} else if c.paused--; c.paused == 0 {
-		c.socket.ResumeReads()
+// pauseReads pauses the connection's reads for one more socket.
+func (c *Client) pauseReads() {
+	if c.paused++; c.paused == 1 {
+		c.conn.PauseReads()
 	}
 }
 
-// credentials are what a CONNECT brings that concerns us. What is no string counts
-// as not given.
+// resumeReads resumes reads when no socket has paused them any more.
+func (c *Client) resumeReads() {
+	if c.paused--; c.paused == 0 {
+		c.conn.ResumeReads()
+	}
+}
+
+// credentials are the members of a CONNECT payload that a session needs. One that is
+// not a string counts as missing.
 type credentials struct{ token, pid, offset string }
 
 func parseCredentials(data []byte) credentials {

@@ -12,12 +12,11 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
-	"github.com/confab-chat/confab/services/edge/internal/session"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 )
 
-// connectSession checks who the client is, and then begins a session or goes on with
-// an earlier one.
+// connectSession authenticates the client, and then opens a new session or recovers an
+// earlier one.
 func (c *Client) connectSession(ns *Namespace, data []byte) {
 	given := parseCredentials(data)
 	token := given.token
@@ -29,23 +28,14 @@ func (c *Client) connectSession(ns *Namespace, data []byte) {
 		c.refuseSession(ns, code.From(err))
 		return
 	}
-	l := &link{client: c, ns: ns, opening: &opening{id: id}}
-	c.join(l)
+	s := &sessionSocket{Socket: c.conn, client: c, ns: ns, opening: &opening{id: id}}
+	c.sockets = append(c.sockets, s)
 	room, seq, ok := socketio.ParseOffset(given.offset)
 	if given.pid == "" || !ok {
-		l.start()
+		s.openNew()
 		return
 	}
-	m := wire.Recover{PID: given.pid, User: id.UserID, Room: room, Seq: seq}
-	c.server.recover(c.socket.Loop(), m, func(rooms []hub.Position, exact bool) {
-		switch {
-		case l.ended:
-		case exact:
-			l.restore(given.pid, rooms)
-		default:
-			l.start()
-		}
-	})
+	s.recover(&wire.Recover{PID: given.pid, User: id.UserID, Edge: c.server.Peers.Token(), Room: room, Seq: seq})
 }
 
 func (s *Server) verify(token string) (auth.Identity, error) {
@@ -55,65 +45,61 @@ func (s *Server) verify(token string) (auth.Identity, error) {
 	return s.Verifier.Verify(token)
 }
 
-// refuseSession answers with CONNECT_ERROR and the contract's error object.
+// refuseSession answers CONNECT with CONNECT_ERROR and the contract's error object.
 func (c *Client) refuseSession(ns *Namespace, e *code.Error) {
 	refusal := *e
 	refusal.Ref = newRef()
 	c.server.Logger.Log(context.Background(), slog.LevelDebug, "namespace refused", "event", "namespace.refused",
-		"ref", refusal.Ref, "conn", c.socket.ID(), "err", e)
-	object := event.AppendError(nil, &refusal, event.At(c.socket.Loop().Now()))
-	c.refuse(ns.AppendConnectError(nil, e.Message, object))
+		"ref", refusal.Ref, "conn", c.conn.ID(), "err", e)
+	object := event.AppendError(nil, &refusal, event.At(c.conn.Loop().Now()))
+	c.sendRefusal(ns.AppendConnectError(nil, e.Message, object))
 }
 
-// start begins a new session.
-func (l *link) start() {
-	l.pid = l.client.server.newPID()
-	id := l.opening.id
-	l.granted()
-	l.session = l.newSession(id)
-	l.session.Open(l)
+// openNew opens a new session.
+func (s *sessionSocket) openNew() {
+	s.createSession()
+	s.grant(s.client.server.Peers.NewID())
+	s.session.Open(s)
 }
 
-// restore goes on with an earlier session, if its rooms can be joined without a
-// message missing; else it begins a new one.
-func (l *link) restore(pid string, rooms []hub.Position) {
-	l.session = l.newSession(l.opening.id)
-	l.session.Restore(l, rooms, func(exact bool) {
-		if exact && !l.opening.missed {
-			l.pid = pid
-			l.granted()
+// openRecovered opens a session that continues an earlier one, if its rooms can be
+// joined without missing a message. Otherwise it opens a new one.
+func (s *sessionSocket) openRecovered(pid string, rooms []hub.Position) {
+	s.createSession()
+	s.session.Restore(s, rooms, func(exact bool) {
+		if exact && !s.opening.overflowed {
+			s.grant(pid)
 			return
 		}
-		l.session.End(conn.Cause{Kind: conn.Lost, Code: conn.CodeAbnormal})
-		l.opening = &opening{id: l.opening.id}
-		l.start()
+		s.session.End(conn.Cause{Kind: conn.Lost, Code: conn.CodeAbnormal})
+		s.opening = &opening{id: s.opening.id}
+		s.openNew()
 	})
 }
 
-func (l *link) newSession(id auth.Identity) *session.Session {
-	s, loop := l.client.server, l.client.socket.Loop()
-	s.Core.Hub.Local(loop.Index()).KeepDeliveryLog()
-	return s.Core.New(loop, id, l.ns.Place)
+func (s *sessionSocket) createSession() {
+	core := s.client.server.Core
+	core.Hub.Local(s.Loop().Index()).KeepDeliveryLog()
+	s.session = core.New(s.Loop(), s.opening.id, s.ns.Place)
 }
 
-// granted answers CONNECT and then says what was held back.
-func (l *link) granted() {
-	o, socket := l.opening, l.client.socket
-	l.opening = nil
-	l.client.server.tickets.add(l)
-	socket.Send(l.ns.AppendConnect(nil, newSID(), l.pid), conn.Reply)
+// grant answers CONNECT and then sends what was held.
+func (s *sessionSocket) grant(pid string) {
+	o := s.opening
+	s.opening, s.pid = nil, pid
+	s.client.server.recoverables.addLive(s)
+	s.client.sendConnected(s.ns, pid)
 	for _, h := range o.held {
-		socket.Send(h.frames, h.class)
+		s.Socket.Send(h.frames, h.class)
 	}
 	if o.drain {
-		socket.NotifyDrained()
+		s.Socket.NotifyDrained()
 	}
-	l.client.joined()
 }
 
-// newSID is how the client may call its side of the namespace; nothing depends on it.
+// newSID returns the id that a client shows its user. The server never reads it.
 func newSID() string {
 	var b [15]byte
-	_, _ = rand.Read(b[:]) // it does not fail
+	_, _ = rand.Read(b[:]) // never fails
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }

@@ -1,8 +1,8 @@
-// Package namespace is the server side of Socket.IO over one connection of Engine.IO:
-// it lets clients into namespaces, each with a session of its own, puts packets with
-// attachments together, and gives a client that comes back its session again. In
-// conformance mode some namespaces are bare: they answer what the public protocol
-// suite expects.
+// Package namespace is the server side of Socket.IO over one Engine.IO connection. It
+// admits clients to namespaces, each with a session of its own, assembles packets with
+// their attachments, and recovers the session of a client that reconnects. In
+// conformance mode some namespaces are bare: they answer what the public protocol suite
+// expects.
 package namespace
 
 import (
@@ -19,25 +19,26 @@ import (
 // Namespace is one that clients may join.
 type Namespace struct {
 	socketio.Codec
-	Place uint8 // of the codec as its sessions use it, escaped if texts are to be
+	Place uint8 // index of the codec in session.Options.Codecs, for its sessions
 	Bare  bool  // it serves the protocol suite, not the contract
-	Echo  bool  // when Bare: it answers events
+	Echo  bool  // when Bare: it echoes events
 }
 
-// Options of a Server. Without default: all but Peers and Logger.
+// Options of a Server. All but Peers and Logger are required.
 type Options struct {
 	Core           *session.Core
 	Verifier       auth.Verifier
 	Namespaces     []Namespace
 	ConnectTimeout time.Duration // from the connection to the first namespace
-	Peers          *peers.Peers  // nil: sessions are recovered on this edge only
-	Logger         *slog.Logger  // discards
+	Peers          *peers.Peers  // nil: only this edge's sessions can be recovered
+	Logger         *slog.Logger  // default: discards
 }
 
-// Server makes the clients. Safe for concurrent use.
+// Server creates the clients. Its methods may be called concurrently.
 type Server struct {
-	Options // static
-	tickets tickets
+	Options      // static
+	recoverables recoverables
+	recoveries   chan struct{} // holds one token for each recovery in progress
 }
 
 // New returns a server without clients.
@@ -45,14 +46,13 @@ func New(o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{Options: o, tickets: tickets{byPID: make(map[string]*ticket)}}
-	if o.Peers != nil {
-		o.Peers.OnRecover(s.give)
+	return &Server{
+		Options: o, recoverables: recoverables{byPID: make(map[string]*recoverable)},
+		recoveries: make(chan struct{}, maxRecoveries),
 	}
-	return s
 }
 
-// Open makes the handler of a connection.
+// Open returns the handler of a connection.
 func (s *Server) Open(r engine.Request) engine.Handler {
 	return &Client{server: s, token: r.Token}
 }

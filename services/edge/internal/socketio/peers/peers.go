@@ -1,14 +1,15 @@
-// Package peers is what edges ask each other over NATS: a session of Socket.IO stays
-// on the edge that began it, and a client's next request may come to any.
+// Package peers lets the edges ask each other over NATS. A Socket.IO session stays on
+// the edge that opened it, and the client's next request may reach any edge.
 package peers
 
 import (
+	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,48 +20,80 @@ import (
 )
 
 const (
-	// Hold is how long the edge that has a session lets another one wait for
-	// something to say. It is then asked again, so that its death is noticed.
+	// Hold is how long the owner of a session holds a poll that another edge
+	// forwarded. The other edge then asks again, so it notices when the owner dies.
 	Hold = 5 * time.Second
 
 	pollTimeout    = Hold + 2*time.Second
 	recoverTimeout = time.Second
 
-	// tokenLength makes tokens unique among any number of edges; they guard nothing.
+	// tokenLength makes tokens unique among any number of edges. They are no secrets.
 	tokenLength = 8
+
+	// randomLength is the length of an id's random part: 128 bits in base64.
+	randomLength = 22
 )
 
-// Asker sends a request; relay.Relay is one.
+// Asker sends a request; relay.Relay implements it.
 type Asker interface {
 	Do(subj string, header nats.Header, data []byte, timeout time.Duration, done natsconn.Done)
 }
 
-// ErrGone is given when the other edge is not there, or does not answer.
+// ErrGone is returned when the other edge has stopped or does not answer.
 var ErrGone = errors.New("the other edge does not answer")
 
-// Peers is this edge among the others. Its methods may be called concurrently.
+// Handlers answer what other edges ask. Each runs on a goroutine of NATS and must not
+// block; it calls reply at most once, from any goroutine.
+type Handlers struct {
+	Poll    func(m wire.Poll, reply func(*wire.Polled))
+	Recover func(m wire.Recover, reply func(*wire.Recovered))
+}
+
+// Peers is this edge among the others. Its methods may be called concurrently. A nil
+// Peers is an edge without others: only Token and NewID may be called.
 type Peers struct {
-	// Static after Serve.
+	// Static.
 	token string
 	nc    *nats.Conn
 	asker Asker
 	log   *slog.Logger
-
-	mu        sync.Mutex // guards the following
-	onPoll    func(wire.Poll, func(*wire.Polled))
-	onRecover func(wire.Recover, func(*wire.Recovered))
-	subs      []*nats.Subscription
 }
 
-// New returns an edge that nobody can ask before Serve.
+// New returns the edge with a new token. Other edges can ask it after Serve.
 func New(nc *nats.Conn, asker Asker, log *slog.Logger) *Peers {
 	return &Peers{token: strings.ToLower(rand.Text()[:tokenLength]), nc: nc, asker: asker, log: log}
 }
 
-// Token is how this edge is found; new at each start.
-func (p *Peers) Token() string { return p.token }
+// Token is this edge's name in ids and subjects. It is new at each start.
+func (p *Peers) Token() string {
+	if p == nil {
+		return ""
+	}
+	return p.token
+}
 
-// ValidToken tells whether t can be an edge's token: nothing else gets into a subject.
+// NewID returns an id for a session of this edge: 128 random bits, which alone guard
+// the session, and this edge's token.
+func (p *Peers) NewID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:]) + p.Token()
+}
+
+// Owner returns the token of the edge that made the id. It returns the empty string
+// when the id has no valid token: nothing else may become part of a subject.
+func Owner(id string) string {
+	if len(id) != randomLength+tokenLength {
+		return ""
+	}
+	token := id[randomLength:]
+	if !ValidToken(token) {
+		return ""
+	}
+	return token
+}
+
+// ValidToken reports whether t has the form of an edge's token.
 func ValidToken(t string) bool {
 	if len(t) != tokenLength {
 		return false
@@ -73,58 +106,30 @@ func ValidToken(t string) bool {
 	return true
 }
 
-// OnPoll says who answers requests of long-polling; reply is called at most once,
-// from any goroutine.
-func (p *Peers) OnPoll(fn func(m wire.Poll, reply func(*wire.Polled))) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.onPoll = fn
+// Serve subscribes to what other edges ask. The subscriptions end with the connection.
+func (p *Peers) Serve(h Handlers) error {
+	err := p.subscribe(subject.OpPoll, func(msg *nats.Msg) {
+		var m wire.Poll
+		if wire.Unmarshal(msg.Data, &m) == nil {
+			h.Poll(m, func(r *wire.Polled) { p.reply(msg, r) })
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return p.subscribe(subject.OpRecover, func(msg *nats.Msg) {
+		var m wire.Recover
+		if wire.Unmarshal(msg.Data, &m) == nil {
+			h.Recover(m, func(r *wire.Recovered) { p.reply(msg, r) })
+		}
+	})
 }
 
-// OnRecover says who gives sessions away.
-func (p *Peers) OnRecover(fn func(m wire.Recover, reply func(*wire.Recovered))) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.onRecover = fn
-}
-
-// Serve begins to answer.
-func (p *Peers) Serve() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	poll, err := p.nc.Subscribe(subject.EdgePeer(p.token, subject.OpPoll), p.polled)
-	if err != nil {
-		return fmt.Errorf("subscribe what other edges ask: %w", err)
+func (p *Peers) subscribe(op subject.PeerOp, handle nats.MsgHandler) error {
+	if _, err := p.nc.Subscribe(subject.EdgePeer(p.token, op), handle); err != nil {
+		return fmt.Errorf("subscribe to requests of other edges: %w", err)
 	}
-	p.subs = append(p.subs, poll)
-	rec, err := p.nc.Subscribe(subject.EdgePeer(p.token, subject.OpRecover), p.recovered)
-	if err != nil {
-		return fmt.Errorf("subscribe what other edges ask: %w", err)
-	}
-	p.subs = append(p.subs, rec)
 	return nil
-}
-
-func (p *Peers) polled(msg *nats.Msg) {
-	p.mu.Lock()
-	fn := p.onPoll
-	p.mu.Unlock()
-	var m wire.Poll
-	if fn == nil || wire.Unmarshal(msg.Data, &m) != nil {
-		return
-	}
-	fn(m, func(r *wire.Polled) { p.reply(msg, r) })
-}
-
-func (p *Peers) recovered(msg *nats.Msg) {
-	p.mu.Lock()
-	fn := p.onRecover
-	p.mu.Unlock()
-	var m wire.Recover
-	if fn == nil || wire.Unmarshal(msg.Data, &m) != nil {
-		return
-	}
-	fn(m, func(r *wire.Recovered) { p.reply(msg, r) })
 }
 
 func (p *Peers) reply(msg *nats.Msg, m wire.Message) {
@@ -136,33 +141,42 @@ func (p *Peers) reply(msg *nats.Msg, m wire.Message) {
 	}
 }
 
-// Poll passes a request of long-polling on. done runs once, on some goroutine, and
-// must not block.
-func (p *Peers) Poll(token string, m *wire.Poll, done func(*wire.Polled, error)) {
-	p.asker.Do(subject.EdgePeer(token, subject.OpPoll), nil, wire.Marshal(m), pollTimeout, func(msg *nats.Msg, err error) {
-		var r wire.Polled
-		done(&r, unpack(msg, err, &r))
-	})
+// Poll forwards a request of long-polling to its owner and waits for the answer. It
+// returns ErrGone, or the error of ctx.
+func (p *Peers) Poll(ctx context.Context, owner string, m *wire.Poll) (*wire.Polled, error) {
+	r := &wire.Polled{}
+	return r, p.ask(ctx, subject.EdgePeer(owner, subject.OpPoll), m, pollTimeout, r)
 }
 
-// PollGone says that the client has let go.
-func (p *Peers) PollGone(token string, m *wire.Poll) {
-	if err := p.nc.Publish(subject.EdgePeer(token, subject.OpPoll), wire.Marshal(m)); err != nil {
-		p.log.Debug("another edge not told", "event", "peers.gone", "err", err)
+// AbandonPoll notifies the owner that the client has abandoned the GET with m's ID.
+func (p *Peers) AbandonPoll(owner string, m *wire.Poll) {
+	if err := p.nc.Publish(subject.EdgePeer(owner, subject.OpPoll), wire.Marshal(m)); err != nil {
+		p.log.Debug("another edge not notified", "event", "peers.gone", "err", err)
 	}
 }
 
-// Recover asks for a session. done runs once, on some goroutine, and must not block.
-func (p *Peers) Recover(token string, m *wire.Recover, done func(*wire.Recovered, error)) {
-	p.asker.Do(subject.EdgePeer(token, subject.OpRecover), nil, wire.Marshal(m), recoverTimeout, func(msg *nats.Msg, err error) {
-		var r wire.Recovered
-		done(&r, unpack(msg, err, &r))
-	})
+// Recover asks the owner to release a session and waits for the answer, at most a
+// second. It returns ErrGone.
+func (p *Peers) Recover(owner string, m *wire.Recover) (*wire.Recovered, error) {
+	r := &wire.Recovered{}
+	return r, p.ask(context.Background(), subject.EdgePeer(owner, subject.OpRecover), m, recoverTimeout, r)
 }
 
-func unpack(msg *nats.Msg, err error, m wire.Message) error {
-	if err != nil {
-		return errors.Join(ErrGone, err)
+// ask sends m and decodes the answer into r.
+func (p *Peers) ask(ctx context.Context, subj string, m wire.Message, timeout time.Duration, r wire.Message) error {
+	type answer struct {
+		msg *nats.Msg
+		err error
 	}
-	return wire.Unmarshal(msg.Data, m)
+	answered := make(chan answer, 1)
+	p.asker.Do(subj, nil, wire.Marshal(m), timeout, func(msg *nats.Msg, err error) { answered <- answer{msg, err} })
+	select {
+	case a := <-answered:
+		if a.err != nil {
+			return errors.Join(ErrGone, a.err)
+		}
+		return wire.Unmarshal(a.msg.Data, r)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

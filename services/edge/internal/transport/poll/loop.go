@@ -38,7 +38,7 @@ type Loop struct {
 	logger *slog.Logger
 	clock  func() time.Time
 	poller poller
-	group  *Group // nil for a loop made by NewManual
+	group  *Group // an empty one for a loop made by NewManual
 
 	// Owned by the loop.
 	now      time.Time
@@ -106,7 +106,7 @@ func (l *Loop) Load() int { return int(l.conns.Load()) }
 // NewManual returns a loop that nobody runs: tests and simulations drive it
 // with Turn. It owns no sockets.
 func NewManual(now time.Time, tick time.Duration) *Loop {
-	l := newLoop(0, Options{Tick: tick}.withDefaults(), nil)
+	l := newLoop(0, Options{Tick: tick}.withDefaults(), &Group{})
 	l.start, l.now = now, now
 	l.clock = l.Now
 	l.poller = newSleeper(l)

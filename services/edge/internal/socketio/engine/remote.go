@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"net/http"
+
+	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
+	"github.com/confab-chat/confab/services/edge/internal/socketio/peers"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+)
+
+// remoteOwner returns the token of the other edge that owns the session. It returns the
+// empty string when there is none.
+func (s *Server) remoteOwner(sid string) string {
+	if owner := peers.Owner(sid); s.Peers != nil && owner != s.Peers.Token() {
+		return owner
+	}
+	return ""
+}
+
+// forwardPoll forwards a GET to the session's owner. It repeats the request until there
+// is something to send, so that it notices within peers.Hold when the owner dies.
+func (s *Server) forwardPoll(w http.ResponseWriter, r *http.Request, sid string) {
+	m := wire.Poll{Kind: wire.PollGet, SID: sid, ID: rand.Uint64() | 1}
+	for s.forward(w, r, &m) {
+	}
+}
+
+// forwardPost forwards a POST to the session's owner.
+func (s *Server) forwardPost(w http.ResponseWriter, r *http.Request, sid string, body []byte) {
+	s.forward(w, r, &wire.Poll{Kind: wire.PollPost, SID: sid, ID: rand.Uint64() | 1, Body: body})
+}
+
+// forward forwards m and writes the answer. It returns true when the owner has nothing
+// to send yet. When the owner does not answer, the client opens a new session.
+func (s *Server) forward(w http.ResponseWriter, r *http.Request, m *wire.Poll) (again bool) {
+	owner := s.remoteOwner(m.SID)
+	if owner == "" {
+		writeFault(w, engineio.UnknownSession)
+		return false
+	}
+	a, err := s.Peers.Poll(r.Context(), owner, m)
+	switch {
+	case r.Context().Err() != nil: // the client disconnected
+		if m.Kind == wire.PollGet {
+			s.Peers.AbandonPoll(owner, &wire.Poll{Kind: wire.PollGone, SID: m.SID, ID: m.ID})
+		}
+	case err != nil:
+		writeFault(w, engineio.UnknownSession)
+	case a.Status == 0:
+		return true
+	default:
+		writeAnswer(w, int(a.Status), a.Body)
+	}
+	return false
+}
+
+// ServePeer serves a request that the client sent to another edge. It implements
+// peers.Handlers.Poll.
+func (s *Server) ServePeer(m wire.Poll, reply func(*wire.Polled)) {
+	socket := s.sessions.find(m.SID)
+	x := &peerExchange{socket: socket, id: m.ID, reply: reply}
+	if socket == nil || !socket.local.loop.Post(func() { x.accept(m) }) {
+		f := engineio.UnknownSession
+		reply(&wire.Polled{Status: uint64(f.Status()), Body: f.Body()})
+	}
+}
+
+// peerExchange is a request that another edge forwarded. Owned by the session's loop.
+type peerExchange struct {
+	// Static.
+	socket *Socket
+	id     uint64
+	reply  func(*wire.Polled)
+
+	alarm poll.Alarm // a GET waits no longer than peers.Hold
+}
+
+// accept passes the request to the session.
+func (x *peerExchange) accept(m wire.Poll) {
+	loop := x.socket.local.loop
+	switch m.Kind {
+	case wire.PollGet:
+		x.alarm.Owner = x
+		loop.ArmAt(&x.alarm, loop.Moment().After(peers.Hold))
+		x.socket.acceptPoll(x)
+	case wire.PollPost:
+		x.socket.acceptPost(x, m.Body)
+	case wire.PollGone:
+		if t := x.socket.polling; t != nil {
+			if waits, ok := t.get.(*peerExchange); ok && waits.id == x.id {
+				loop.DisarmAt(&waits.alarm)
+				x.socket.abandonPoll(waits)
+			}
+		}
+	}
+}
+
+// answer implements exchange.
+func (x *peerExchange) answer(status int, body []byte) {
+	x.socket.local.loop.DisarmAt(&x.alarm)
+	x.reply(&wire.Polled{Status: uint64(status), Body: body})
+}
+
+// Expire implements poll.Expirer: it answers that there is nothing to send yet.
+func (x *peerExchange) Expire() {
+	if t := x.socket.polling; t != nil && t.get == x {
+		t.get = nil
+		x.answer(0, nil)
+	}
+}
