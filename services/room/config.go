@@ -53,7 +53,7 @@ func (c Config) log() log.Config {
 	return log.Config{Streams: c.Streams, Replicas: c.Replicas}
 }
 
-func (c Config) keep() sequencer.Retention {
+func (c Config) retention() sequencer.Retention {
 	return sequencer.Retention{MaxAge: c.HistoryMaxAge, MaxMessages: uint64(c.HistoryMaxPerRoom)}
 }
 
@@ -66,7 +66,7 @@ func (c Config) scope() presence.Scope {
 
 // sweep is how often rooms that nobody is in are looked at, and how long they may
 // be idle (protocol.md 6).
-func (c Config) sweep() (every, idle time.Duration) {
+func (c Config) sweepTimes() (every, idle time.Duration) {
 	switch c.Env {
 	case config.Production:
 		return 5 * time.Minute, 30 * time.Minute

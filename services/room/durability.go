@@ -30,7 +30,7 @@ const (
 // keepsPromise checks that NATS does what CONFAB_DURABILITY=durable says, as far as
 // its servers can be asked. The error, an *config.Error, names one that does not; who
 // does not answer is logged. An embedded server needs no asking.
-func (s *service) keepsPromise(ctx context.Context) error {
+func (s *service) checkDurability(ctx context.Context) error {
 	if s.cfg.Durability != durable || s.deps.NATS != nil {
 		return nil
 	}
@@ -40,7 +40,7 @@ func (s *service) keepsPromise(ctx context.Context) error {
 		return nil
 	}
 	for url := range strings.SplitSeq(s.cfg.NATSMonitorURL, ",") {
-		v, err := askVarz(ctx, strings.TrimSpace(url))
+		v, err := fetchVarz(ctx, strings.TrimSpace(url))
 		switch {
 		case err != nil:
 			s.logger.Warn("a NATS server does not say whether it writes to the disk before it acknowledges",
@@ -53,7 +53,7 @@ func (s *service) keepsPromise(ctx context.Context) error {
 	return nil
 }
 
-func askVarz(ctx context.Context, url string) (v varz, err error) {
+func fetchVarz(ctx context.Context, url string) (v varz, err error) {
 	ctx, cancel := context.WithTimeout(ctx, varzTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/varz", nil)

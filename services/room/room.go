@@ -51,34 +51,34 @@ func Run(ctx context.Context, cfg Config, deps lifecycle.Deps) error {
 		"durability", cfg.Durability, "replicas", cfg.Replicas, "streams", cfg.Streams, "presence", cfg.PresenceScope)
 	return lifecycle.RunParts(ctx,
 		lifecycle.Part{Name: "nats", Run: s.drainAtEnd},
-		lifecycle.Part{Name: "heartbeat", Run: s.beat},
+		lifecycle.Part{Name: "heartbeat", Run: s.publishHeartbeats},
 		lifecycle.Part{Name: "edges", Run: func(ctx context.Context) error {
 			return shard.WatchEdges(ctx, s.conn, s.edges)
 		}},
-		lifecycle.Part{Name: "shards", Run: s.own},
+		lifecycle.Part{Name: "shards", Run: s.runShards},
 	)
 }
 
 // service is one instance. All fields are static; what they point to may be used
 // concurrently.
 type service struct {
-	cfg    Config
-	deps   lifecycle.Deps
-	logger *slog.Logger
-	conn   *nats.Conn
-	status *natsconn.Status
-	edges  *liveness.Table
-	count  *stats.Counters
-	server *shard.Server
-	member *partition.Member
-	log    storage
+	cfg      Config
+	deps     lifecycle.Deps
+	logger   *slog.Logger
+	conn     *nats.Conn
+	status   *natsconn.Status
+	edges    *liveness.Table
+	counters *stats.Counters
+	server   *shard.Server
+	member   *partition.Member
+	log      storage
 }
 
 func newService(cfg Config, deps lifecycle.Deps) (*service, error) {
 	s := &service{
 		cfg: cfg, deps: deps, logger: deps.Telemetry.Logger,
 		status: new(natsconn.Status), edges: liveness.NewTable(),
-		count: stats.New(deps.Telemetry.Logger),
+		counters: stats.New(deps.Telemetry.Logger),
 	}
 	var err error
 	s.conn, err = natsconn.Connect(natsconn.Options{
@@ -88,18 +88,18 @@ func newService(cfg Config, deps lifecycle.Deps) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	every, idle := cfg.sweep()
+	every, idle := cfg.sweepTimes()
 	s.server = shard.NewServer(shard.Config{
 		Conn: s.conn, Streams: cfg.Streams, Scope: cfg.scope(), Logger: s.logger,
-		Tracer: deps.Telemetry.Tracer, Counters: s.count, Edges: s.edges,
-		SweepEvery: every, IdleAfter: idle, Keep: cfg.keep(),
+		Tracer: deps.Telemetry.Tracer, Counters: s.counters, Edges: s.edges,
+		SweepEvery: every, IdleAfter: idle, Keep: cfg.retention(),
 	})
 	s.member, err = partition.New(partition.Options{
 		Conn: s.conn, Group: subject.QueueRoom, Instance: deps.Instance, Shards: subject.Shards,
 		Replicas: cfg.Replicas, Logger: s.logger,
 	}, s.server)
 	if err == nil {
-		err = s.observe()
+		err = s.registerChecks()
 	}
 	if err != nil {
 		s.conn.Close()
@@ -109,11 +109,11 @@ func newService(cfg Config, deps lifecycle.Deps) (*service, error) {
 }
 
 // observe registers instruments and readiness checks.
-func (s *service) observe() error {
+func (s *service) registerChecks() error {
 	if err := s.status.Register(s.deps.Telemetry.Meter); err != nil {
 		return err
 	}
-	if err := s.count.Register(s.deps.Telemetry.Meter, s.server.Load); err != nil {
+	if err := s.counters.Register(s.deps.Telemetry.Meter, s.server.Load); err != nil {
 		return err
 	}
 	s.deps.Admin.Ready(s.deps.Service+" log", s.log.ready)
@@ -123,11 +123,11 @@ func (s *service) observe() error {
 }
 
 // own makes the log and then serves the shards that fall to this instance.
-func (s *service) own(ctx context.Context) error {
+func (s *service) runShards(ctx context.Context) error {
 	if err := s.log.provision(ctx, s.conn, s.cfg.log(), s.logger); err != nil || ctx.Err() != nil {
 		return err
 	}
-	if err := s.keepsPromise(ctx); err != nil {
+	if err := s.checkDurability(ctx); err != nil {
 		return err
 	}
 	return s.member.Run(ctx)
@@ -139,15 +139,15 @@ func (s *service) drainAtEnd(ctx context.Context) error {
 	return natsconn.Drain(context.WithoutCancel(ctx), s.conn)
 }
 
-func (s *service) beat(ctx context.Context) error {
+func (s *service) publishHeartbeats(ctx context.Context) error {
 	return heartbeat.Run(ctx, s.conn, heartbeat.Source{
 		Service: s.deps.Service, Instance: s.deps.Instance, Gen: s.deps.Gen, Version: s.deps.Version,
-		Beat: s.load, Count: s.counts,
+		Beat: s.fillHeartbeat, Count: s.fillTelemetry,
 	})
 }
 
 // load says in a heartbeat what is owned now.
-func (s *service) load(hb *wire.Heartbeat) {
+func (s *service) fillHeartbeat(hb *wire.Heartbeat) {
 	load := s.server.Load()
 	for _, l := range s.member.Held() {
 		load.Shards = append(load.Shards, l.Shard)
@@ -157,12 +157,12 @@ func (s *service) load(hb *wire.Heartbeat) {
 }
 
 // counts says in telemetry what was counted, and which rooms are the most active.
-func (s *service) counts(t *wire.Telemetry) {
+func (s *service) fillTelemetry(t *wire.Telemetry) {
 	t.Counters = map[string]uint64{
-		wire.CountMessages:     s.count.Messages.Load(),
-		wire.CountRoomsCreated: s.count.RoomsCreated.Load(),
+		wire.CountMessages:     s.counters.Messages.Load(),
+		wire.CountRoomsCreated: s.counters.RoomsCreated.Load(),
 	}
-	t.Latency = map[string]wire.Histogram{wire.LatencyAppend: s.count.Appends()}
+	t.Latency = map[string]wire.Histogram{wire.LatencyAppend: s.counters.Appends()}
 	rooms := s.server.Details()
 	slices.SortFunc(rooms, func(a, b wire.RoomDetail) int {
 		return cmp.Or(cmp.Compare(b.LastActivityMs, a.LastActivityMs), cmp.Compare(a.RoomID, b.RoomID))

@@ -24,8 +24,8 @@ type storage struct{ there atomic.Bool }
 const (
 	// attempt bounds one attempt to make the streams, and retryEvery is the time
 	// between two. A cluster that starts takes some seconds.
-	attempt    = 10 * time.Second
-	retryEvery = time.Second
+	provisionTimeout = 10 * time.Second
+	retryEvery       = time.Second
 )
 
 // provision makes the streams, as often as it takes. Its error is an
@@ -36,7 +36,7 @@ func (st *storage) provision(ctx context.Context, nc *nats.Conn, c log.Config, l
 		return fmt.Errorf("open jetstream: %w", err)
 	}
 	for said := ""; ; {
-		once, cancel := context.WithTimeout(ctx, attempt)
+		once, cancel := context.WithTimeout(ctx, provisionTimeout)
 		err := log.Provision(once, js, c)
 		cancel()
 		switch {

@@ -24,15 +24,15 @@ type mutation struct {
 // mutations are the bugs that the suite must find. What is replaced must be in its
 // file exactly once, so that a mutation that no longer fits fails.
 func mutations() map[string]mutation {
-	const ledger = "services/room/internal/sequencer/"
+	const sequencer = "services/room/internal/sequencer/"
 	return map[string]mutation{
 		"acknowledge before store": {
-			file: ledger + "send.go",
-			old:  `	r.env.Log.Append(r.place, r.head.pos, a.data, func(`,
+			file: sequencer + "send.go",
+			old:  `	r.env.Log.Append(r.logRoom, r.head.pos, a.data, func(`,
 			new: `	for i, p := range r.queue[:len(a.rec.Entries)] {
-		r.accept(wire.Outcome{Seq: a.rec.First + uint64(i), Message: a.rec.Entries[i].JSON}, p.asker)
+		r.replyAccepted(wire.Outcome{Seq: a.rec.First + uint64(i), Message: a.rec.Entries[i].JSON}, p.recipient)
 	}
-	r.env.Log.Append(r.place, r.head.pos, a.data, func(`,
+	r.env.Log.Append(r.logRoom, r.head.pos, a.data, func(`,
 			run:   "owners",
 			finds: []string{history.Lost, history.Duplicate, history.SplitOrder},
 		},

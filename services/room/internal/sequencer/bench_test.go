@@ -47,12 +47,12 @@ func BenchmarkSend(b *testing.B) {
 			now := time.Now()
 			env := &sequencer.Env{
 				Log: l, Publisher: publisher.New(nowhere{}, logger), Epoch: 7, Now: func() time.Time { return now },
-				After: func(time.Duration, func()) {}, Logger: logger, Counters: stats.New(logger), Moved: func(*sequencer.Room) {},
+				After: func(time.Duration, func()) {}, Logger: logger, Counters: stats.New(logger), HeadMoved: func(*sequencer.Room) {},
 			}
 			r := new(sequencer.Room)
 			r.Init(env, "general", general)
 			r.WhenLoaded(func(error) {})
-			l.World.Settle()
+			l.World.RunAll()
 			content := strings.Repeat("x", 128)
 			n := 0
 			b.ReportAllocs()

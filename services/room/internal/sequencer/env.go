@@ -29,7 +29,7 @@ type Log interface {
 	First(room log.Room, done func(log.Stored, error))
 	Range(room log.Room, from uint64, batch, maxBytes int, each func(log.Stored, error) bool)
 	Purge(room log.Room, before uint64, done func(n uint64, err error))
-	Large(shard, streams int, min uint64, done func([]log.Room, error))
+	LargeRooms(shard, streams int, min uint64, done func([]log.Room, error))
 }
 
 // Env is what the ledgers of one shard share; like them it belongs to one goroutine.
@@ -44,30 +44,30 @@ type Env struct {
 	Counters *stats.Counters
 
 	// Moved is told of every room whose last message has become another.
-	Moved func(*Room)
+	HeadMoved func(*Room)
 
-	pages   cache.Pages // of history
-	pagesAt time.Time   // when something was added to them or read for them
+	chunks       cache.Chunks // of history
+	chunksUsedAt time.Time    // when something was added to them or read for them
 
 	// PageEvery is after how many messages a record says what was stored before it
 	// (wire.Record.Known), 0 for 256.
 	PageEvery uint64
 
-	reads   gate // of history
-	loads   gate // of last records
-	windows gate // of de-duplication windows
-	spare   []*draft
+	reads       gate // of history
+	loads       gate // of last records
+	windows     gate // of de-duplication windows
+	spareDrafts []*draft
 
 	// Scratch: a Known until its record is encoded, messages until they are published.
-	page []byte
-	sent wire.Sent
-	cast wire.Broadcast
+	scratchPage      []byte
+	scratchSent      wire.Sent
+	scratchBroadcast wire.Broadcast
 }
 
 // Shrink gives back memory that nobody has needed for a while.
-func (e *Env) Shrink(now time.Time) {
-	if now.Sub(e.pagesAt) > ringIdle {
-		e.pages.Clear()
+func (e *Env) DropIdleChunks(now time.Time) {
+	if now.Sub(e.chunksUsedAt) > cacheIdle {
+		e.chunks.Clear()
 	}
 }
 
@@ -83,7 +83,7 @@ const (
 	maxQueue = 1024
 
 	// maxRepliesEach bounds the repeats that wait for the outcome of one message.
-	maxRepliesEach = 16
+	maxRepeats = 16
 
 	// pageEvery makes a page 10 KB. A new owner reads half as many messages by
 	// themselves as there are in a page, and one record for each page.
@@ -95,7 +95,7 @@ const (
 	maxReadsWaiting = 1 << 16
 
 	// Patience is how long a command is tried: the edge gives up at the same time.
-	Patience = 5 * time.Second
+	CommandTimeout = 5 * time.Second
 )
 
 // pageEvery is PageEvery, or its default.
@@ -145,10 +145,10 @@ type draft struct {
 }
 
 // draft returns an empty one, recycle takes it back.
-func (e *Env) draft() *draft {
-	if n := len(e.spare); n > 0 {
-		d := e.spare[n-1]
-		e.spare = e.spare[:n-1]
+func (e *Env) takeDraft() *draft {
+	if n := len(e.spareDrafts); n > 0 {
+		d := e.spareDrafts[n-1]
+		e.spareDrafts = e.spareDrafts[:n-1]
 		return d
 	}
 	return &draft{data: make([]byte, 0, 1024)}
@@ -156,12 +156,12 @@ func (e *Env) draft() *draft {
 
 const maxSpare = 64 // more appends in flight at once in a shard are rare
 
-func (e *Env) recycle(d *draft) {
-	if len(e.spare) == maxSpare || cap(d.data) > maxBatchBytes {
+func (e *Env) recycleDraft(d *draft) {
+	if len(e.spareDrafts) == maxSpare || cap(d.data) > maxBatchBytes {
 		return
 	}
 	clear(d.rec.Entries)
 	d.rec = wire.Record{Entries: d.rec.Entries[:0]}
 	d.data = d.data[:0]
-	e.spare = append(e.spare, d)
+	e.spareDrafts = append(e.spareDrafts, d)
 }

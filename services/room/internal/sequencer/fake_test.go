@@ -35,13 +35,13 @@ func newWorld() *world {
 }
 
 // ledger returns a ledger of the room "general" owned by owner, under a new lease.
-func (w *world) ledger(owner int) *sequencer.Room {
+func (w *world) newRoom(owner int) *sequencer.Room {
 	w.epoch++
 	env := &sequencer.Env{
-		Log: &logtest.Log{World: w.World, Owner: owner}, Publisher: publisher.New(fakeBus{w}, slog.New(slog.DiscardHandler)),
+		Log: &logtest.Log{World: w.World, Owner: owner}, Publisher: publisher.New(fakeConn{w}, slog.New(slog.DiscardHandler)),
 		Epoch: w.epoch, Now: func() time.Time { return w.Now },
 		After:  func(d time.Duration, f func()) { w.After(owner, d, f) },
-		Logger: slog.New(slog.DiscardHandler), Counters: w.count, Moved: func(*sequencer.Room) {},
+		Logger: slog.New(slog.DiscardHandler), Counters: w.count, HeadMoved: func(*sequencer.Room) {},
 		PageEvery: w.pageEvery,
 	}
 	r := new(sequencer.Room)
@@ -49,15 +49,15 @@ func (w *world) ledger(owner int) *sequencer.Room {
 	return r
 }
 
-type fakeBus struct{ w *world }
+type fakeConn struct{ world *world }
 
-func (b fakeBus) Publish(subject string, data []byte) error {
+func (b fakeConn) Publish(subject string, data []byte) error {
 	data = slices.Clone(data)
 	if strings.HasPrefix(subject, "chat.v1.bc.") {
-		b.w.casts = append(b.w.casts, data)
+		b.world.casts = append(b.world.casts, data)
 		return nil
 	}
-	b.w.replies[subject] = append(b.w.replies[subject], data)
+	b.world.replies[subject] = append(b.world.replies[subject], data)
 	return nil
 }
 

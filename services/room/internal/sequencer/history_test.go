@@ -65,11 +65,11 @@ func TestHistoryAnswersWhatTheLogHolds(t *testing.T) {
 			}
 			oldest = rec.First
 		}
-		r := w.ledger(1)
+		r := w.newRoom(1)
 		for range rapid.IntRange(1, 4).Draw(t, "queries") {
 			q := query(t, uint64(n))
 			r.History(q, "page")
-			w.Settle()
+			w.RunAll()
 			check(t, q, w.messages("page"), uint64(n), oldest)
 		}
 	})
@@ -121,11 +121,11 @@ func TestHistoryReadsFew(t *testing.T) {
 	w := newWorld()
 	w.fill(n, func() int { return 1 }, func(int) uint64 { return 1_000 })
 	for _, after := range []uint64{0, 1, 63, 1000, 1024, 5000, 9000, 9500, 9700} {
-		r := w.ledger(1)
+		r := w.newRoom(1)
 		r.History(&wire.History{HasAfter: true, After: after, Limit: 200}, "page")
 		reads := 0
 		for ; len(w.Steps) > 0; reads++ {
-			w.Take(0, logtest.Fine)
+			w.RunStep(0, logtest.Fine)
 		}
 		if m := w.messages("page"); len(m.Items) != 200 || m.Items[0].Seq != after+1 {
 			t.Fatalf("after %d: %d items", after, len(m.Items))
@@ -147,7 +147,7 @@ func TestHistoryPageIsBounded(t *testing.T) {
 		rec.Entries = append(rec.Entries, wire.Entry{User: "u", ClientID: fmt.Sprint(i), JSON: make([]byte, 12_000)})
 	}
 	w.Store(general, wire.Marshal(rec))
-	r := w.ledger(1)
+	r := w.newRoom(1)
 	for name, c := range map[string]struct {
 		q           wire.History
 		first, last uint64
@@ -156,7 +156,7 @@ func TestHistoryPageIsBounded(t *testing.T) {
 		"newest": {wire.History{Limit: 200}, 22, 64},
 	} {
 		r.History(&c.q, "page")
-		w.Settle()
+		w.RunAll()
 		m := w.messages("page")
 		if n := len(m.Items); !m.More || m.Items[0].Seq != c.first || m.Items[n-1].Seq != c.last {
 			t.Errorf("%s: %d to %d, more %v", name, m.Items[0].Seq, m.Items[n-1].Seq, m.More)
@@ -183,10 +183,10 @@ func TestWindowIsReadBack(t *testing.T) {
 		"long ago":                  {"m1", false},
 		"one that was never stored": {"new", false},
 	} {
-		r := w.ledger(1)
+		r := w.newRoom(1)
 		records := len(w.Records[general])
 		r.Send(&wire.Send{User: wire.User{ID: "u"}, ClientID: c.id, Type: "TEXT", Content: "x"}, name)
-		w.Settle()
+		w.RunAll()
 		s := w.sent(name)
 		if s.Code != "" || s.Duplicate != c.duplicate || len(w.Records[general]) > records == c.duplicate {
 			t.Errorf("%s: %+v", name, s)
@@ -203,7 +203,7 @@ func TestHistoryIsReadOnce(t *testing.T) {
 	reads := func(r *sequencer.Room, q wire.History) (n int) {
 		r.History(&q, "page")
 		for ; len(w.Steps) > 0; n++ {
-			w.Take(0, logtest.Fine)
+			w.RunStep(0, logtest.Fine)
 		}
 		if m := w.messages("page"); len(m.Items) != int(q.Limit) {
 			t.Errorf("%+v: %d messages", q, len(m.Items))
@@ -214,7 +214,7 @@ func TestHistoryIsReadOnce(t *testing.T) {
 		"newest": {Limit: 50}, "before": {Before: 1000, Limit: 200}, "after": {HasAfter: true, After: 500, Limit: 100},
 		"over the edge of both": {HasAfter: true, After: 1850, Limit: 150},
 	} {
-		r := w.ledger(1)
+		r := w.newRoom(1)
 		if n := reads(r, q); n == 0 {
 			t.Errorf("%s: nothing is read", name)
 		}
@@ -230,18 +230,18 @@ func TestHistoryOfLateReadsNothing(t *testing.T) {
 	t.Parallel()
 	const n = 1000
 	w := newWorld()
-	r := w.ledger(1)
+	r := w.newRoom(1)
 	for i := range n {
 		r.Send(&wire.Send{Room: "general", User: wire.User{ID: "ann"}, ClientID: fmt.Sprint(i), Type: "TEXT", Content: "hello"}, "sent")
 		for len(w.Steps) > 0 {
-			w.Take(0, logtest.Fine)
+			w.RunStep(0, logtest.Fine)
 		}
 	}
 	for after := uint64(63); after < n; after += 200 {
 		r.History(&wire.History{HasAfter: true, After: after, Limit: 200}, "page")
 		if after == 63 { // how far the log goes back is not known yet
 			for len(w.Steps) > 0 {
-				w.Take(0, logtest.Fine)
+				w.RunStep(0, logtest.Fine)
 			}
 		}
 		if len(w.Steps) != 0 {

@@ -32,7 +32,7 @@ func TestOrderSurvivesEverything(t *testing.T) {
 		w := newWorld()
 		w.pageEvery = rapid.SampledFrom([]uint64{0, 1, 3, 10}).Draw(t, "page")
 		const owners = 2
-		rooms := []*sequencer.Room{w.ledger(0), w.ledger(1)}
+		rooms := []*sequencer.Room{w.newRoom(0), w.newRoom(1)}
 		var all []attempt
 		dead := map[string]bool{} // answers that died with their owner
 		steps := rapid.IntRange(20, 200).Draw(t, "steps")
@@ -66,7 +66,7 @@ func TestOrderSurvivesEverything(t *testing.T) {
 				if rapid.Bool().Draw(t, "fault") {
 					f = logtest.Fate(rapid.IntRange(0, logtest.NumFates-1).Draw(t, "fate"))
 				}
-				w.Take(rapid.IntRange(0, len(w.Steps)-1).Draw(t, "step"), f)
+				w.RunStep(rapid.IntRange(0, len(w.Steps)-1).Draw(t, "step"), f)
 			case choice == 9 && rapid.IntRange(0, 4).Draw(t, "dies") == 0:
 				o := rapid.IntRange(0, owners-1).Draw(t, "owner")
 				w.Kill(o)
@@ -75,10 +75,10 @@ func TestOrderSurvivesEverything(t *testing.T) {
 						dead[a.reply] = true
 					}
 				}
-				rooms[o] = w.ledger(o)
+				rooms[o] = w.newRoom(o)
 			}
 		}
-		w.Settle()
+		w.RunAll()
 		verify(t, w, all, dead)
 	})
 }
@@ -148,17 +148,17 @@ func TestWhatIsStoredIsBroadcast(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
-		r := w.ledger(1)
+		r := w.newRoom(1)
 		for n := range rapid.IntRange(1, 40).Draw(t, "messages") {
 			r.Send(&wire.Send{User: wire.User{ID: "u"}, ClientID: fmt.Sprint(n), Type: "TEXT", Content: "x"}, "")
 			for len(w.Steps) > 0 && rapid.Bool().Draw(t, "go on") {
-				w.Take(0, logtest.Fate(rapid.IntRange(0, logtest.NumFates-1).Draw(t, "fate")))
+				w.RunStep(0, logtest.Fate(rapid.IntRange(0, logtest.NumFates-1).Draw(t, "fate")))
 			}
 		}
-		w.Settle()
+		w.RunAll()
 		// A last one, so that what came late is found.
 		r.Send(&wire.Send{User: wire.User{ID: "u"}, ClientID: "last", Type: "TEXT", Content: "x"}, "")
-		w.Settle()
+		w.RunAll()
 		told := map[uint64]bool{}
 		for _, data := range w.casts {
 			var b wire.Broadcast

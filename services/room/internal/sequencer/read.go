@@ -71,7 +71,7 @@ func (r *Room) atHand(span history.Span) ([]wire.Item, bool) {
 	if first := r.ring.First(); first > 0 {
 		to = min(to, first-1)
 	}
-	items, ok := r.env.pages.Get(r.id, span.From, to)
+	items, ok := r.env.chunks.Get(r.id, span.From, to)
 	if ok && to < span.To {
 		items = append(items, r.ring.Slice(to+1, span.To)...)
 	}
@@ -91,12 +91,12 @@ func (r *Room) chunks(span history.Span, done func([]wire.Item, error)) {
 			leave()
 			return
 		}
-		r.env.pagesAt = r.env.Now()
-		from, to := cache.Whole(span.From, span.To)
+		r.env.chunksUsedAt = r.env.Now()
+		from, to := cache.ChunkBounds(span.From, span.To)
 		whole := history.Span{From: from, To: min(to, r.head.seq)}
-		history.Read(r.env.Log, r.place, r.head.seq, r.head.marks, whole, func(items []wire.Item, err error) {
+		history.Read(r.env.Log, r.logRoom, r.head.seq, r.head.marks, whole, func(items []wire.Item, err error) {
 			if err == nil {
-				r.env.pages.Add(r.id, items)
+				r.env.chunks.Add(r.id, items)
 				r.warm(items)
 			}
 			done(within(items, span), err)
@@ -127,7 +127,7 @@ func (r *Room) warm(items []wire.Item) {
 	for _, it := range items {
 		r.ring.Add(it)
 	}
-	r.lastUse = r.env.Now()
+	r.lastUsedAt = r.env.Now()
 }
 
 func (r *Room) answer(q *wire.History, items []wire.Item, head, oldest uint64, reply string) {
@@ -142,13 +142,13 @@ func (r *Room) answer(q *wire.History, items []wire.Item, head, oldest uint64, r
 
 func (r *Room) unreadable(err error, reply string) {
 	r.env.Counters.CountRetry(err)
-	r.env.Publisher.Publish(reply, &wire.Messages{Fault: wire.FaultOf(errAway())})
+	r.env.Publisher.Publish(reply, &wire.Messages{Fault: wire.FaultOf(errLogUnavailable())})
 }
 
 // read collects the messages of span from the log, when its turn comes.
 func (r *Room) read(span history.Span, done func([]wire.Item, error)) {
 	r.whenRead(func(leave func()) {
-		history.Read(r.env.Log, r.place, r.head.seq, r.head.marks, span, func(items []wire.Item, err error) {
+		history.Read(r.env.Log, r.logRoom, r.head.seq, r.head.marks, span, func(items []wire.Item, err error) {
 			done(items, err)
 			leave()
 		})
@@ -159,7 +159,7 @@ func (r *Room) read(span history.Span, done func([]wire.Item, error)) {
 // done is told so.
 func (r *Room) whenRead(f func(leave func()), done func([]wire.Item, error)) {
 	if !r.env.reads.enter(func() { f(r.env.reads.leave) }) {
-		done(nil, errBusy())
+		done(nil, errOverloaded())
 	}
 }
 
@@ -170,7 +170,7 @@ func (r *Room) withOldest(done func(uint64, error)) {
 		done(r.oldest, nil)
 		return
 	}
-	r.env.Log.First(r.place, func(s log.Stored, err error) {
+	r.env.Log.First(r.logRoom, func(s log.Stored, err error) {
 		var rec wire.Record
 		if err == nil {
 			err = wire.Unmarshal(s.Data, &rec)

@@ -12,17 +12,17 @@ import (
 
 // failed notes that the append under way was not acknowledged: what it carried may
 // be in the log, or come to be there, until another record takes its place.
-func (r *Room) failed(err error) {
+func (r *Room) appendFailed(err error) {
 	for _, p := range r.queue[:r.sending] {
-		p.tried = true
+		p.attempted = true
 	}
 	r.sending, r.stale = 0, true
-	if errors.Is(err, log.ErrConflict) && r.attempts < 3 {
+	if errors.Is(err, log.ErrConflict) && r.failures < 3 {
 		// Somebody else was faster: what to read is there already.
-		r.attempts++
+		r.failures++
 		return
 	}
-	r.pause(err)
+	r.retryLater(err)
 }
 
 // Delays between attempts. Two owners in conflict come apart by chance; a stream
@@ -33,14 +33,14 @@ const (
 )
 
 // pause holds the room for a while and answers those whose time is over.
-func (r *Room) pause(err error) {
+func (r *Room) retryLater(err error) {
 	r.env.Counters.CountRetry(err)
 	now := r.env.Now()
-	r.drop(now)
+	r.expireQueue(now)
 	n := 0
 	for _, w := range r.waiters {
-		if w.until.Before(now) {
-			w.f(errAway())
+		if w.deadline.Before(now) {
+			w.run(errLogUnavailable())
 			continue
 		}
 		r.waiters[n] = w
@@ -48,26 +48,26 @@ func (r *Room) pause(err error) {
 	}
 	clear(r.waiters[n:])
 	r.waiters = r.waiters[:n]
-	r.attempts++
-	ceiling := min(minDelay<<min(r.attempts, 10), maxDelay)
+	r.failures++
+	ceiling := min(minDelay<<min(r.failures, 10), maxDelay)
 	r.busy = true
 	r.env.After(ceiling/2+rand.N(ceiling/2), func() {
 		r.busy = false
-		r.step()
+		r.startNext()
 	})
 }
 
 // load reads the room's last record, when its turn comes.
-func (r *Room) load() {
+func (r *Room) loadHead() {
 	r.busy = true
-	if !r.env.loads.enter(r.tail) {
+	if !r.env.loads.enter(r.readHead) {
 		r.busy = false
-		r.pause(errBusy())
+		r.retryLater(errOverloaded())
 	}
 }
 
-func (r *Room) tail() {
-	r.env.Log.Tail(r.place, func(s log.Stored, err error) {
+func (r *Room) readHead() {
+	r.env.Log.Tail(r.logRoom, func(s log.Stored, err error) {
 		r.busy = false
 		r.env.loads.leave()
 		var rec wire.Record
@@ -75,71 +75,71 @@ func (r *Room) tail() {
 		case err == nil:
 			if err = wire.Unmarshal(s.Data, &rec); err == nil {
 				r.head.marks = history.Marks{Near: rec.Mark64, Far: rec.Mark1024}
-				r.head.pages = pages{pos: rec.Page}
-				r.follow(&rec, s.Pos)
+				r.head.pages = dedupPages{pos: rec.Page}
+				r.advanceHead(&rec, s.Pos)
 			}
 		}
 		if err != nil && !errors.Is(err, log.ErrNotFound) {
-			r.pause(err)
+			r.retryLater(err)
 			return
 		}
-		r.loaded, r.attempts = true, 0
+		r.loaded, r.failures = true, 0
 		waiters := r.waiters
 		r.waiters = nil
 		for _, w := range waiters {
-			w.f(nil)
+			w.run(nil)
 		}
-		r.step()
+		r.startNext()
 	})
 }
 
 // coldAfter is how long a room may have been idle and still be appended to at once.
 // The server forgets a block that was not used for 10 s; an append would then read
 // 8 MB of the disk while all other rooms of the stream wait for it.
-const coldAfter = 8 * time.Second
+const warmFor = 8 * time.Second
 
 // touch has the server read the room's last record, outside the way of appends.
-func (r *Room) touch() {
+func (r *Room) warmLog() {
 	r.busy = true
-	r.env.Log.Tail(r.place, func(s log.Stored, err error) {
+	r.env.Log.Tail(r.logRoom, func(s log.Stored, err error) {
 		r.busy = false
 		if err != nil && !errors.Is(err, log.ErrNotFound) {
-			r.pause(err)
+			r.retryLater(err)
 			return
 		}
 		r.warmAt = r.env.Now()
 		r.stale = s.Pos != r.head.pos // somebody else has appended; or the log has lost its end
-		r.step()
+		r.startNext()
 	})
 }
 
 // reload reads what the log has behind the head, one record after another, from
 // the leader. The head then is the log's end, and messages of ours that were found
 // on the way are answered.
-func (r *Room) reload() {
+func (r *Room) catchUp() {
 	r.busy = true
-	r.env.Log.Next(r.place, r.head.pos+1, func(s log.Stored, err error) {
+	r.env.Log.Next(r.logRoom, r.head.pos+1, func(s log.Stored, err error) {
 		r.busy = false
 		switch {
-		case errors.Is(err, log.ErrNotFound) && r.attempts > 3:
-			r.verify()
+		case errors.Is(err, log.ErrNotFound) && r.failures > 3:
+			r.verifyEnd()
 		case errors.Is(err, log.ErrNotFound):
-			r.resolve()
+			r.finishCatchUp()
 		case err != nil:
-			r.pause(err)
+			r.retryLater(err)
 		default:
-			if err := r.found(s); err != nil {
-				r.pause(err)
+			if err := r.followForeign(s); err != nil {
+				r.retryLater(err)
 				return
 			}
-			r.reload()
+			r.catchUp()
 		}
 	})
 }
 
 // found takes a record that this ledger did not know. Its writer may have died
 // before it could tell anybody, so it is broadcast; edges drop what they have.
-func (r *Room) found(s log.Stored) error {
+func (r *Room) followForeign(s log.Stored) error {
 	var rec wire.Record
 	if err := wire.Unmarshal(s.Data, &rec); err != nil {
 		return err
@@ -149,13 +149,13 @@ func (r *Room) found(s log.Stored) error {
 		r.env.Logger.Error("log has a hole", "event", "log.hole", "room", r.id, "seq", rec.First)
 		// The log has lost its end, and its writer knows of what is there better.
 		r.head.marks = history.Marks{Near: rec.Mark64, Far: rec.Mark1024}
-		r.head.pages = pages{pos: rec.Page}
+		r.head.pages = dedupPages{pos: rec.Page}
 		r.index.Clear()
 		r.indexed = false
 	}
-	r.follow(&rec, s.Pos)
+	r.advanceHead(&rec, s.Pos)
 	if r.indexed {
-		remember(&r.index, &rec)
+		addToIndex(&r.index, &rec)
 	}
 	r.broadcastRecord(s.Pos, s.Data)
 	return nil
@@ -163,16 +163,16 @@ func (r *Room) found(s log.Stored) error {
 
 // resolve answers the messages that turned out to be stored; the head is the end
 // of the log again.
-func (r *Room) resolve() {
+func (r *Room) finishCatchUp() {
 	r.stale = false
 	if r.indexed {
-		r.recognise()
+		r.resolveStored()
 	}
-	r.step()
+	r.startNext()
 }
 
 // recognise takes out of the queue what the index knows.
-func (r *Room) recognise() {
+func (r *Room) resolveStored() {
 	keep := r.queue[:0]
 	for _, p := range r.queue {
 		ref, ok := r.index.Find(p.id)
@@ -181,8 +181,8 @@ func (r *Room) recognise() {
 			continue
 		}
 		delete(r.waiting, p.id)
-		ours := p.tried && ref.By == r.env.Epoch // its own attempt was stored, and nobody else's
-		r.repeat(ref, p.sum, !ours, p.askers()...)
+		ours := p.attempted && ref.Epoch == r.env.Epoch // its own attempt was stored, and nobody else's
+		r.replyStored(ref, p.sum, !ours, p.recipients()...)
 	}
 	clear(r.queue[len(keep):])
 	r.queue = keep
@@ -192,35 +192,35 @@ func (r *Room) recognise() {
 // failure when it does not sync every write: the head then names a position that
 // is gone, and every append would be refused for ever. Numbers go on behind those
 // that were given out; clients learn of the hole by a gap.
-func (r *Room) verify() {
+func (r *Room) verifyEnd() {
 	r.busy = true
-	r.env.Log.Tail(r.place, func(s log.Stored, err error) {
+	r.env.Log.Tail(r.logRoom, func(s log.Stored, err error) {
 		r.busy = false
 		switch {
 		case err != nil && !errors.Is(err, log.ErrNotFound):
-			r.pause(err)
+			r.retryLater(err)
 			return
 		case s.Pos < r.head.pos:
 			r.env.Logger.Error("log has lost acknowledged records", "event", "log.lost",
 				"room", r.id, "seq", r.head.seq)
-			if err := r.shorten(s); err != nil {
-				r.pause(err)
+			if err := r.rewindHead(s); err != nil {
+				r.retryLater(err)
 				return
 			}
 		}
-		r.resolve()
+		r.finishCatchUp()
 	})
 }
 
 // shorten makes s the room's last record, behind which records that were stored are
 // lost. Their seqs are not given out again.
-func (r *Room) shorten(s log.Stored) error {
+func (r *Room) rewindHead(s log.Stored) error {
 	var rec wire.Record // without any record left: of an empty room
 	if err := wire.Unmarshal(s.Data, &rec); err != nil {
 		return err
 	}
 	r.head.pos = s.Pos
 	r.head.marks = history.Marks{Near: rec.Mark64, Far: rec.Mark1024}.Advance(&rec, s.Pos)
-	r.head.pages = pages{next: r.head.seq + 1}
+	r.head.pages = dedupPages{next: r.head.seq + 1}
 	return nil
 }

@@ -57,18 +57,18 @@ func (r *Room) Retain(now time.Time, keep Retention) {
 	case r.retainAt.IsZero():
 		// Not all rooms of a new owner at once.
 		r.retainAt = now.Add(rand.N(keep.every()))
-		r.retainSeq = add(r.head.seq, keep.slack())
+		r.retainSeq = addSaturating(r.head.seq, keep.slack())
 		return
 	case now.Before(r.retainAt) && r.head.seq < r.retainSeq:
 		return
 	}
 	r.retainAt = now.Add(keep.every())
-	r.retainSeq = add(r.head.seq, keep.slack())
+	r.retainSeq = addSaturating(r.head.seq, keep.slack())
 	r.retaining = r.env.reads.enter(func() { r.expire(now, keep) })
 }
 
 // add is a+b, or as much as there can be.
-func add(a, b uint64) uint64 {
+func addSaturating(a, b uint64) uint64 {
 	if a > math.MaxUint64-b {
 		return math.MaxUint64
 	}
@@ -76,9 +76,9 @@ func add(a, b uint64) uint64 {
 }
 
 // stays tells whether the record is to be kept at now.
-func (keep Retention) stays(rec *wire.Record, head uint64, now time.Time) bool {
+func (keep Retention) keeps(rec *wire.Record, head uint64, now time.Time) bool {
 	n := len(rec.Entries)
-	if n == 0 || add(rec.Last(), dedup.MinMessages) > head {
+	if n == 0 || addSaturating(rec.Last(), dedup.MinMessages) > head {
 		return true
 	}
 	age := now.Sub(time.UnixMilli(int64(rec.Entries[n-1].AtMs)))
@@ -88,7 +88,7 @@ func (keep Retention) stays(rec *wire.Record, head uint64, now time.Time) bool {
 	case keep.MaxAge > 0 && age > keep.MaxAge:
 		return false
 	}
-	return keep.MaxMessages == 0 || add(rec.Last(), keep.MaxMessages) > head
+	return keep.MaxMessages == 0 || addSaturating(rec.Last(), keep.MaxMessages) > head
 }
 
 // expire reads the oldest records and purges those that are not to be kept.
@@ -96,7 +96,7 @@ func (r *Room) expire(now time.Time, keep Retention) {
 	head := r.head.seq
 	var before uint64 // position of the first record that stays
 	var found bool    // it was found
-	r.env.Log.Range(r.place, 1, retainBatch, 1<<20, func(s log.Stored, err error) bool {
+	r.env.Log.Range(r.logRoom, 1, retainBatch, 1<<20, func(s log.Stored, err error) bool {
 		if err != nil {
 			r.purge(now, before, found, keep)
 			return false
@@ -105,7 +105,7 @@ func (r *Room) expire(now time.Time, keep Retention) {
 			return true
 		}
 		var rec wire.Record
-		if wire.Unmarshal(s.Data, &rec) != nil || keep.stays(&rec, head, now) {
+		if wire.Unmarshal(s.Data, &rec) != nil || keep.keeps(&rec, head, now) {
 			found = true
 			r.due(&rec, keep)
 			return true
@@ -127,7 +127,7 @@ func (r *Room) due(rec *wire.Record, keep Retention) {
 			r.retainAt = at
 		}
 	}
-	r.retainSeq = add(rec.First+keep.MaxMessages, keep.slack())
+	r.retainSeq = addSaturating(rec.First+keep.MaxMessages, keep.slack())
 }
 
 // purge removes what is before a position, and looks for more when none of what was
@@ -137,7 +137,7 @@ func (r *Room) purge(now time.Time, before uint64, found bool, keep Retention) {
 		r.retained()
 		return
 	}
-	r.env.Log.Purge(r.place, before, func(n uint64, err error) {
+	r.env.Log.Purge(r.logRoom, before, func(n uint64, err error) {
 		r.oldest = 0
 		switch {
 		case err != nil:
@@ -158,7 +158,7 @@ func (r *Room) retained() {
 
 // LargeRecords is the least number of records that Retain can take something of: the
 // last 1 000 messages stay, of which a record holds 64 at most.
-const LargeRecords = dedup.MinMessages / maxBatch
+const MinRetainRecords = dedup.MinMessages / maxBatch
 
 // Expire is Retain for a room that may not be in memory, at once; held tells which are.
 func Expire(env *Env, place log.Room, keep Retention, held func(id string) bool) {

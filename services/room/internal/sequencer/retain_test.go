@@ -39,12 +39,12 @@ func TestRetain(t *testing.T) {
 		w := newWorld()
 		nowMs := uint64(w.Now.UnixMilli())
 		w.fill(c.n, func() int { return 1 }, func(seq int) uint64 { return nowMs - c.ages(seq) })
-		r := w.ledger(1)
+		r := w.newRoom(1)
 		r.WhenLoaded(func(error) {})
-		w.Settle()
+		w.RunAll()
 		r.Retain(w.Now.Add(-time.Hour), c.keep) // the first look is put off, at most so long
 		r.Retain(w.Now, c.keep)
-		w.Settle()
+		w.RunAll()
 		if len(w.Records[general]) != c.left {
 			t.Errorf("%s: %d left, want %d", name, len(w.Records[general]), c.left)
 		}
@@ -59,16 +59,16 @@ func TestRetainFollowsGrowth(t *testing.T) {
 	w := newWorld()
 	past := uint64(w.Now.Add(-time.Hour).UnixMilli())
 	w.fill(3000, func() int { return 1 }, func(int) uint64 { return past })
-	r := w.ledger(1)
+	r := w.newRoom(1)
 	r.WhenLoaded(func(error) {})
-	w.Settle()
+	w.RunAll()
 	r.Retain(w.Now.Add(-time.Hour), keep)
 	r.Retain(w.Now, keep)
-	w.Settle()
+	w.RunAll()
 	send := func(n int) {
 		for range n {
 			r.Send(&wire.Send{User: wire.User{ID: "u"}, ClientID: fmt.Sprint("c", r.Head()), Type: "TEXT", Content: "x"}, "sent")
-			w.Settle()
+			w.RunAll()
 		}
 	}
 	send(100)
@@ -79,12 +79,12 @@ func TestRetainFollowsGrowth(t *testing.T) {
 	send(100)
 	w.Now = w.Now.Add(11 * time.Minute)
 	r.Retain(w.Now, keep)
-	w.Settle()
+	w.RunAll()
 	if n := len(w.Records[general]); n != 1000 || r.Head() != 3200 {
 		t.Errorf("%d records after 200 more, head %d", n, r.Head())
 	}
 	r.History(&wire.History{Before: 2300, Limit: 200}, "page")
-	w.Settle()
+	w.RunAll()
 	if m := w.messages("page"); m.More || len(m.Items) != 99 || m.Items[0].Seq != 2201 {
 		t.Errorf("the last page: more %v, %d items", m.More, len(m.Items))
 	}

@@ -11,24 +11,24 @@ import (
 )
 
 // pending is a message on its way into the log.
-type pending struct {
-	user    wire.User
-	client  string // its clientMessageId
-	id      dedup.ID
-	sum     uint64
-	kind    string
-	content string
-	until   time.Time
-	tried   bool // it was part of an append whose outcome was bad or unknown
-	asker   asker
-	also    []asker // those who sent it again meanwhile
+type queuedMessage struct {
+	user        wire.User
+	clientID    string // its clientMessageId
+	id          dedup.ID
+	sum         uint64
+	messageType string
+	content     string
+	deadline    time.Time
+	attempted   bool // it was part of an append whose outcome was bad or unknown
+	recipient   recipient
+	repeats     []recipient // those who sent it again meanwhile
 }
 
-func errBusy() *code.Error {
+func errOverloaded() *code.Error {
 	return code.New(code.Unavailable, "the room is overloaded, try again")
 }
 
-func errAway() *code.Error {
+func errLogUnavailable() *code.Error {
 	return code.New(code.Unavailable, "the message log is not available, try again")
 }
 
@@ -40,122 +40,124 @@ func errConflict() *code.Error {
 // become of them: after the last record is stored, or at once of those whose client
 // id is known, or when the room is overloaded.
 func (r *Room) Send(cmd *wire.Send, reply string) {
-	askers := askersOf(cmd, reply)
-	r.take(cmd.User, &wire.Text{ClientID: cmd.ClientID, Type: cmd.Type, Content: cmd.Content}, askers.next())
+	askers := recipientsOf(cmd, reply)
+	r.enqueue(cmd.User, &wire.Text{ClientID: cmd.ClientID, Type: cmd.Type, Content: cmd.Content}, askers.next())
 	for i := range cmd.More {
-		r.take(cmd.User, &cmd.More[i], askers.next())
+		r.enqueue(cmd.User, &cmd.More[i], askers.next())
 	}
-	r.step()
+	r.startNext()
 }
 
 // take puts one message in the queue, unless its outcome is known or near.
-func (r *Room) take(user wire.User, t *wire.Text, from asker) {
+func (r *Room) enqueue(user wire.User, t *wire.Text, from recipient) {
 	id := dedup.Key{User: user.ID, ClientID: t.ClientID}.ID()
 	sum := Sum(t.Type, t.Content)
 	if p := r.waiting[id]; p != nil {
-		r.join(p, sum, from)
+		r.awaitQueued(p, sum, from)
 		return
 	}
 	if r.indexed && !r.stale {
 		if ref, ok := r.index.Find(id); ok {
-			r.repeat(ref, sum, true, from)
+			r.replyStored(ref, sum, true, from)
 			return
 		}
 	}
 	if len(r.queue) >= maxQueue {
-		r.refuse(errBusy(), from)
+		r.replyRefused(errOverloaded(), from)
 		return
 	}
-	p := &pending{
-		user: user, client: t.ClientID, id: id, sum: sum, kind: t.Type, content: t.Content,
-		until: r.env.Now().Add(Patience), asker: from,
+	p := &queuedMessage{
+		user: user, clientID: t.ClientID, id: id, sum: sum, messageType: t.Type, content: t.Content,
+		deadline: r.env.Now().Add(CommandTimeout), recipient: from,
 	}
 	if r.waiting == nil {
-		r.waiting = make(map[dedup.ID]*pending)
+		r.waiting = make(map[dedup.ID]*queuedMessage)
 	}
 	r.waiting[id] = p
 	r.queue = append(r.queue, p)
 }
 
 // join lets a repeat wait for the outcome of the message that is on its way.
-func (r *Room) join(p *pending, sum uint64, from asker) {
+func (r *Room) awaitQueued(p *queuedMessage, sum uint64, from recipient) {
 	switch {
 	case p.sum != sum:
-		r.refuse(errConflict(), from)
-	case len(p.also) >= maxRepliesEach:
-		r.refuse(errBusy(), from)
+		r.replyRefused(errConflict(), from)
+	case len(p.repeats) >= maxRepeats:
+		r.replyRefused(errOverloaded(), from)
 	default:
-		p.also = append(p.also, from)
+		p.repeats = append(p.repeats, from)
 	}
 }
 
 // repeat answers a message that is stored already with the stored one.
-func (r *Room) repeat(ref dedup.Ref, sum uint64, duplicate bool, askers ...asker) {
+func (r *Room) replyStored(ref dedup.Ref, sum uint64, duplicate bool, askers ...recipient) {
 	if ref.Sum != sum {
-		r.refuse(errConflict(), askers...)
+		r.replyRefused(errConflict(), askers...)
 		return
 	}
 	r.Message(ref.Seq, func(it wire.Item, err error) {
 		if err != nil {
-			r.refuse(errAway(), askers...)
+			r.replyRefused(errLogUnavailable(), askers...)
 			return
 		}
-		r.accept(wire.Outcome{Seq: it.Seq, Message: it.JSON, Duplicate: duplicate}, askers...)
+		r.replyAccepted(wire.Outcome{Seq: it.Seq, Message: it.JSON, Duplicate: duplicate}, askers...)
 	})
 }
 
 // accept tells the first of askers, and the others that they repeated it.
-func (r *Room) accept(o wire.Outcome, askers ...asker) {
+func (r *Room) replyAccepted(o wire.Outcome, askers ...recipient) {
 	for i, a := range askers {
 		if o.Duplicate = o.Duplicate || i > 0; o.Duplicate {
 			r.env.Counters.Duplicates.Add(1)
 		}
-		a.tell(r.env, o)
+		a.replyOutcome(r.env, o)
 	}
 }
 
-func (r *Room) refuse(err *code.Error, askers ...asker) {
+func (r *Room) replyRefused(err *code.Error, askers ...recipient) {
 	for _, a := range askers {
 		if err.Code == code.Conflict {
 			r.env.Counters.Conflicts.Add(1)
 		} else {
 			r.env.Counters.Refused.Add(1)
 		}
-		a.tell(r.env, wire.Outcome{Fault: wire.FaultOf(err)})
+		a.replyOutcome(r.env, wire.Outcome{Fault: wire.FaultOf(err)})
 	}
 }
 
 // askers are all who wait for p.
-func (p *pending) askers() []asker { return append([]asker{p.asker}, p.also...) }
+func (p *queuedMessage) recipients() []recipient {
+	return append([]recipient{p.recipient}, p.repeats...)
+}
 
 // append sends the next record off.
-func (r *Room) append() {
+func (r *Room) appendNext() {
 	now := r.env.Now()
 	r.indexed = true // of a room without messages, too
 	r.index.Trim(uint64(now.UnixMilli()))
-	r.drop(now)
+	r.expireQueue(now)
 	if len(r.queue) == 0 {
 		return
 	}
-	a := r.env.draft()
-	r.record(&a.rec, uint64(now.UnixMilli()))
+	a := r.env.takeDraft()
+	r.fillRecord(&a.rec, uint64(now.UnixMilli()))
 	a.data = wire.Append(a.data, &a.rec)
-	r.busy, r.sending, r.lastUse = true, len(a.rec.Entries), now
-	r.env.Log.Append(r.place, r.head.pos, a.data, func(pos uint64, err error) {
+	r.busy, r.sending, r.lastUsedAt = true, len(a.rec.Entries), now
+	r.env.Log.Append(r.logRoom, r.head.pos, a.data, func(pos uint64, err error) {
 		r.busy = false
 		if err != nil {
-			r.failed(err)
+			r.appendFailed(err)
 		} else {
 			r.env.Counters.CountStored(len(a.rec.Entries), r.env.Now().Sub(now))
-			r.settle(&a.rec, pos, a.data)
+			r.commitRecord(&a.rec, pos, a.data)
 		}
-		r.env.recycle(a)
-		r.step()
+		r.env.recycleDraft(a)
+		r.startNext()
 	})
 }
 
 // record makes rec, an empty one, the next record: what waits, up to its limits.
-func (r *Room) record(rec *wire.Record, nowMs uint64) {
+func (r *Room) fillRecord(rec *wire.Record, nowMs uint64) {
 	at := max(nowMs, r.head.atMs)
 	rec.Epoch, rec.Room, rec.First = r.env.Epoch, r.id, r.head.seq+1
 	rec.Mark64, rec.Mark1024 = r.head.marks.Near, r.head.marks.Far
@@ -165,22 +167,22 @@ func (r *Room) record(rec *wire.Record, nowMs uint64) {
 	r.addPage(rec)
 	size := 0
 	for i, p := range r.queue[:min(len(r.queue), maxBatch)] {
-		json := r.message(p, rec.First+uint64(i), at)
+		json := r.encodeMessage(p, rec.First+uint64(i), at)
 		if size += len(json); size > maxBatchBytes && i > 0 {
 			break
 		}
 		rec.Entries = append(rec.Entries, wire.Entry{
-			User: p.user.ID, ClientID: p.client, Sum: p.sum, AtMs: at, JSON: json,
+			User: p.user.ID, ClientID: p.clientID, Sum: p.sum, AtMs: at, JSON: json,
 		})
 	}
 }
 
 // message is p as clients will see it, encoded for good.
-func (r *Room) message(p *pending, seq, at uint64) []byte {
+func (r *Room) encodeMessage(p *queuedMessage, seq, at uint64) []byte {
 	m := event.Message{
 		ID:      event.MessageID(r.id, seq, at, p.user.ID),
 		Content: p.content, Author: event.Author{ID: p.user.ID, Name: p.user.Name},
-		RoomID: r.id, MessageType: p.kind, Seq: seq,
+		RoomID: r.id, MessageType: p.messageType, Seq: seq,
 		Timestamp: event.Time(at), CreatedAt: event.Time(at), UpdatedAt: event.Time(at),
 	}
 	return m.AppendJSON(make([]byte, 0, len(p.content)+len(p.content)/8+320))
@@ -188,21 +190,21 @@ func (r *Room) message(p *pending, seq, at uint64) []byte {
 
 // settle answers those whose messages are in rec, now stored at pos, and
 // broadcasts it. data is rec's encoding.
-func (r *Room) settle(rec *wire.Record, pos uint64, data []byte) {
+func (r *Room) commitRecord(rec *wire.Record, pos uint64, data []byte) {
 	var traces []string
 	for i, p := range r.queue[:len(rec.Entries)] {
-		traces = r.env.Publisher.AppendTrace(traces, p.asker.command()) // before the answer, which ends it
+		traces = r.env.Publisher.AppendTrace(traces, p.recipient.commandSubject()) // before the answer, which ends it
 		o := wire.Outcome{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON}
-		r.accept(o, p.asker)
-		for o.Duplicate = true; len(p.also) > 0; p.also = p.also[1:] {
-			r.accept(o, p.also[0])
+		r.replyAccepted(o, p.recipient)
+		for o.Duplicate = true; len(p.repeats) > 0; p.repeats = p.repeats[1:] {
+			r.replyAccepted(o, p.repeats[0])
 		}
 		delete(r.waiting, p.id)
 		r.index.Add(p.id, refOf(rec, i))
 	}
 	r.dequeue(len(rec.Entries))
-	r.attempts = 0
-	r.follow(rec, pos)
+	r.failures = 0
+	r.advanceHead(rec, pos)
 	r.broadcastRecord(pos, data, traces...)
 }
 
@@ -215,10 +217,10 @@ func (r *Room) dequeue(n int) {
 
 // drop gives up on the messages whose time is over. The queue is in the order of
 // arrival, so they are its first.
-func (r *Room) drop(now time.Time) {
+func (r *Room) expireQueue(now time.Time) {
 	n := 0
-	for ; n < len(r.queue) && r.queue[n].until.Before(now); n++ {
-		r.refuse(errAway(), r.queue[n].askers()...)
+	for ; n < len(r.queue) && r.queue[n].deadline.Before(now); n++ {
+		r.replyRefused(errLogUnavailable(), r.queue[n].recipients()...)
 		delete(r.waiting, r.queue[n].id)
 	}
 	if n > 0 {

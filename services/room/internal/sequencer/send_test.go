@@ -43,13 +43,13 @@ func TestWaitingMessagesAreCoalesced(t *testing.T) {
 		"too many": {1500, 10, 1 + 16, 476},
 	} {
 		w := newWorld()
-		r := w.ledger(1)
+		r := w.newRoom(1)
 		r.WhenLoaded(func(error) {})
-		w.Settle()
+		w.RunAll()
 		for i := range c.messages {
 			send(r, fmt.Sprint(i), strings.Repeat("x", c.size), fmt.Sprint("r", i))
 		}
-		w.Settle()
+		w.RunAll()
 		if n := len(w.Records[general]); n != c.records {
 			t.Errorf("%s: %d records, want %d", name, n, c.records)
 		}
@@ -77,14 +77,14 @@ func TestWaitingMessagesAreCoalesced(t *testing.T) {
 func TestMessageAsClientsSeeIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	r := w.ledger(1)
+	r := w.newRoom(1)
 	r.SetCreated(uint64(w.Now.UnixMilli()) - 5)
 	send(r, "a", "hi \"there\"", "a")
-	w.Settle()
+	w.RunAll()
 	first := w.Now
 	w.Now = w.Now.Add(-time.Hour) // the clock of the machine was set
 	send(r, "b", "again", "b")
-	w.Settle()
+	w.RunAll()
 	for i, reply := range []string{"a", "b"} {
 		var m event.Message
 		if err := json.Unmarshal(w.sent(reply).Message, &m); err != nil {
@@ -108,14 +108,14 @@ func TestMessageAsClientsSeeIt(t *testing.T) {
 func TestLogLosesItsEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	r := w.ledger(1)
+	r := w.newRoom(1)
 	for i := range 5 {
 		send(r, fmt.Sprint(i), "x", fmt.Sprint("r", i))
-		w.Settle()
+		w.RunAll()
 	}
 	w.Records[general] = w.Records[general][:3]
 	send(r, "after", "x", "after")
-	w.Settle()
+	w.RunAll()
 	if s := w.sent("after"); s.Code != "" || s.Seq != 6 {
 		t.Errorf("the next message: %+v", s)
 	}
@@ -128,16 +128,16 @@ func TestLogLosesItsEnd(t *testing.T) {
 func TestNoAnswerBeforeAcknowledgement(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	r := w.ledger(1)
+	r := w.newRoom(1)
 	send(r, "c", "x", "first")
 	send(r, "c", "x", "again")
 	for len(w.Records[general]) == 0 {
 		if w.sent("first") != nil || w.sent("again") != nil || len(w.casts) > 0 {
 			t.Fatal("answered, and the log has nothing")
 		}
-		w.Take(0, logtest.Fine)
+		w.RunStep(0, logtest.Fine)
 	}
-	w.Settle()
+	w.RunAll()
 	if a, b := w.sent("first"), w.sent("again"); a.Duplicate || !b.Duplicate || a.Seq != 1 || b.Seq != 1 {
 		t.Errorf("answers: %+v, %+v", a, b)
 	}
@@ -148,11 +148,11 @@ func TestNoAnswerBeforeAcknowledgement(t *testing.T) {
 func TestColdRoomIsTouched(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	r := w.ledger(1)
+	r := w.newRoom(1)
 	say := func(id string) (steps int) {
 		r.Send(&wire.Send{User: wire.User{ID: "u"}, ClientID: id, Type: "TEXT", Content: "x"}, id)
 		for ; len(w.Steps) > 0; steps++ {
-			w.Take(0, logtest.Fine)
+			w.RunStep(0, logtest.Fine)
 		}
 		return steps
 	}
@@ -165,10 +165,10 @@ func TestColdRoomIsTouched(t *testing.T) {
 		t.Errorf("%d steps in a cold room, want a read and an append", n)
 	}
 	// Another owner has appended meanwhile: that is seen without a refusal.
-	other := w.ledger(2)
+	other := w.newRoom(2)
 	w.Now = w.Now.Add(9 * time.Second)
 	other.Send(&wire.Send{User: wire.User{ID: "u"}, ClientID: "elsewhere", Type: "TEXT", Content: "x"}, "other")
-	w.Settle()
+	w.RunAll()
 	say("elsewhere")
 	if s := w.sent("elsewhere"); s == nil || !s.Duplicate || s.Seq != 4 || len(w.Records[general]) != 4 {
 		t.Errorf("a repeat of what another owner has stored: %+v", s)

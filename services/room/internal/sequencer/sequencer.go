@@ -21,7 +21,7 @@ import (
 type Room struct {
 	env       *Env
 	id        string
-	place     log.Room
+	logRoom   log.Room
 	broadcast string // subject of the room's broadcasts
 
 	head   head
@@ -29,17 +29,17 @@ type Room struct {
 	stale  bool // an append failed: the log may have more than head says
 	busy   bool
 
-	queue    []*pending // messages to be appended; the first sending of them are in an append
+	queue    []*queuedMessage // messages to be appended; the first sending of them are in an append
 	sending  int
-	waiting  map[dedup.ID]*pending // of queue
-	waiters  []waiter              // for loaded
-	attempts int                   // failures since the last success
+	waiting  map[dedup.ID]*queuedMessage // of queue
+	waiters  []waiter                    // for loaded
+	failures int                         // failures since the last success
 
-	index   dedup.Index
-	indexed bool // index covers the window up to head
-	ring    cache.Ring
-	lastUse time.Time // of index and ring
-	warmAt  time.Time // when the server had the room's last record at hand
+	index      dedup.Index
+	indexed    bool // index covers the window up to head
+	ring       cache.Ring
+	lastUsedAt time.Time // of index and ring
+	warmAt     time.Time // when the server had the room's last record at hand
 
 	oldest   uint64 // seq of the first message retained, as of oldestAt
 	oldestAt time.Time
@@ -56,13 +56,13 @@ type head struct {
 	atMs      uint64
 	createdMs uint64
 	marks     history.Marks // what the next record will say
-	pages     pages         // the same
+	pages     dedupPages    // the same
 }
 
 // waiter is a command that needs the head.
 type waiter struct {
-	until time.Time
-	f     func(error)
+	deadline time.Time
+	run      func(error)
 }
 
 // maxWaiters bounds the commands that wait for a cold room.
@@ -71,7 +71,7 @@ const maxWaiters = 1024
 // Init makes r the ledger of room id, of which nothing is known yet, stored at place.
 func (r *Room) Init(env *Env, id string, place log.Room) {
 	token := subject.Token(id)
-	r.env, r.id, r.place = env, id, place
+	r.env, r.id, r.logRoom = env, id, place
 	r.broadcast = subject.RoomBroadcast(subject.ShardOf(token), token)
 }
 
@@ -87,7 +87,7 @@ func (r *Room) Broadcast(b *wire.Broadcast) {
 
 // broadcastRecord is Broadcast of the record data, stored at pos. It continues traces.
 func (r *Room) broadcastRecord(pos uint64, data []byte, traces ...string) {
-	b := &r.env.cast // not a new one, which would cost an allocation
+	b := &r.env.scratchBroadcast // not a new one, which would cost an allocation
 	*b = wire.Broadcast{Room: r.id, Epoch: r.env.Epoch, Pos: pos, Record: data}
 	r.env.Publisher.Publish(r.broadcast, b, traces...)
 	*b = wire.Broadcast{}
@@ -118,14 +118,14 @@ func (r *Room) Quiet() bool {
 
 // What stays in memory of a room in which nothing is said.
 const (
-	ringIdle  = 2 * time.Minute
+	cacheIdle = 2 * time.Minute
 	indexIdle = dedup.WindowMs * time.Millisecond
 )
 
 // Shrink gives back memory that an idle room does not need.
-func (r *Room) Shrink(now time.Time) {
-	idle := now.Sub(r.lastUse)
-	if idle > ringIdle {
+func (r *Room) DropIdleMemory(now time.Time) {
+	idle := now.Sub(r.lastUsedAt)
+	if idle > cacheIdle {
 		r.ring.Clear()
 		if r.Quiet() {
 			r.queue, r.waiting = nil, nil
@@ -144,35 +144,35 @@ func (r *Room) WhenLoaded(f func(error)) {
 	case r.loaded:
 		f(nil)
 	case len(r.waiters) >= maxWaiters:
-		f(errBusy())
+		f(errOverloaded())
 	default:
-		r.waiters = append(r.waiters, waiter{r.env.Now().Add(Patience), f})
-		r.step()
+		r.waiters = append(r.waiters, waiter{r.env.Now().Add(CommandTimeout), f})
+		r.startNext()
 	}
 }
 
 // step begins what is to be done next, unless something is under way.
-func (r *Room) step() {
+func (r *Room) startNext() {
 	switch {
 	case r.busy:
 	case !r.loaded:
 		if len(r.queue)+len(r.waiters) > 0 {
-			r.load()
+			r.loadHead()
 		}
 	case len(r.queue) == 0:
 	case r.stale:
-		r.reload()
+		r.catchUp()
 	case !r.indexed && r.head.seq > 0:
-		r.rebuild()
-	case r.head.seq > 0 && r.env.Now().Sub(r.warmAt) > coldAfter:
-		r.touch()
+		r.loadWindow()
+	case r.head.seq > 0 && r.env.Now().Sub(r.warmAt) > warmFor:
+		r.warmLog()
 	default:
-		r.append()
+		r.appendNext()
 	}
 }
 
 // follow makes the record at pos the room's last one. Its messages may be kept.
-func (r *Room) follow(rec *wire.Record, pos uint64) {
+func (r *Room) advanceHead(rec *wire.Record, pos uint64) {
 	r.warmAt = r.env.Now()
 	r.head.marks = r.head.marks.Advance(rec, pos)
 	r.head.pages = r.head.pages.advance(rec, pos)
@@ -182,19 +182,19 @@ func (r *Room) follow(rec *wire.Record, pos uint64) {
 		e, seq := &rec.Entries[i], rec.First+uint64(i)
 		r.head.atMs = e.AtMs
 		r.ring.Add(wire.Item{Seq: seq, JSON: e.JSON})
-		r.keepChunk(seq)
+		r.cacheChunk(seq)
 	}
-	r.env.Moved(r)
+	r.env.HeadMoved(r)
 }
 
 // keepChunk keeps the chunk that seq completes among the pages of history: what was
 // said lately is what is asked for when somebody comes back, and the ring holds only
 // the last of it.
-func (r *Room) keepChunk(seq uint64) {
-	first, last := cache.Whole(seq, seq)
+func (r *Room) cacheChunk(seq uint64) {
+	first, last := cache.ChunkBounds(seq, seq)
 	if seq != last || !r.ring.Has(first) {
 		return
 	}
-	r.env.pages.Add(r.id, slices.Clone(r.ring.Slice(first, last)))
-	r.env.pagesAt = r.env.Now()
+	r.env.chunks.Add(r.id, slices.Clone(r.ring.Slice(first, last)))
+	r.env.chunksUsedAt = r.env.Now()
 }

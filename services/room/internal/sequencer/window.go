@@ -25,12 +25,12 @@ type window struct {
 }
 
 // rebuild fills the index with the room's de-duplication window, when its turn comes.
-func (r *Room) rebuild() {
+func (r *Room) loadWindow() {
 	r.busy = true
 	w := &window{room: r, to: r.head.seq, first: r.head.seq + 1}
 	if !r.env.windows.enter(w.begin) {
 		r.busy = false
-		r.pause(errBusy())
+		r.retryLater(errOverloaded())
 	}
 }
 
@@ -45,7 +45,7 @@ func (w *window) begin() {
 	}
 	joined := true
 	from := w.to - min(w.to-1, r.env.pageEvery()+2*maxBatch)
-	history.Scan(r.env.Log, r.place, history.Place{Pos: pos, Seq: from}, w.to, func(rec *wire.Record, at uint64) {
+	history.Scan(r.env.Log, r.logRoom, history.Position{Pos: pos, Seq: from}, w.to, func(rec *wire.Record, at uint64) {
 		if len(w.tail) == 0 && (at != pos || !hasPage(rec)) {
 			joined = false
 		}
@@ -86,7 +86,7 @@ func (w *window) page(rec *wire.Record) {
 		return
 	}
 	r := w.room
-	r.env.Log.At(r.place, rec.Page, func(s log.Stored, err error) {
+	r.env.Log.At(r.logRoom, rec.Page, func(s log.Stored, err error) {
 		var before wire.Record
 		switch {
 		case errors.Is(err, log.ErrNotFound):
@@ -135,12 +135,12 @@ func (w *window) messages(n uint64) {
 		}
 		w.end(err)
 	}
-	history.Find(r.env.Log, r.place, r.head.seq, r.head.marks, from, func(at history.Place, err error) {
+	history.Find(r.env.Log, r.logRoom, r.head.seq, r.head.marks, from, func(at history.Position, err error) {
 		if err != nil {
 			done(err)
 			return
 		}
-		history.Scan(r.env.Log, r.place, at, last, read, done)
+		history.Scan(r.env.Log, r.logRoom, at, last, read, done)
 	})
 }
 
@@ -149,7 +149,7 @@ func (w *window) end(err error) {
 	r := w.room
 	r.busy = false
 	if err != nil {
-		r.pause(err)
+		r.retryLater(err)
 		r.env.windows.leave()
 		return
 	}
@@ -159,10 +159,10 @@ func (w *window) end(err error) {
 		r.head.pages.next = w.tail[0].First
 	} else {
 		every := r.env.pageEvery()
-		r.head.pages = pages{0, max(r.index.First(), w.to+1-min(w.to, every))}
+		r.head.pages = dedupPages{0, max(r.index.First(), w.to+1-min(w.to, every))}
 	}
-	r.recognise()
-	r.step()
+	r.resolveStored()
+	r.startNext()
 	r.env.windows.leave()
 }
 
@@ -175,7 +175,7 @@ func (w *window) index() dedup.Index {
 		seq += n
 	}
 	for _, rec := range w.tail {
-		remember(&index, rec)
+		addToIndex(&index, rec)
 	}
 	return index
 }

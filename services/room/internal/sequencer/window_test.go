@@ -14,7 +14,7 @@ import (
 
 // talk has r store n messages with the client ids m<from>, m<from+1> ..., each bounds
 // of them in a command, and lets the log answer.
-func (w *world) talk(r *sequencer.Room, from, n, each int) {
+func (w *world) store(r *sequencer.Room, from, n, each int) {
 	text := func(i int) wire.Text { return wire.Text{ClientID: fmt.Sprint("m", i), Type: "TEXT", Content: "x"} }
 	for i := from; i < from+n; {
 		first := text(i)
@@ -23,7 +23,7 @@ func (w *world) talk(r *sequencer.Room, from, n, each int) {
 			cmd.More = append(cmd.More, text(i))
 		}
 		r.Send(&cmd, "")
-		w.Answer()
+		w.RunReplies()
 	}
 }
 
@@ -32,12 +32,12 @@ func TestPagesSpareReads(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	const n = 5000 // all of them young
-	w.talk(w.ledger(1), 1, n, 1)
-	r := w.ledger(1)
+	w.store(w.newRoom(1), 1, n, 1)
+	r := w.newRoom(1)
 	send(r, "new", "x", "new")
 	reads := 0
 	for ; len(w.Records[general]) == n; reads++ {
-		w.Take(0, 0)
+		w.RunStep(0, 0)
 	}
 	// The last record, those behind the last page, the other pages, and the append.
 	if most := 1 + 1 + n/256 + 1; reads > most {
@@ -54,12 +54,12 @@ func TestPagesOverAHole(t *testing.T) {
 	t.Parallel()
 	for _, hole := range []uint64{1, 200, 300, 100_000} {
 		w := newWorld()
-		w.talk(w.ledger(1), 1, 300, 1)
+		w.store(w.newRoom(1), 1, 300, 1)
 		rec := w.head()
 		rec.First += 1 + hole
 		rec.Entries[0].ClientID = "behind"
 		w.Store(general, wire.Marshal(rec))
-		w.talk(w.ledger(1), 301, 600, 1)
+		w.store(w.newRoom(1), 301, 600, 1)
 		most := 0
 		for i := range w.Records[general] {
 			most = max(most, len(w.record(i).Known)/40)
@@ -67,10 +67,10 @@ func TestPagesOverAHole(t *testing.T) {
 		if most < 256 || most > 256+64 {
 			t.Errorf("a hole of %d messages: a page of %d", hole, most)
 		}
-		r := w.ledger(1)
+		r := w.newRoom(1)
 		for _, id := range []string{"m1", "m300", "behind", "m301", "m900"} {
 			send(r, id, "x", id)
-			w.Settle()
+			w.RunAll()
 			if s := w.sent(id); s == nil || s.Code != "" || !s.Duplicate {
 				t.Errorf("a hole of %d messages: %s is answered with %+v", hole, id, s)
 			}
@@ -102,9 +102,9 @@ func TestWindowIsExact(t *testing.T) {
 			if id == "" {
 				continue // retention has taken it, or the log has lost it
 			}
-			r := w.ledger(1)
+			r := w.newRoom(1)
 			send(r, id, "x", "reply")
-			w.Settle()
+			w.RunAll()
 			s := w.sent("reply")
 			delete(w.replies, "reply")
 			w.Records[general] = w.Records[general][:records]
@@ -122,28 +122,28 @@ func TestWindowIsExact(t *testing.T) {
 
 // pastOf has owners store messages, and returns how many it sent.
 func pastOf(t *rapid.T, w *world) (n int) {
-	r := w.ledger(1)
+	r := w.newRoom(1)
 	r.WhenLoaded(func(error) {})
-	w.Settle()
+	w.RunAll()
 	for range rapid.IntRange(1, 12).Draw(t, "parts") {
 		part := rapid.IntRange(1, 600).Draw(t, "messages")
-		w.talk(r, n+1, part, rapid.SampledFrom([]int{1, 5, 64}).Draw(t, "together"))
+		w.store(r, n+1, part, rapid.SampledFrom([]int{1, 5, 64}).Draw(t, "together"))
 		n += part
 		w.Now = w.Now.Add(time.Duration(rapid.IntRange(0, 300).Draw(t, "seconds")) * time.Second)
 		switch rapid.IntRange(0, 5).Draw(t, "then") {
 		case 0, 1:
-			r = w.ledger(1)
+			r = w.newRoom(1)
 		case 2: // the server loses the end of the log, while the owner lives
 			lost := rapid.IntRange(0, min(len(w.Records[general])-1, 50)).Draw(t, "lost")
 			w.Records[general] = w.Records[general][:len(w.Records[general])-lost]
 		case 3: // the same, and the owner dies: seqs are given out again
 			lost := rapid.IntRange(0, min(len(w.Records[general])-1, 50)).Draw(t, "lost")
 			w.Records[general] = w.Records[general][:len(w.Records[general])-lost]
-			r = w.ledger(1)
+			r = w.newRoom(1)
 		}
 	}
-	w.talk(r, n+1, 1, 1) // so that no end is missing
-	w.Settle()
+	w.store(r, n+1, 1, 1) // so that no end is missing
+	w.RunAll()
 	return n + 1
 }
 

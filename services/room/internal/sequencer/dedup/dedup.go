@@ -35,10 +35,10 @@ func (k Key) ID() ID {
 
 // Ref is what is remembered of a message.
 type Ref struct {
-	Seq  uint64
-	Sum  uint64 // hash of type and content: tells a repeat from a conflict
-	AtMs uint64
-	By   uint64 // epoch of the owner that stored it
+	Seq   uint64
+	Sum   uint64 // hash of type and content: tells a repeat from a conflict
+	AtMs  uint64
+	Epoch uint64 // epoch of the owner that stored it
 }
 
 // Index is the window of one room. The zero value is empty; not safe for
@@ -50,8 +50,8 @@ type Index struct {
 }
 
 type entry struct {
-	id            ID
-	sum, atMs, by uint64
+	id               ID
+	sum, atMs, epoch uint64
 }
 
 // Add remembers the next message of the room: r.Seq is one more than the last
@@ -72,7 +72,7 @@ func (x *Index) Add(id ID, r Ref) {
 		x.seqs = make(map[ID]uint64)
 	}
 	x.seqs[id] = r.Seq
-	x.append(entry{id, r.Sum, r.AtMs, r.By})
+	x.append(entry{id, r.Sum, r.AtMs, r.Epoch})
 }
 
 func (x *Index) append(e entry) {
@@ -88,7 +88,7 @@ func (x *Index) Find(id ID) (Ref, bool) {
 		return Ref{}, false
 	}
 	e := &x.order[seq-x.first]
-	return Ref{Seq: seq, Sum: e.sum, AtMs: e.atMs, By: e.by}, true
+	return Ref{Seq: seq, Sum: e.sum, AtMs: e.atMs, Epoch: e.epoch}, true
 }
 
 // Len is the number of messages remembered.

@@ -21,7 +21,7 @@ func (x *Index) AppendPage(dst []byte, from uint64) []byte {
 		dst = append(dst, e.id[:]...)
 		dst = binary.LittleEndian.AppendUint64(dst, e.sum)
 		dst = binary.LittleEndian.AppendUint64(dst, e.atMs)
-		dst = binary.LittleEndian.AppendUint64(dst, e.by)
+		dst = binary.LittleEndian.AppendUint64(dst, e.epoch)
 	}
 	return dst
 }
@@ -30,7 +30,7 @@ func (x *Index) AppendPage(dst []byte, from uint64) []byte {
 func (x *Index) AddPage(seq uint64, page []byte) {
 	for ; len(page) >= entrySize; page = page[entrySize:] {
 		e := parse(page)
-		x.Add(e.id, Ref{Seq: seq, Sum: e.sum, AtMs: e.atMs, By: e.by})
+		x.Add(e.id, Ref{Seq: seq, Sum: e.sum, AtMs: e.atMs, Epoch: e.epoch})
 		seq++
 	}
 }
@@ -49,6 +49,6 @@ func parse(b []byte) (e entry) {
 	b = b[copy(e.id[:], b):]
 	e.sum = binary.LittleEndian.Uint64(b)
 	e.atMs = binary.LittleEndian.Uint64(b[8:])
-	e.by = binary.LittleEndian.Uint64(b[16:])
+	e.epoch = binary.LittleEndian.Uint64(b[16:])
 	return e
 }

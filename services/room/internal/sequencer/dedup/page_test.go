@@ -38,7 +38,7 @@ func TestPages(t *testing.T) {
 		paged := 0
 		for i := range n {
 			refs[i] = dedup.Ref{
-				Seq: first + uint64(i), Sum: rapid.Uint64().Draw(t, "sum"), AtMs: uint64(i) * 1000, By: rapid.Uint64().Draw(t, "by"),
+				Seq: first + uint64(i), Sum: rapid.Uint64().Draw(t, "sum"), AtMs: uint64(i) * 1000, Epoch: rapid.Uint64().Draw(t, "by"),
 			}
 			x.Add(key(i), refs[i])
 			if rapid.IntRange(0, 20).Draw(t, "page") != 0 {

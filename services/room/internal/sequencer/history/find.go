@@ -41,39 +41,39 @@ func (m Marks) Advance(r *wire.Record, pos uint64) Marks {
 }
 
 // Place is where to begin to read: no message from Seq on is before position Pos.
-type Place struct{ Pos, Seq uint64 }
+type Position struct{ Pos, Seq uint64 }
 
 // Find gives done the place of a record that is not behind message n, and at most
 // 64 messages before it, or else the beginning of the log. m are the marks behind
 // message head, n <= head. When n is no longer retained, the first record at or
 // after the place is the oldest one retained.
-func Find(l Log, room log.Room, head uint64, m Marks, n uint64, done func(Place, error)) {
-	multiple, pos := jump(head, m, n)
+func Find(l Log, room log.Room, head uint64, m Marks, n uint64, done func(Position, error)) {
+	multiple, pos := nearestMark(head, m, n)
 	switch {
 	case pos == 0:
-		done(Place{1, 1}, nil)
+		done(Position{1, 1}, nil)
 		return
 	case multiple <= n:
-		done(Place{pos, multiple}, nil)
+		done(Position{pos, multiple}, nil)
 		return
 	}
 	l.At(room, pos, func(s log.Stored, err error) {
 		if errors.Is(err, log.ErrNotFound) {
-			done(Place{1, n}, nil) // retention has taken it, and so all before it
+			done(Position{1, n}, nil) // retention has taken it, and so all before it
 			return
 		}
 		if err != nil {
-			done(Place{}, err)
+			done(Position{}, err)
 			return
 		}
 		var r wire.Record
 		switch err := wire.Unmarshal(s.Data, &r); {
 		case err != nil:
-			done(Place{}, err)
+			done(Position{}, err)
 		case r.First > multiple || r.Last() < multiple:
-			done(Place{1, n}, nil) // another record has the position: the log lost its end once
+			done(Position{1, n}, nil) // another record has the position: the log lost its end once
 		case r.First <= n:
-			done(Place{s.Pos, r.First}, nil)
+			done(Position{s.Pos, r.First}, nil)
 		default:
 			before, m := Before(&r)
 			Find(l, room, before, m, n, done)
@@ -84,7 +84,7 @@ func Find(l Log, room log.Room, head uint64, m Marks, n uint64, done func(Place,
 // jump chooses the mark to go to from message head: the farthest that is not
 // before n, or when all are the nearest before n. multiple is the seq that the
 // record at pos holds; pos 0 stands for the beginning.
-func jump(head uint64, m Marks, n uint64) (multiple, pos uint64) {
+func nearestMark(head uint64, m Marks, n uint64) (multiple, pos uint64) {
 	if f := head / far * far; f >= n && f > 0 {
 		return f, m.Far
 	}

@@ -21,7 +21,7 @@ var ErrShort = errors.New("the log answers with less than it has")
 // Scan gives each record from place on to each, in order, until the one with
 // message to has come. The records are each's to keep. Messages that retention has
 // taken are left out.
-func Scan(l Log, room log.Room, from Place, to uint64, each func(r *wire.Record, pos uint64), done func(error)) {
+func Scan(l Log, room log.Room, from Position, to uint64, each func(r *wire.Record, pos uint64), done func(error)) {
 	s := scan{log: l, room: room, to: to, each: each, done: done}
 	s.batch(from)
 }
@@ -33,13 +33,13 @@ type scan struct {
 	each func(*wire.Record, uint64)
 	done func(error)
 
-	next    Place // behind the last record that came
-	reached bool  // done has run; the rest of the batch is only let pass
+	next    Position // behind the last record that came
+	reached bool     // done has run; the rest of the batch is only let pass
 }
 
 // batch asks for records from place on. Each holds a message at least, so there
 // are no more of them than messages.
-func (s *scan) batch(from Place) {
+func (s *scan) batch(from Position) {
 	s.next = from
 	n := min(s.to-min(from.Seq, s.to)+1, maxBatch)
 	s.log.Range(s.room, from.Pos, int(n), maxBytes, func(m log.Stored, err error) bool {
@@ -47,7 +47,7 @@ func (s *scan) batch(from Place) {
 	})
 }
 
-func (s *scan) take(from Place, m log.Stored, err error) (more bool) {
+func (s *scan) take(from Position, m log.Stored, err error) (more bool) {
 	switch {
 	case s.reached:
 		return err == nil
@@ -67,7 +67,7 @@ func (s *scan) take(from Place, m log.Stored, err error) (more bool) {
 		s.done(fmt.Errorf("record at %d: %w", m.Pos, wire.ErrMalformed))
 		return true
 	}
-	s.next = Place{m.Pos + 1, r.Last() + 1}
+	s.next = Position{m.Pos + 1, r.Last() + 1}
 	s.each(r, m.Pos)
 	if r.Last() >= s.to {
 		s.reached = true
@@ -78,7 +78,7 @@ func (s *scan) take(from Place, m log.Stored, err error) (more bool) {
 
 // Read collects the messages of span. m are the marks behind message head.
 func Read(l Log, room log.Room, head uint64, m Marks, span Span, done func([]wire.Item, error)) {
-	Find(l, room, head, m, span.From, func(from Place, err error) {
+	Find(l, room, head, m, span.From, func(from Position, err error) {
 		if err != nil {
 			done(nil, err)
 			return

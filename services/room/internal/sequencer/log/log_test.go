@@ -242,11 +242,11 @@ func TestReads(t *testing.T) {
 	if got, err := l.scan(a, pos[19]+1, 10, 1<<20); len(got) > 0 || !errors.Is(err, log.ErrNotFound) && !errors.Is(err, log.ErrEnd) {
 		t.Errorf("behind the end: %d records, %v", len(got), err)
 	}
-	large, err := wait(func(done func([]log.Room, error)) { l.Large(subject.Shard("a"), config.Streams, 19, done) })
+	large, err := wait(func(done func([]log.Room, error)) { l.LargeRooms(subject.Shard("a"), config.Streams, 19, done) })
 	if err != nil || len(large) != 1 || large[0] != a {
 		t.Errorf("rooms with more than 19 records: %v, %v", large, err)
 	}
-	large, err = wait(func(done func([]log.Room, error)) { l.Large(subject.Shard("a"), config.Streams, 20, done) })
+	large, err = wait(func(done func([]log.Room, error)) { l.LargeRooms(subject.Shard("a"), config.Streams, 20, done) })
 	if err != nil || len(large) != 0 {
 		t.Errorf("rooms with more than 20 records: %v, %v", large, err)
 	}

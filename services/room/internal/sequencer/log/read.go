@@ -51,7 +51,7 @@ func (l *Log) Next(room Room, from uint64, done func(Stored, error)) {
 // ErrNotFound: there is none there, or it is another room's.
 func (l *Log) At(room Room, pos uint64, done func(Stored, error)) {
 	l.req.Do(apiDirectGet+room.Stream, nil, getRequest{Seq: pos}.body(), ReadTimeout, func(m *nats.Msg, err error) {
-		s, err := direct(room, m, err)
+		s, err := decodeDirect(room, m, err)
 		if err != nil {
 			err = fmt.Errorf("read %s at %d: %w", room.Stream, pos, err)
 		}
@@ -63,7 +63,7 @@ func (l *Log) At(room Room, pos uint64, done func(Stored, error)) {
 func (l *Log) First(room Room, done func(Stored, error)) {
 	g := getRequest{Seq: 1, NextFor: room.Subject}
 	l.req.Do(apiDirectGet+room.Stream, nil, g.body(), ReadTimeout, func(m *nats.Msg, err error) {
-		s, err := direct(room, m, err)
+		s, err := decodeDirect(room, m, err)
 		if err != nil {
 			err = fmt.Errorf("read the first of %s: %w", room.Stream, err)
 		}
@@ -74,7 +74,7 @@ func (l *Log) First(room Room, done func(Stored, error)) {
 // leader sends a request that only the stream's leader answers.
 func (l *Log) leader(room Room, g getRequest, done func(Stored, error)) {
 	l.req.Do(apiMsgGet+room.Stream, nil, g.body(), ReadTimeout, func(m *nats.Msg, err error) {
-		s, err := stored(m, err)
+		s, err := decodeStored(m, err)
 		if err != nil {
 			err = fmt.Errorf("read %s: %w", room.Stream, err)
 		}
@@ -89,7 +89,7 @@ func (l *Log) leader(room Room, g getRequest, done func(Stored, error)) {
 func (l *Log) Range(room Room, from uint64, batch, maxBytes int, each func(Stored, error) bool) {
 	g := getRequest{Seq: max(from, 1), NextFor: room.Subject, Batch: batch, MaxBytes: maxBytes}
 	l.req.DoMany(apiDirectGet+room.Stream, nil, g.body(), ReadTimeout, func(m *nats.Msg, err error) bool {
-		s, err := direct(room, m, err)
+		s, err := decodeDirect(room, m, err)
 		if err != nil && !errors.Is(err, ErrEnd) {
 			err = fmt.Errorf("read %s from %d: %w", room.Stream, from, err)
 		}
@@ -103,7 +103,7 @@ const (
 )
 
 // direct reads the answer of a direct get.
-func direct(room Room, m *nats.Msg, err error) (Stored, error) {
+func decodeDirect(room Room, m *nats.Msg, err error) (Stored, error) {
 	if err != nil {
 		return Stored{}, err
 	}
@@ -135,7 +135,7 @@ type getResponse struct {
 }
 
 // stored reads the answer of STREAM.MSG.GET.
-func stored(m *nats.Msg, err error) (Stored, error) {
+func decodeStored(m *nats.Msg, err error) (Stored, error) {
 	if err != nil {
 		return Stored{}, err
 	}

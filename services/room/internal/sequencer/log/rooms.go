@@ -14,12 +14,12 @@ const apiInfo = "$JS.API.STREAM.INFO."
 
 // Large lists the rooms of a shard that have more than min records, when there are
 // streams log streams; from the stream's leader, in the order of their subjects.
-func (l *Log) Large(shard, streams int, min uint64, done func([]Room, error)) {
-	l.large(subject.LogStream(shard%streams), subject.LogShard(shard), 0, min, nil, done)
+func (l *Log) LargeRooms(shard, streams int, min uint64, done func([]Room, error)) {
+	l.largeRooms(subject.LogStream(shard%streams), subject.LogShard(shard), 0, min, nil, done)
 }
 
 // large asks for one page of subjects, and then for the next.
-func (l *Log) large(stream, filter string, offset int, min uint64, found []Room, done func([]Room, error)) {
+func (l *Log) largeRooms(stream, filter string, offset int, min uint64, found []Room, done func([]Room, error)) {
 	body, err := json.Marshal(struct {
 		Filter string `json:"subjects_filter"`
 		Offset int    `json:"offset"`
@@ -51,7 +51,7 @@ func (l *Log) large(stream, filter string, offset int, min uint64, found []Room,
 			}
 		}
 		if next := offset + len(r.State.Subjects); next < r.Total && next > offset {
-			l.large(stream, filter, next, min, found, done)
+			l.largeRooms(stream, filter, next, min, found, done)
 			return
 		}
 		slices.SortFunc(found, func(a, b Room) int {

@@ -29,11 +29,11 @@ const (
 // nothing. ErrMismatch: they exist with another stream or shard count, or with
 // settings under which messages get lost; any other error may go away by itself.
 func Provision(ctx context.Context, js jetstream.JetStream, c Config) error {
-	if err := remember(ctx, js, c); err != nil {
+	if err := pinCounts(ctx, js, c); err != nil {
 		return err
 	}
 	for k := range c.Streams {
-		if err := provision(ctx, js, c.stream(k)); err != nil {
+		if err := provisionStream(ctx, js, c.stream(k)); err != nil {
 			return fmt.Errorf("provision stream %s: %w", subject.LogStream(k), err)
 		}
 	}
@@ -62,23 +62,23 @@ func (c Config) stream(k int) jetstream.StreamConfig {
 
 // remember writes the counts that every stored subject depends on, or compares
 // them with those of whoever came first.
-func remember(ctx context.Context, js jetstream.JetStream, c Config) error {
-	kv, err := bucket(ctx, js, c.Replicas)
+func pinCounts(ctx context.Context, js jetstream.JetStream, c Config) error {
+	kv, err := openBucket(ctx, js, c.Replicas)
 	if err != nil {
 		return fmt.Errorf("open bucket %s: %w", subject.BucketConfig, err)
 	}
 	for key, want := range map[string]int{keyStreams: c.Streams, keyShards: subject.Shards} {
-		if err := pin(ctx, kv, key, strconv.Itoa(want)); err != nil {
+		if err := pinCount(ctx, kv, key, strconv.Itoa(want)); err != nil {
 			return fmt.Errorf("setting %s in %s: %w", key, subject.BucketConfig, err)
 		}
 	}
 	return nil
 }
 
-func bucket(ctx context.Context, js jetstream.JetStream, replicas int) (jetstream.KeyValue, error) {
+func openBucket(ctx context.Context, js jetstream.JetStream, replicas int) (jetstream.KeyValue, error) {
 	kv, err := js.KeyValue(ctx, subject.BucketConfig)
 	if err == nil {
-		err = replicate(ctx, js, "KV_"+subject.BucketConfig, replicas)
+		err = setReplicas(ctx, js, "KV_"+subject.BucketConfig, replicas)
 	}
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return kv, err
@@ -95,7 +95,7 @@ func bucket(ctx context.Context, js jetstream.JetStream, replicas int) (jetstrea
 }
 
 // replicate gives a stream as many replicas as that.
-func replicate(ctx context.Context, js jetstream.JetStream, name string, replicas int) error {
+func setReplicas(ctx context.Context, js jetstream.JetStream, name string, replicas int) error {
 	s, err := js.Stream(ctx, name)
 	if err != nil || s.CachedInfo().Config.Replicas == replicas {
 		return err
@@ -106,7 +106,7 @@ func replicate(ctx context.Context, js jetstream.JetStream, name string, replica
 	return err
 }
 
-func pin(ctx context.Context, kv jetstream.KeyValue, key, want string) error {
+func pinCount(ctx context.Context, kv jetstream.KeyValue, key, want string) error {
 	_, err := kv.Create(ctx, key, []byte(want))
 	if !errors.Is(err, jetstream.ErrKeyExists) {
 		return err
@@ -121,7 +121,7 @@ func pin(ctx context.Context, kv jetstream.KeyValue, key, want string) error {
 	return nil
 }
 
-func provision(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
+func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
 	_, err := js.CreateStream(ctx, want)
 	switch {
 	case err == nil:
@@ -134,7 +134,7 @@ func provision(ctx context.Context, js jetstream.JetStream, want jetstream.Strea
 		return err
 	}
 	have := s.CachedInfo().Config
-	if why := differs(have, want); why != "" {
+	if why := mismatch(have, want); why != "" {
 		return fmt.Errorf("%w: %s", ErrMismatch, why)
 	}
 	if have.Replicas == want.Replicas && have.AllowDirect && have.MaxMsgsPerSubject <= 0 {
@@ -148,7 +148,7 @@ func provision(ctx context.Context, js jetstream.JetStream, want jetstream.Strea
 
 // differs says what of a stream that exists cannot be changed, or was set by
 // somebody who must know that it loses messages; empty when nothing is.
-func differs(have, want jetstream.StreamConfig) string {
+func mismatch(have, want jetstream.StreamConfig) string {
 	switch {
 	case !slices.Equal(have.Subjects, want.Subjects):
 		return "its subjects"

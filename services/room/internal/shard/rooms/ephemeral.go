@@ -71,7 +71,7 @@ func (s *Set) Typing(cmd *wire.Typing) {
 
 // stopTyping ends the typing of a user who has sent a message or left.
 func (s *Set) stopTyping(r *room, now time.Time, u wire.User) {
-	if r.ephemeral != nil && r.ephemeral.typing.Drop(u.ID) {
+	if r.ephemeral != nil && r.ephemeral.typing.Stop(u.ID) {
 		s.typing--
 		s.broadcastTyping(r, now, u, false)
 	}

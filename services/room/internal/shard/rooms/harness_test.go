@@ -88,7 +88,7 @@ func (s *scene) decode(data []byte, m wire.Message) {
 // reply is the answer to what was asked with the reply subject "r".
 func (s *scene) reply(m wire.Message) {
 	s.Helper()
-	s.world.Answer()
+	s.world.RunReplies()
 	if s.replies["r"] == nil {
 		s.Fatal("no answer")
 	}
@@ -105,7 +105,7 @@ func (s *scene) pass(d time.Duration, alive ...string) {
 		}
 		s.RunTimers(s.world.Now)
 		s.Tick(s.world.Now)
-		s.world.Answer()
+		s.world.RunReplies()
 	}
 }
 

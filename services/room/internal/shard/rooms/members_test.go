@@ -115,7 +115,7 @@ func TestEdgeComesBack(t *testing.T) {
 	}
 	e := membership.Edge{ID: "e1", Gen: 1}
 	s.Restore(e, []wire.RoomMembers{{Room: "r", Users: []wire.User{person("ann")}}}, true)
-	s.world.Answer()
+	s.world.RunReplies()
 	s.hears("userJoined ann")
 }
 
@@ -143,7 +143,7 @@ func TestTakeover(t *testing.T) {
 	rooms := []wire.RoomMembers{{Room: "r", Users: []wire.User{person("ann"), person("bob")}}, {Room: "r2", Users: []wire.User{person("cy")}}}
 	s.Restore(e, rooms, false)
 	s.Restore(e, rooms, false)
-	s.world.Answer()
+	s.world.RunReplies()
 	s.hears()
 	if j := s.join("e1", "r", "ann"); j.Total != 2 || j.Head != 1 || j.Epoch != 2 {
 		t.Errorf("joined: %+v", j)
@@ -278,7 +278,7 @@ func TestLeaveBehindWaitingJoin(t *testing.T) {
 	s := newScene(t)
 	s.Join(&wire.Join{Origin: origin("e1"), Room: "r", User: person("ann")}, "join")
 	s.Leave(&wire.Leave{Origin: origin("e1"), Room: "r", User: "ann"}, "leave")
-	s.world.Answer()
+	s.world.RunReplies()
 	if s.replies["join"] == nil || s.replies["leave"] == nil {
 		t.Fatal("not answered")
 	}

@@ -225,7 +225,7 @@ func TestLogAway(t *testing.T) {
 	for range 100 {
 		s.world.Now = s.world.Now.Add(100 * time.Millisecond)
 		for n := len(s.world.Steps); n > 0; n-- {
-			s.world.Take(0, 1) // everything is lost
+			s.world.RunStep(0, 1) // everything is lost
 		}
 		s.RunTimers(s.world.Now)
 	}
@@ -263,7 +263,7 @@ func TestPatrol(t *testing.T) {
 		s.world.Now = s.world.Now.Add(time.Minute)
 		s.RunTimers(s.world.Now)
 		s.Tick(s.world.Now)
-		s.world.Answer()
+		s.world.RunReplies()
 	}
 	for _, place := range large {
 		if n := len(s.world.Records[place]); n != 1000 {

@@ -36,7 +36,7 @@ func (s *Set) sweepRetention(now time.Time) {
 	case now.Before(p.at):
 	case len(p.rooms) == 0:
 		p.at, p.asking = now.Add(retentionEvery), true
-		s.cfg.Log.Large(s.cfg.Shard, s.cfg.Streams, sequencer.LargeRecords, func(rooms []log.Room, err error) {
+		s.cfg.Log.LargeRooms(s.cfg.Shard, s.cfg.Streams, sequencer.MinRetainRecords, func(rooms []log.Room, err error) {
 			p.asking = false
 			if err != nil {
 				s.cfg.Counters.CountRetry(err)

@@ -88,7 +88,7 @@ func New(cfg Config) *Set {
 	}
 	s.env = sequencer.Env{
 		Log: cfg.Log, Publisher: cfg.Publisher, Epoch: cfg.Epoch, Now: cfg.Now, After: s.after, Logger: cfg.Logger,
-		Counters: cfg.Counters, Moved: func(r *sequencer.Room) { s.moved[r] = cfg.Now() },
+		Counters: cfg.Counters, HeadMoved: func(r *sequencer.Room) { s.moved[r] = cfg.Now() },
 	}
 	return s
 }
@@ -167,9 +167,9 @@ func (s *Set) Busy() bool {
 // sweep drops rooms that are empty and idle, and shrinks the others. Their log,
 // seq and creation time stay.
 func (s *Set) sweepIdle(now time.Time) {
-	s.env.Shrink(now)
+	s.env.DropIdleChunks(now)
 	for id, r := range s.rooms {
-		r.Shrink(now)
+		r.DropIdleMemory(now)
 		r.Retain(now, s.cfg.Keep)
 		switch {
 		case !r.members.Empty() || !r.Quiet() || r.ephemeral != nil:

@@ -48,30 +48,30 @@ func New() *World {
 }
 
 // Take lets step i happen, with a fate. Time goes on to the time of a timer.
-func (w *World) Take(i int, f Fate) {
+func (w *World) RunStep(i int, f Fate) {
 	s := w.Steps[i]
 	w.Steps = slices.Delete(w.Steps, i, i+1)
 	s.run(f)
 }
 
 // Settle lets everything happen that can, timers last, without faults.
-func (w *World) Settle() {
+func (w *World) RunAll() {
 	for n := 0; len(w.Steps) > 0; n++ {
 		if n > 1_000_000 {
 			panic("it never ends")
 		}
-		w.Take(max(slices.IndexFunc(w.Steps, func(s *Step) bool { return !s.Timer }), 0), Fine)
+		w.RunStep(max(slices.IndexFunc(w.Steps, func(s *Step) bool { return !s.Timer }), 0), Fine)
 	}
 }
 
 // Answer is Settle without timers.
-func (w *World) Answer() {
+func (w *World) RunReplies() {
 	for {
 		i := slices.IndexFunc(w.Steps, func(s *Step) bool { return !s.Timer })
 		if i < 0 {
 			return
 		}
-		w.Take(i, Fine)
+		w.RunStep(i, Fine)
 	}
 }
 
@@ -221,7 +221,7 @@ func (l *Log) Purge(room log.Room, before uint64, done func(uint64, error)) {
 }
 
 // Large is log.Log.Large; the world has one shard.
-func (l *Log) Large(_, _ int, min uint64, done func([]log.Room, error)) {
+func (l *Log) LargeRooms(_, _ int, min uint64, done func([]log.Room, error)) {
 	l.step(func(f Fate) {
 		if f == Lost {
 			done(nil, nats.ErrTimeout)

@@ -15,7 +15,7 @@ func (m *member) heldBy(e unique.Handle[Edge]) bool {
 
 // retain keeps the holders that keep accepts. It returns false when none is
 // left: then first is not valid, and the caller sets it.
-func (m *member) retain(keep func(holder) bool) bool {
+func (m *member) keepHolders(keep func(holder) bool) bool {
 	m.more = slices.DeleteFunc(m.more, func(h holder) bool { return !keep(h) })
 	if !keep(m.first) {
 		if len(m.more) == 0 {
@@ -34,7 +34,7 @@ func (m *member) retain(keep func(holder) bool) bool {
 // lose puts the holders that lost selects into a grace until the given offset,
 // or shortens theirs, and reports whether that changed anything. Holders whose
 // grace has passed at now are forgotten as long as one remains.
-func (m *member) lose(now, until time.Duration, lost func(unique.Handle[Edge]) bool) (changed bool) {
+func (m *member) loseHolders(now, until time.Duration, lost func(unique.Handle[Edge]) bool) (changed bool) {
 	shorten := func(h *holder) {
 		if lost(h.edge) && until < h.until {
 			h.until, changed = until, true
@@ -45,7 +45,7 @@ func (m *member) lose(now, until time.Duration, lost func(unique.Handle[Edge]) b
 		shorten(&m.more[i])
 	}
 	if changed && m.pending(now) && len(m.more) > 0 {
-		m.retain(func(h holder) bool { return h.until > now })
+		m.keepHolders(func(h holder) bool { return h.until > now })
 	}
 	return changed
 }

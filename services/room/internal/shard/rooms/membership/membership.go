@@ -62,17 +62,17 @@ func (h holder) live() bool { return h.until == timerheap.Never }
 // they are back. The name of the latest Join is the one that shows.
 func (r *Room) Join(now time.Time, e Edge, u wire.User) (first bool) {
 	r.clock.At(now)
-	return r.hold(unique.Make(e), u)
+	return r.addHolder(unique.Make(e), u)
 }
 
-func (r *Room) hold(e unique.Handle[Edge], u wire.User) (first bool) {
+func (r *Room) addHolder(e unique.Handle[Edge], u wire.User) (first bool) {
 	m := r.members.find(u.ID)
 	if m == nil {
 		r.members.insert(&member{user: u, first: holder{e, timerheap.Never}})
 		return true
 	}
 	m.user.Name = u.Name
-	held := m.retain(func(h holder) bool { return h.live() && !supersedes(e, h.edge) })
+	held := m.keepHolders(func(h holder) bool { return h.live() && !supersedes(e, h.edge) })
 	if !held {
 		m.first = holder{e, timerheap.Never}
 	} else if !m.heldBy(e) {
@@ -93,10 +93,10 @@ func (r *Room) Leave(now time.Time, e Edge, user string, grace time.Duration) (g
 	}
 	at := r.clock.At(now)
 	same := unique.Make(e)
-	if !m.lose(at, at+bounded(grace), func(h unique.Handle[Edge]) bool { return h == same }) {
+	if !m.loseHolders(at, at+boundGrace(grace), func(h unique.Handle[Edge]) bool { return h == same }) {
 		return false
 	}
-	return r.settle(m, at)
+	return r.dropOrSetGrace(m, at)
 }
 
 // LoseEdge ends everything that e, and older processes of the same id, held:
@@ -110,11 +110,11 @@ func (r *Room) LoseEdge(now time.Time, e Edge, grace time.Duration) (gone []wire
 	}
 	var left []*member
 	for m := range r.members.all() {
-		if !m.lose(at, at+bounded(grace), lost) {
+		if !m.loseHolders(at, at+boundGrace(grace), lost) {
 			continue
 		}
 		if m.pending(at) {
-			r.settle(m, at)
+			r.dropOrSetGrace(m, at)
 		} else {
 			left = append(left, m) // not dropped here: the roster must not change under the loop
 		}
@@ -131,7 +131,7 @@ func (r *Room) LoseEdge(now time.Time, e Edge, grace time.Duration) (gone []wire
 func (r *Room) Restore(e Edge, users []wire.User) {
 	h := unique.Make(e)
 	for _, u := range users {
-		r.hold(h, u)
+		r.addHolder(h, u)
 	}
 }
 
@@ -188,10 +188,10 @@ func (r *Room) AppendUsers(dst []wire.User, limit int) []wire.User {
 }
 
 // bounded keeps a grace, which comes from the wire, within sane limits.
-func bounded(grace time.Duration) time.Duration { return min(max(grace, 0), maxGrace) }
+func boundGrace(grace time.Duration) time.Duration { return min(max(grace, 0), maxGrace) }
 
 // settle drops m or (re)sets its grace after it lost a holder.
-func (r *Room) settle(m *member, at time.Duration) (gone bool) {
+func (r *Room) dropOrSetGrace(m *member, at time.Duration) (gone bool) {
 	switch until := m.until(); {
 	case until == timerheap.Never:
 		return false

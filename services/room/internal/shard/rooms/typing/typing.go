@@ -34,7 +34,7 @@ type entry struct {
 // a renewal within TTL only prolongs, and a stop of who does not type is nothing.
 func (r *Room) Set(now time.Time, user wire.User, on bool) (changed bool) {
 	if !on {
-		return r.Drop(user.ID)
+		return r.Stop(user.ID)
 	}
 	i := r.find(user.ID)
 	switch {
@@ -49,7 +49,7 @@ func (r *Room) Set(now time.Time, user wire.User, on bool) (changed bool) {
 
 // Drop ends the typing of user, who has sent a message or left; was tells
 // whether they typed.
-func (r *Room) Drop(user string) (was bool) {
+func (r *Room) Stop(user string) (was bool) {
 	i := r.find(user)
 	if i < 0 {
 		return false

@@ -43,7 +43,7 @@ func set(ms int, u string, on bool) step {
 
 func drop(u string) step {
 	return func(r *typing.Room) string {
-		if r.Drop(u) {
+		if r.Stop(u) {
 			return "-" + u
 		}
 		return ""
@@ -104,7 +104,7 @@ func TestRoomIsBounded(t *testing.T) {
 	if r.Set(at(0), user("more"), true) || r.Len() != typing.MaxUsers {
 		t.Fatalf("one more of %d", r.Len())
 	}
-	if r.Set(at(1), user("7"), true) || !r.Drop("7") || !r.Set(at(1), user("more"), true) {
+	if r.Set(at(1), user("7"), true) || !r.Stop("7") || !r.Set(at(1), user("more"), true) {
 		t.Fatal("those in a full room can renew and make place")
 	}
 }
@@ -152,7 +152,7 @@ func TestRoomIsItsModel(t *testing.T) {
 			},
 			"drop": func(t *rapid.T) {
 				u := someone.Draw(t, "user")
-				if _, was := until[u]; r.Drop(u) != was {
+				if _, was := until[u]; r.Stop(u) != was {
 					t.Fatalf("%s typed: %v", u, was)
 				}
 				delete(until, u)

@@ -36,9 +36,9 @@ func newPast() past {
 
 // add remembers u, who is not remembered yet, as last seen at seen.
 func (p *past) add(now time.Time, u wire.User, seen time.Time) {
-	p.forget(now)
+	p.expire(now)
 	if len(p.users) >= MaxPast {
-		p.take(p.root.next.user.ID)
+		p.remove(p.root.next.user.ID)
 	}
 	r := &record{user: u, seenMs: millis(seen), since: now, prev: p.root.prev, next: p.root}
 	r.prev.next, r.next.prev = r, r
@@ -46,7 +46,7 @@ func (p *past) add(now time.Time, u wire.User, seen time.Time) {
 }
 
 // take forgets user, who is online again or has been gone for long.
-func (p *past) take(user string) {
+func (p *past) remove(user string) {
 	if r := p.users[user]; r != nil {
 		r.prev.next, r.next.prev = r.next, r.prev
 		delete(p.users, user)
@@ -54,9 +54,9 @@ func (p *past) take(user string) {
 }
 
 // forget drops those who have been gone for PastAge.
-func (p *past) forget(now time.Time) {
+func (p *past) expire(now time.Time) {
 	for r := p.root.next; r != p.root && now.Sub(r.since) >= PastAge; r = p.root.next {
-		p.take(r.user.ID)
+		p.remove(r.user.ID)
 	}
 }
 

@@ -69,8 +69,8 @@ func (s *Set) Up(now time.Time, e Edge, u wire.User, rooms []string) []Event {
 		}
 		return nil
 	}
-	known := x.told
-	news := x.tell()
+	known := x.announced
+	news := x.announceRooms()
 	if len(news) == 0 {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (s *Set) Down(now time.Time, e Edge, user string, grace time.Duration) []Ev
 		return nil
 	}
 	h := unique.Make(e)
-	return s.settle(nil, x, now, grace, func(of unique.Handle[Edge]) bool { return of == h })
+	return s.endHoldings(nil, x, now, grace, func(of unique.Handle[Edge]) bool { return of == h })
 }
 
 // LoseEdge ends everything that e, and older processes of the same id, held:
@@ -100,7 +100,7 @@ func (s *Set) LoseEdge(now time.Time, e Edge, grace time.Duration) []Event {
 	}
 	var events []Event
 	for i := len(s.online) - 1; i >= 0; i-- { // from the end: settle may put the last one in place i
-		events = s.settle(events, s.online[i], now, grace, lost)
+		events = s.endHoldings(events, s.online[i], now, grace, lost)
 	}
 	return events
 }
@@ -110,13 +110,13 @@ func (s *Set) LoseEdge(now time.Time, e Edge, grace time.Duration) []Event {
 func (s *Set) Restore(now time.Time, e Edge, ups []wire.UserUp) {
 	for _, up := range ups {
 		x, _ := s.connect(now, e, up.User, up.Rooms)
-		x.tell()
+		x.announceRooms()
 	}
 }
 
 // Expire ends the online period of those whose grace has passed at now.
 func (s *Set) Expire(now time.Time) (events []Event) {
-	s.past.forget(now)
+	s.past.expire(now)
 	if s.graces.Len() == 0 {
 		return nil
 	}
@@ -191,29 +191,29 @@ func (s *Set) connect(now time.Time, e Edge, u wire.User, rooms []string) (x *us
 		x = &user{info: u, status: StatusOnline, index: len(s.online)}
 		s.users[u.ID] = x
 		s.online = append(s.online, x)
-		s.past.take(u.ID)
+		s.past.remove(u.ID)
 	}
 	x.info.Name = u.Name
 	if s.scope == ScopeAll {
 		rooms = nil
 	}
-	x.hold(at, unique.Make(e), sorted(rooms))
+	x.addHolder(at, unique.Make(e), sorted(rooms))
 	s.graces.Remove(x)
 	return x, first
 }
 
 // settle ends what the selected edges hold of x and queues or tells the departure, if it is one.
-func (s *Set) settle(events []Event, x *user, now time.Time, grace time.Duration, lost func(unique.Handle[Edge]) bool) []Event {
+func (s *Set) endHoldings(events []Event, x *user, now time.Time, grace time.Duration, lost func(unique.Handle[Edge]) bool) []Event {
 	at := s.clock.At(now)
-	if !x.lose(at, at+min(max(grace, 0), maxGrace), lost) {
+	if !x.loseHolders(at, at+min(max(grace, 0), maxGrace), lost) {
 		return events
 	}
 	until := x.until()
 	if until == timerheap.Never {
 		return events
 	}
-	if x.seen.IsZero() {
-		x.seen = now
+	if x.lastSeen.IsZero() {
+		x.lastSeen = now
 	}
 	if until > at {
 		s.graces.Set(x, until)
@@ -231,7 +231,7 @@ func (s *Set) disconnect(events []Event, x *user, now time.Time) []Event {
 	s.online[x.index].index = x.index
 	s.online[last] = nil
 	s.online = s.online[:last]
-	s.past.add(now, x.info, x.seen)
+	s.past.add(now, x.info, x.lastSeen)
 
 	x.status, x.custom = StatusOffline, ""
 	rooms := x.rooms(-timerheap.Never)

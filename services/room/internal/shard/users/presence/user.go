@@ -11,7 +11,7 @@ import (
 
 // maxTold is how many rooms a user is remembered to have been told to beyond
 // those held now. Who goes through more of them is news again in the first.
-const maxTold = 256
+const maxAnnounced = 256
 
 // maxHolders bounds what is remembered of a user who keeps losing and making
 // connections within the grace; above it the oldest that is no longer live goes.
@@ -26,8 +26,8 @@ type user struct {
 	info           wire.User
 	status, custom string
 	holders        []holder
-	told           []string  // rooms whose members have heard of this period, sorted; replaced, never changed in place
-	seen           time.Time // when the last connection closed, zero while an edge holds the user
+	announced      []string  // rooms whose members have heard of this period, sorted; replaced, never changed in place
+	lastSeen       time.Time // when the last connection closed, zero while an edge holds the user
 	index          int       // in Shard.online
 }
 
@@ -43,8 +43,8 @@ func (h holder) live() bool { return h.until == timerheap.Never }
 
 // hold makes e a live holder with rooms, and the user back wherever a grace ran.
 // The word of an older process than one that holds the user is ignored.
-func (x *user) hold(at time.Duration, e unique.Handle[Edge], rooms []string) {
-	x.seen = time.Time{}
+func (x *user) addHolder(at time.Duration, e unique.Handle[Edge], rooms []string) {
+	x.lastSeen = time.Time{}
 	held, stale := false, false
 	for i := range x.holders {
 		h := &x.holders[i]
@@ -70,9 +70,9 @@ func (x *user) hold(at time.Duration, e unique.Handle[Edge], rooms []string) {
 
 // lose ends or shortens, at until, what the selected edges hold, and reports
 // whether that changed anything.
-func (x *user) lose(at, until time.Duration, lost func(unique.Handle[Edge]) bool) (changed bool) {
+func (x *user) loseHolders(at, until time.Duration, lost func(unique.Handle[Edge]) bool) (changed bool) {
 	if x.until() == timerheap.Never {
-		x.forget(at) // not later: what was held at the last close must be told then
+		x.dropEnded(at) // not later: what was held at the last close must be told then
 	}
 	for i := range x.holders {
 		if h := &x.holders[i]; until < h.until && lost(h.edge) {
@@ -94,7 +94,7 @@ func (x *user) until() time.Duration {
 }
 
 // forget drops the holders that ended before at.
-func (x *user) forget(at time.Duration) {
+func (x *user) dropEnded(at time.Duration) {
 	x.holders = slices.DeleteFunc(x.holders, func(h holder) bool { return h.until < at })
 }
 
@@ -122,22 +122,22 @@ func (x *user) rooms(at time.Duration) []string {
 
 // tell returns the rooms held by live edges that have not been told of this
 // online period, and counts them as told.
-func (x *user) tell() (news []string) {
+func (x *user) announceRooms() (news []string) {
 	held := x.rooms(timerheap.Never)
 	for _, room := range held {
-		if _, told := slices.BinarySearch(x.told, room); !told {
+		if _, told := slices.BinarySearch(x.announced, room); !told {
 			news = append(news, room)
 		}
 	}
 	if len(news) == 0 {
 		return nil
 	}
-	told := slices.Concat(x.told, news)
-	if len(told) > len(held)+maxTold {
+	told := slices.Concat(x.announced, news)
+	if len(told) > len(held)+maxAnnounced {
 		told = slices.Clone(held)
 	}
 	slices.Sort(told)
-	x.told = told
+	x.announced = told
 	return news
 }
 

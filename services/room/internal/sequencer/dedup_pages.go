@@ -6,18 +6,18 @@ import (
 )
 
 // pages is where the pages of the index are in the log (wire.Record.Known).
-type pages struct {
+type dedupPages struct {
 	pos  uint64 // of the record with the last page, 0: there is none
 	next uint64 // seq of the first message that is in no page; 0: not known yet
 }
 
 // advance is p after the record rec was stored at pos.
-func (p pages) advance(rec *wire.Record, pos uint64) pages {
+func (p dedupPages) advance(rec *wire.Record, pos uint64) dedupPages {
 	switch {
 	case len(rec.Known) > 0:
-		return pages{pos, rec.First}
+		return dedupPages{pos, rec.First}
 	case rec.Page != p.pos:
-		return pages{0, rec.First} // its writer knows nothing of pages, or of others
+		return dedupPages{0, rec.First} // its writer knows nothing of pages, or of others
 	}
 	return p
 }
@@ -27,17 +27,17 @@ func (r *Room) addPage(rec *wire.Record) {
 	p, every := &r.head.pages, r.env.pageEvery()
 	switch first := r.index.First(); {
 	case first == 0:
-		*p = pages{0, rec.First}
+		*p = dedupPages{0, rec.First}
 	case p.next < first: // not known, or the index has begun anew
-		*p = pages{0, first}
+		*p = dedupPages{0, first}
 	}
 	if rec.First > p.next+every+maxBatch { // there is a hole, and a page over it has no bound
-		*p = pages{0, rec.First}
+		*p = dedupPages{0, rec.First}
 	}
 	rec.Page = p.pos
 	if rec.First >= p.next+every {
-		r.env.page = r.index.AppendPage(r.env.page[:0], p.next)
-		rec.Known = r.env.page
+		r.env.scratchPage = r.index.AppendPage(r.env.scratchPage[:0], p.next)
+		rec.Known = r.env.scratchPage
 	}
 }
 
@@ -46,11 +46,11 @@ func idOf(e *wire.Entry) dedup.ID { return dedup.Key{User: e.User, ClientID: e.C
 
 func refOf(rec *wire.Record, i int) dedup.Ref {
 	e := &rec.Entries[i]
-	return dedup.Ref{Seq: rec.First + uint64(i), Sum: e.Sum, AtMs: e.AtMs, By: rec.Epoch}
+	return dedup.Ref{Seq: rec.First + uint64(i), Sum: e.Sum, AtMs: e.AtMs, Epoch: rec.Epoch}
 }
 
 // remember adds all messages of rec to index.
-func remember(index *dedup.Index, rec *wire.Record) {
+func addToIndex(index *dedup.Index, rec *wire.Record) {
 	for i := range rec.Entries {
 		index.Add(idOf(&rec.Entries[i]), refOf(rec, i))
 	}

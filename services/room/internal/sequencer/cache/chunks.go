@@ -9,15 +9,15 @@ const (
 
 	// MaxPages bounds the bytes of all chunks of one shard. When it is full the oldest
 	// go: it is there for the many who come back at the same time.
-	MaxPages = 2 << 20
+	MaxChunkBytes = 2 << 20
 
-	perItem = 64 // bytes besides the message
+	itemOverhead = 64 // bytes besides the message
 )
 
 // Pages keeps what was read from the logs of a shard's rooms, and what was written to
 // them lately, so that the next one who has missed the same needs no read. Messages never change, so nothing here is ever
 // wrong. The zero value is empty; not safe for concurrent use.
-type Pages struct {
+type Chunks struct {
 	chunks map[chunkKey][]wire.Item
 	order  []chunkKey // the oldest first
 	bytes  int
@@ -29,20 +29,20 @@ type chunkKey struct {
 }
 
 // Whole is the smallest run of whole chunks around from to to.
-func Whole(from, to uint64) (uint64, uint64) {
+func ChunkBounds(from, to uint64) (uint64, uint64) {
 	return max(from/Chunk*Chunk, 1), to/Chunk*Chunk + Chunk - 1
 }
 
 // Add keeps the whole chunks among items, which are in order and are not changed any
 // more. What has a hole is not kept.
-func (p *Pages) Add(room string, items []wire.Item) {
+func (p *Chunks) Add(room string, items []wire.Item) {
 	for len(items) > 0 {
 		n := items[0].Seq / Chunk
-		first, last := Whole(items[0].Seq, items[0].Seq)
+		first, last := ChunkBounds(items[0].Seq, items[0].Seq)
 		size := int(last - first + 1)
 		whole := items[0].Seq == first && len(items) >= size && items[size-1].Seq == last
 		if whole {
-			p.keep(chunkKey{room, n}, items[:size:size])
+			p.store(chunkKey{room, n}, items[:size:size])
 			items = items[size:]
 			continue
 		}
@@ -52,7 +52,7 @@ func (p *Pages) Add(room string, items []wire.Item) {
 	}
 }
 
-func (p *Pages) keep(k chunkKey, items []wire.Item) {
+func (p *Chunks) store(k chunkKey, items []wire.Item) {
 	if _, ok := p.chunks[k]; ok {
 		return
 	}
@@ -61,25 +61,25 @@ func (p *Pages) keep(k chunkKey, items []wire.Item) {
 	}
 	p.chunks[k] = items
 	p.order = append(p.order, k)
-	p.bytes += weight(items)
-	for p.bytes > MaxPages {
+	p.bytes += byteSize(items)
+	for p.bytes > MaxChunkBytes {
 		oldest := p.order[0]
 		p.order[0] = chunkKey{}
 		p.order = p.order[1:]
-		p.bytes -= weight(p.chunks[oldest])
+		p.bytes -= byteSize(p.chunks[oldest])
 		delete(p.chunks, oldest)
 	}
 }
 
-func weight(items []wire.Item) (bytes int) {
+func byteSize(items []wire.Item) (bytes int) {
 	for i := range items {
-		bytes += len(items[i].JSON) + perItem
+		bytes += len(items[i].JSON) + itemOverhead
 	}
 	return bytes
 }
 
 // Get returns the messages from to to, if all of them are here. They are not to be changed.
-func (p *Pages) Get(room string, from, to uint64) ([]wire.Item, bool) {
+func (p *Chunks) Get(room string, from, to uint64) ([]wire.Item, bool) {
 	if len(p.chunks) == 0 || to < from {
 		return nil, false
 	}
@@ -99,7 +99,7 @@ func (p *Pages) Get(room string, from, to uint64) ([]wire.Item, bool) {
 }
 
 // Bytes is about what is kept.
-func (p *Pages) Bytes() int { return p.bytes }
+func (p *Chunks) Bytes() int { return p.bytes }
 
 // Clear forgets everything.
-func (p *Pages) Clear() { *p = Pages{} }
+func (p *Chunks) Clear() { *p = Chunks{} }

@@ -33,16 +33,16 @@ func (w *world) outcomes(t *testing.T, reply string) []wire.Outcome {
 func TestManyInOneCommand(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	r := w.ledger(1)
+	r := w.newRoom(1)
 	sendAll(r, "first", [2]string{"a", "one"}, [2]string{"b", "two"}, [2]string{"c", "three"})
-	w.Settle()
+	w.RunAll()
 	for i, o := range w.outcomes(t, "first") {
 		if o.Seq != uint64(i+1) || o.Code != "" || o.Duplicate {
 			t.Errorf("message %d: %+v", i, o)
 		}
 	}
 	sendAll(r, "second", [2]string{"b", "two"}, [2]string{"d", "four"}, [2]string{"c", "another text"}, [2]string{"d", "four"})
-	w.Settle()
+	w.RunAll()
 	got := w.outcomes(t, "second")
 	if len(got) != 4 || got[0].Seq != 2 || !got[0].Duplicate || got[1].Seq != 4 || got[1].Duplicate ||
 		got[2].Code != "CONFLICT" || got[3].Seq != 4 || !got[3].Duplicate {
@@ -56,18 +56,18 @@ func TestManyAgainWithAnotherOwner(t *testing.T) {
 	t.Parallel()
 	for fate := range logtest.NumFates {
 		w := newWorld()
-		old, next := w.ledger(0), w.ledger(1)
+		old, next := w.newRoom(0), w.newRoom(1)
 		var texts [][2]string
 		for i := range 100 { // two records
 			texts = append(texts, [2]string{fmt.Sprint("c", i), fmt.Sprint("text ", i)})
 		}
 		sendAll(old, "old", texts...)
 		for n := 0; len(w.Steps) > 0 && n < 3; n++ {
-			w.Take(0, logtest.Fate(fate))
+			w.RunStep(0, logtest.Fate(fate))
 		}
 		w.Kill(0)
 		sendAll(next, "next", texts...)
-		w.Settle()
+		w.RunAll()
 		for i, o := range w.outcomes(t, "next") {
 			if o.Seq != uint64(i+1) || o.Code != "" {
 				t.Fatalf("fate %d: message %d: %+v", fate, i, o)
@@ -80,13 +80,13 @@ func TestManyAgainWithAnotherOwner(t *testing.T) {
 func TestManyTooMany(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	r := w.ledger(1)
+	r := w.newRoom(1)
 	var texts [][2]string
 	for i := range 1500 {
 		texts = append(texts, [2]string{fmt.Sprint(i), "x"})
 	}
 	sendAll(r, "many", texts...)
-	w.Settle()
+	w.RunAll()
 	refused := 0
 	for i, o := range w.outcomes(t, "many") {
 		switch {

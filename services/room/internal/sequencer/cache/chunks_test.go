@@ -24,7 +24,7 @@ func items(from, to uint64, size int) (list []wire.Item) {
 func TestPages(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		var p cache.Pages
+		var p cache.Chunks
 		size := rapid.SampledFrom([]int{10, 300, 4000}).Draw(t, "size")
 		rooms := []string{"a", "b"}
 		for range rapid.IntRange(1, 20).Draw(t, "steps") {
@@ -50,7 +50,7 @@ func TestPages(t *testing.T) {
 					t.Fatalf("%d to %d: message %d is %d", from, to, i, it.Seq)
 				}
 			}
-			if p.Bytes() > cache.MaxPages {
+			if p.Bytes() > cache.MaxChunkBytes {
 				t.Fatalf("%d bytes", p.Bytes())
 			}
 		}
@@ -60,12 +60,12 @@ func TestPages(t *testing.T) {
 // What was added whole is there, until newer ones need its place.
 func TestPagesAreKept(t *testing.T) {
 	t.Parallel()
-	var p cache.Pages
-	from, to := cache.Whole(100, 299)
+	var p cache.Chunks
+	from, to := cache.ChunkBounds(100, 299)
 	if from != 64 || to != 319 {
 		t.Fatalf("whole chunks around 100 to 299: %d to %d", from, to)
 	}
-	if from, _ := cache.Whole(5, 6); from != 1 {
+	if from, _ := cache.ChunkBounds(5, 6); from != 1 {
 		t.Errorf("there is no message %d", from)
 	}
 	p.Add("r", items(from, to, 100))
@@ -85,7 +85,7 @@ func TestPagesAreKept(t *testing.T) {
 	for n := range uint64(100) {
 		p.Add("big", items(n*64+64, n*64+127, 1000))
 	}
-	if _, ok := p.Get("r", 100, 299); ok || p.Bytes() > cache.MaxPages {
+	if _, ok := p.Get("r", 100, 299); ok || p.Bytes() > cache.MaxChunkBytes {
 		t.Errorf("nothing has gone: %d bytes", p.Bytes())
 	}
 	p.Clear()
