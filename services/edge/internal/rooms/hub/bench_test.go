@@ -70,7 +70,7 @@ func fanOut(b *testing.B, rooms, members, together int) {
 
 // BenchmarkLoops is one op a delivery, by loops that run side by side, each with a room of
 // a thousand: what they share would show. Each write goes through the system's network
-// stack, as a datagram that nobody reads.
+// stack, as a datagram that is never read.
 func BenchmarkLoops(b *testing.B) {
 	for _, n := range []int{1, 2} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) { sideBySide(b, n) })
@@ -85,8 +85,8 @@ type datagrams struct {
 
 func (d datagrams) Write(p []byte) (int, error) { return d.to.Write(p) }
 
-// nobody is a connection to a socket that is never read.
-func nobody(b *testing.B) net.Conn {
+// unread returns a connection to a socket that is never read.
+func unread(b *testing.B) net.Conn {
 	deaf, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		b.Fatal(err)
@@ -111,7 +111,7 @@ func sideBySide(b *testing.B, n int) {
 	for i, l := range loops {
 		r := h.NewRoom(fmt.Sprint("room", i), 0)
 		set := conn.NewSet(l, conn.Options{Heartbeat: -1}, &conn.Stats{})
-		to := nobody(b)
+		to := unread(b)
 		for j := range members {
 			client := &hub.Client{User: wire.User{ID: fmt.Sprint("user", j)}}
 			h.Local(i).Add(client, set.Open(datagrams{conntest.New(l), to}, conn.Echo{}, nil, nil))

@@ -1,8 +1,6 @@
 package relay
 
 import (
-	"slices"
-
 	"github.com/nats-io/nats.go"
 
 	"github.com/confab-chat/confab/proto/wire"
@@ -10,26 +8,26 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 )
 
-// broadcast takes what the owner of a room tells the edges that hold it.
-func (in *intake) broadcast(m *nats.Msg) {
-	b := in.heardOf(m)
+// onRoomBroadcast receives a broadcast from the owner of a room.
+func (in *intake) onRoomBroadcast(m *nats.Msg) {
+	b := in.decodeBroadcast(m)
 	if b == nil {
 		return
 	}
 	r := in.rooms[b.Room]
-	if r == nil { // let go of a moment ago
+	if r == nil { // closed a moment ago
 		return
 	}
 	in.beginSpans(m.Header)
-	if len(b.Record) > 0 { // also from an owner that has lost the shard: the log has accepted it
+	if len(b.Record) > 0 { // valid even from an owner that has lost the shard: the log has accepted it
 		r.setTotal(b.Total)
 		r.record(b.Record)
 		return
 	}
-	// Presence comes from the owner of a user's shard, whose epochs are others.
+	// Presence comes from the owner of a user shard, whose epochs are unrelated.
 	if len(b.Rooms) == 0 {
 		if b.Epoch < in.epochs[r.hub.Shard] {
-			in.counts.refusedLate.Add(1)
+			in.counts.stale.Add(1)
 			return
 		}
 		in.epochs[r.hub.Shard] = b.Epoch
@@ -38,24 +36,24 @@ func (in *intake) broadcast(m *nats.Msg) {
 		return
 	}
 	r.hub.AddEvent(eventOf(b))
-	r.touch()
+	r.scheduleFlush()
 }
 
-// heardOf is a broadcast, until the next one is heard of; nil when it makes no sense.
-func (in *intake) heardOf(m *nats.Msg) *wire.Broadcast {
-	in.heard = wire.Broadcast{}
-	if err := wire.Unmarshal(m.Data, &in.heard); err != nil {
-		in.log.Error("broadcast not understood", "event", "relay.broadcast", "subject", m.Subject, "err", err)
+// decodeBroadcast is a broadcast, until the next one is heard of; nil when it makes no sense.
+func (in *intake) decodeBroadcast(m *nats.Msg) *wire.Broadcast {
+	in.decoded = wire.Broadcast{}
+	if err := wire.Unmarshal(m.Data, &in.decoded); err != nil {
+		in.log.Error("malformed broadcast", "event", "relay.broadcast", "subject", m.Subject, "err", err)
 		return nil
 	}
-	return &in.heard
+	return &in.decoded
 }
 
-// record takes messages of the room.
+// record adds messages of the room to its stream.
 func (r *room) record(data []byte) {
 	var rec wire.Record
 	if err := wire.Unmarshal(data, &rec); err != nil {
-		r.in.log.Error("record not understood", "event", "relay.record", "room", r.hub.ID, "err", err)
+		r.in.log.Error("malformed record", "event", "relay.record", "room", r.hub.ID, "err", err)
 		return
 	}
 	items := make([]wire.Item, len(rec.Entries))
@@ -63,52 +61,53 @@ func (r *room) record(data []byte) {
 		items[i] = wire.Item{Seq: rec.First + uint64(i), JSON: rec.Entries[i].JSON}
 	}
 	r.stream.Record(r.in.now, items, &r.in.out)
-	r.emit()
+	r.deliverOut()
 }
 
-// emit gives the members what the stream has put out, and has asked what it asks.
-func (r *room) emit() {
+// deliverOut passes the output of the stream to the hub, and queues the repair that it
+// requests.
+func (r *room) deliverOut() {
 	out := &r.in.out
 	for i := range out.Steps {
 		if gap := out.Steps[i].Gap; !gap.None() {
 			r.hub.AddGap(gap.From, gap.To)
-			r.in.counts.gaps.Add(gap.To - gap.From + 1)
+			r.in.counts.lost.Add(gap.To - gap.From + 1)
 		}
 		r.hub.AddMessages(out.Steps[i].Items)
 	}
 	if len(out.Steps) > 0 {
-		r.touch()
+		r.scheduleFlush()
 	}
 	if !out.Ask.None() {
-		r.in.repairs.add(r, r.in.now)
+		r.in.repairs.add(r)
 	}
 	if _, due := r.stream.Next(); due {
-		r.in.timed[r] = struct{}{}
+		r.in.withTimer[r] = struct{}{}
 	} else {
-		delete(r.in.timed, r)
+		delete(r.in.withTimer, r)
 	}
 }
 
-// tick does what the stream has a time for.
+// tick runs what the stream has due.
 func (r *room) tick() {
 	if at, ok := r.stream.Next(); ok && !r.in.now.Before(at) {
 		r.stream.Tick(r.in.now, &r.in.out)
-		r.emit()
+		r.deliverOut()
 	}
 }
 
-// touch notes that the room has something to flush.
-func (r *room) touch() {
-	if !r.touched {
-		r.touched = true
-		r.in.touched = append(r.in.touched, r)
+// scheduleFlush makes the intake flush the room at the end of this turn.
+func (r *room) scheduleFlush() {
+	if !r.flushDue {
+		r.flushDue = true
+		r.in.toFlush = append(r.in.toFlush, r)
 	}
 }
 
-// setTotal notes how many members the room has, over all edges; 0 is not told.
+// setTotal updates the number of members over all edges; 0 means unknown.
 func (r *room) setTotal(total uint64) {
 	if total > 0 {
-		r.hub.SetCrowded(total > presenceUpTo)
+		r.hub.SetCrowded(total > maxPresenceMembers)
 	}
 }
 
@@ -125,27 +124,27 @@ func eventOf(b *wire.Broadcast) hub.Event {
 	return e
 }
 
-// everyone takes what the owner of a user shard tells all edges.
-func (in *intake) everyone(m *nats.Msg) {
-	b := in.heardOf(m)
+// onUserBroadcast receives a broadcast from the owner of a user shard.
+func (in *intake) onUserBroadcast(m *nats.Msg) {
+	b := in.decodeBroadcast(m)
 	if b == nil {
 		return
 	}
-	if b.Only != "" && in.user(b.Only) == nil { // whose shard this is: not connected here
+	if b.Only != "" && in.user(b.Only) == nil { // the user is not connected here
 		return
 	}
 	in.hub.SendToAll(eventOf(b))
 }
 
-// digest takes the heads of a shard's rooms that have moved. After a silence the heads
-// of all of them are asked for: what moved and was told meanwhile is not known.
-func (in *intake) digest(shard int, m *nats.Msg) {
+// onDigest receives the heads of a shard's rooms that have moved. After a silence it
+// requests the heads of all rooms of the shard, since digests may have been missed.
+func (in *intake) onDigest(shard int, m *nats.Msg) {
 	var d wire.Digest
 	if err := wire.Unmarshal(m.Data, &d); err != nil {
-		in.log.Error("digest not understood", "event", "relay.digest", "subject", m.Subject, "err", err)
+		in.log.Error("malformed digest", "event", "relay.digest", "subject", m.Subject, "err", err)
 		return
 	}
-	in.heads(d.Heads)
+	in.updateHeads(d.Heads)
 	last := in.digests[shard]
 	in.digests[shard] = in.now
 	if !last.IsZero() && in.now.Sub(last) > in.relay.silence {
@@ -153,14 +152,12 @@ func (in *intake) digest(shard int, m *nats.Msg) {
 	}
 }
 
-func (in *intake) heads(heads []wire.Head) {
+// updateHeads passes heads to the streams of their rooms.
+func (in *intake) updateHeads(heads []wire.Head) {
 	for _, h := range heads {
 		if r := in.rooms[h.Room]; r != nil {
 			r.stream.Head(in.now, h.Seq, &in.out)
-			r.emit()
+			r.deliverOut()
 		}
 	}
 }
-
-// chunks cuts list into parts of n.
-func chunks[T any](list []T, n int) [][]T { return slices.Collect(slices.Chunk(list, n)) }

@@ -8,17 +8,18 @@ import (
 )
 
 var (
-	// ErrUnavailable is given for a command that was not answered until its deadline.
+	// ErrUnavailable means that a command got no answer before its deadline.
 	ErrUnavailable = errors.New("no answer from the owner in time")
-	// ErrBusy is given for a command that finds too many others waiting for the same owner.
+	// ErrBusy means that too many commands wait for the same owner.
 	ErrBusy = errors.New("too many commands wait for the owner")
-	// ErrStopped is given for what is still open when the relay ends.
+	// ErrStopped means that the relay ended before the command was answered.
 	ErrStopped = errors.New("relay has stopped")
-	// ErrReply is given when an owner's answer cannot be understood.
+	// ErrReply means that an owner's answer is malformed.
 	ErrReply = errors.New("malformed reply")
 )
 
-// Refusal is what a client is told for err, of this package or of an owner.
+// Refusal returns the error that a client gets for err, which comes from this package or
+// from an owner.
 func Refusal(err error) *code.Error {
 	if e, ok := errors.AsType[*code.Error](err); ok {
 		return e
@@ -29,13 +30,13 @@ func Refusal(err error) *code.Error {
 	return code.New(code.Unavailable, "the service is not available at the moment: try again")
 }
 
-// faulty is a reply that begins with a Fault.
+// faulty is a reply that starts with a Fault.
 type faulty interface {
 	wire.Message
 	Err() *code.Error
 }
 
-// Unpack decodes an owner's answer into m. The error is that of the request,
+// Unpack decodes an owner's answer into m. It returns err if the request failed,
 // ErrReply, or the *code.Error with which the owner refuses.
 func Unpack(reply []byte, err error, m faulty) error {
 	if err != nil {

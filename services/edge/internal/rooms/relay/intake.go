@@ -18,75 +18,75 @@ import (
 )
 
 const (
-	// intakeBuffer is what one connection's subscriptions share: half a second at
-	// 60 000 messages a second. What comes beyond it is lost, seen as a hole, and repaired.
+	// intakeBuffer is the channel that one connection's subscriptions share: half a second
+	// at 60 000 messages a second. Messages beyond it are dropped; the hole is detected
+	// and repaired.
 	intakeBuffer = 32768
 
-	// drainAtOnce is how many messages are taken before members are given their
-	// share: batches that long gain nothing any more.
+	// drainAtOnce is how many messages one turn processes before it flushes the rooms.
+	// Longer batches gain nothing.
 	drainAtOnce = 512
 
-	// busyPause is how long an intake leaves the loops alone when they do not keep up.
+	// busyPause is how long an intake waits when the loops do not keep up.
 	busyPause = 2 * time.Millisecond
 
-	// housekeeping is the time between two looks at what has no deadline of its own.
+	// housekeeping is the interval for work without a deadline of its own.
 	housekeeping = time.Second
 )
 
-// intake is one NATS connection and the goroutine that owns it, with the rooms,
-// users and shards that are hashed to it. What a room is told and the answers to
-// its commands come through one channel, so they keep their order.
+// intake is one NATS connection and the goroutine that owns it, with the shards that
+// are assigned to it and their rooms and users. A room's broadcasts and the answers to
+// its commands arrive through one channel, so they keep their order.
 type intake struct {
 	// Static.
-	relay *Relay
-	index int
-	nc    *nats.Conn
-	in    chan *nats.Msg
-	req   *natsconn.Requester
-	state chan nats.Status // changes of nc
-	log   *slog.Logger
-	told  map[*nats.Subscription]func(*nats.Msg) // what is not about one room
+	relay    *Relay
+	index    int
+	nc       *nats.Conn
+	in       chan *nats.Msg
+	req      *natsconn.Requester
+	state    chan nats.Status // changes of nc
+	log      *slog.Logger
+	handlers map[*nats.Subscription]func(*nats.Msg) // of subscriptions that are not one room's
 
-	mail mail // from everybody
+	mail mail // used by any goroutine
 
 	// Owned by run.
-	now     time.Time
-	hub     *hub.Hub
-	rooms   map[string]*room
-	users   [subject.Shards]userTable
-	lanes   [kinds][subject.Shards]*lane // nil until needed
-	dark    map[*lane]struct{}
-	epochs  [subject.Shards]uint64
-	digests [subject.Shards]time.Time // when the last one came
-	touched []*room                   // brought something since the last flush
-	spans   []trace.Span              // of the messages that wait for it
-	timed   map[*room]struct{}
-	heard   wire.Broadcast // the last one
-	out     stream.Out
-	repairs repairs
-	idle    []*idling // oldest first
-	retries []*user   // whose last UserUp failed
-	joins   registrations
-	kept    time.Time // of the last housekeeping
-	lostAt  time.Time // when the connection was lost; zero: it is up
-	headsAt time.Time // when to ask for the heads of all rooms; zero: not
-	timer   *time.Timer
-	ending  bool
+	now       time.Time
+	hub       *hub.Hub
+	rooms     map[string]*room
+	users     [subject.Shards]userTable
+	lanes     [kinds][subject.Shards]*lane // nil until needed
+	stalled   map[*lane]struct{}
+	epochs    [subject.Shards]uint64
+	digests   [subject.Shards]time.Time // when the last one arrived
+	toFlush   []*room                   // rooms that have something to flush
+	spans     []trace.Span              // of the messages that wait for the flush
+	withTimer map[*room]struct{}        // rooms whose stream has something due later
+	decoded   wire.Broadcast            // scratch of decodeBroadcast
+	out       stream.Out
+	repairs   repairs
+	idle      []*idling // oldest first
+	retries   []*user   // their last UserUp failed
+	rejoins   rejoinQueue
+	keptAt    time.Time // of the last housekeeping
+	lostAt    time.Time // when the connection was lost; zero while it is up
+	headsAt   time.Time // when to request the heads of all rooms; zero if not due
+	timer     *time.Timer
+	ending    bool
 
 	counts counts
 }
 
-// counts is what others may read of an intake.
+// counts holds an intake's numbers, which any goroutine may read.
 type counts struct {
 	rooms, users, memberships atomic.Int64
 	repaired                  atomic.Uint64 // holes
-	gaps                      atomic.Uint64 // messages that are gone
-	refusedLate               atomic.Uint64 // broadcasts of an older epoch
+	lost                      atomic.Uint64 // messages that could not be delivered
+	stale                     atomic.Uint64 // broadcasts of an older epoch
 }
 
-// mail is a queue of functions for the intake's goroutine. It has no bound of its
-// own; its producers have: 64 commands a connection, and one note for each
-// connection or membership that ends.
+// mail is a queue of functions for the intake's goroutine. Its producers bound it: 64
+// commands a connection, and one function for each connection or membership that ends.
 type mail struct {
 	wake chan struct{} // capacity 1: something came; never closed
 
@@ -95,8 +95,8 @@ type mail struct {
 	shut bool
 }
 
-// post runs fn on the intake's goroutine, behind everything posted before. It
-// returns false, and fn does not run, when the relay has ended.
+// post runs fn on the intake's goroutine, after everything posted before. It returns
+// false, and fn does not run, if the relay has ended.
 func (in *intake) post(fn func()) bool {
 	in.mail.mu.Lock()
 	defer in.mail.mu.Unlock()
@@ -134,20 +134,20 @@ func (in *intake) run(ctx context.Context) {
 	for !in.ending {
 		source := in.in
 		if in.relay.hub.Busy() {
-			source = nil // what is not fetched waits in the channel, which is bounded
+			source = nil // messages wait in the channel, which is bounded
 		}
-		in.arm(source == nil)
+		in.setTimer(source == nil)
 		select {
 		case m := <-source:
 			in.now = time.Now()
-			in.handle(m)
+			in.dispatch(m)
 		case <-in.mail.wake:
 			in.now = time.Now()
 		case <-in.timer.C:
 			in.now = time.Now()
 		case s := <-in.state:
 			in.now = time.Now()
-			in.connection(s)
+			in.onStatus(s)
 		case <-ctx.Done():
 			in.now = time.Now()
 			in.ending = true
@@ -156,40 +156,40 @@ func (in *intake) run(ctx context.Context) {
 	}
 }
 
-// turn does what waits, and then gives the rooms' members their share.
+// turn processes what waits, and then flushes the rooms.
 func (in *intake) turn(source chan *nats.Msg) {
 	for _, fn := range in.mail.take() {
 		fn()
 	}
 	for range drainAtOnce {
 		select {
-		case m := <-source: // never, when it is nil
-			in.handle(m)
+		case m := <-source: // never if it is nil
+			in.dispatch(m)
 			continue
 		default:
 		}
 		break
 	}
-	in.expire()
-	for _, r := range in.touched {
-		r.touched = false
+	in.runDue()
+	for _, r := range in.toFlush {
+		r.flushDue = false
 		r.hub.Flush()
 	}
-	clear(in.touched)
-	in.touched = in.touched[:0]
+	clear(in.toFlush)
+	in.toFlush = in.toFlush[:0]
 	in.endSpans()
 }
 
-// arm sets the timer for what is due first.
-func (in *intake) arm(busy bool) {
-	next := in.kept.Add(housekeeping)
+// setTimer sets the timer for what is due first.
+func (in *intake) setTimer(busy bool) {
+	next := in.keptAt.Add(housekeeping)
 	if busy {
 		next = time.Now().Add(busyPause)
 	}
-	for l := range in.dark {
-		next = earlier(next, l.retry)
+	for l := range in.stalled {
+		next = earlier(next, l.retryAt)
 	}
-	for r := range in.timed {
+	for r := range in.withTimer {
 		if at, ok := r.stream.Next(); ok {
 			next = earlier(next, at)
 		}
@@ -210,42 +210,42 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// expire does what is due by now.
-func (in *intake) expire() {
-	for l := range in.dark {
-		if !in.now.Before(l.retry) || in.now.Sub(in.kept) >= housekeeping {
+// runDue runs what is due by now.
+func (in *intake) runDue() {
+	for l := range in.stalled {
+		if !in.now.Before(l.retryAt) || in.now.Sub(in.keptAt) >= housekeeping {
 			l.tick()
 		}
 	}
-	for r := range in.timed {
+	for r := range in.withTimer {
 		r.tick()
 	}
 	in.repairs.start(in)
-	if in.now.Sub(in.kept) >= housekeeping {
-		in.kept = in.now
+	if in.now.Sub(in.keptAt) >= housekeeping {
+		in.keptAt = in.now
 		in.dropIdle()
 		in.retryUsers()
 	}
-	in.joins.start(in)
+	in.rejoins.start(in)
 	if !in.headsAt.IsZero() && !in.now.Before(in.headsAt) {
 		in.headsAt = time.Time{}
 		in.askHeads()
 	}
 }
 
-// handle takes one message: an answer, or something that is told to all edges.
-func (in *intake) handle(m *nats.Msg) {
+// dispatch processes one message: an answer or a broadcast.
+func (in *intake) dispatch(m *nats.Msg) {
 	if in.req.Handle(m) {
 		return
 	}
-	if told := in.told[m.Sub]; told != nil {
-		told(m)
+	if handler := in.handlers[m.Sub]; handler != nil {
+		handler(m)
 		return
 	}
-	in.broadcast(m)
+	in.onRoomBroadcast(m)
 }
 
-// kind says what the shards of a lane are of.
+// kind is what a lane's shard holds.
 type kind uint8
 
 const (
@@ -264,16 +264,13 @@ func (in *intake) lane(k kind, shard int) *lane {
 	return l
 }
 
-func (in *intake) darkened(l *lane)   { in.dark[l] = struct{}{} }
-func (in *intake) brightened(l *lane) { delete(in.dark, l) }
-
-// open is the number of commands that are not answered yet.
+// open returns the number of commands without an answer.
 func (in *intake) open() int {
 	n := 0
 	for _, lanes := range in.lanes {
 		for _, l := range lanes {
 			if l != nil {
-				n += len(l.open) - l.gone
+				n += len(l.open) - l.finished
 			}
 		}
 	}

@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// maxOpen bounds the commands of one shard that are not answered yet: 5 s at
-	// 3 000 a second. The next one fails with ErrBusy.
+	// maxOpen bounds the unanswered commands of one shard: 5 s at 3 000 a second. The next
+	// one fails with ErrBusy.
 	maxOpen = 16384
 
-	// A shard without an owner is tried again after minRetry, then twice as long
-	// each time, up to maxRetry: a graceful hand-over takes 0.1 s, a crash 3 s.
+	// A shard without an owner is retried after minRetry. The wait doubles each time, up
+	// to maxRetry: a graceful hand-over takes 0.1 s, a crash 3 s.
 	minRetry = 50 * time.Millisecond
 	maxRetry = 400 * time.Millisecond
 )
 
-// timeouts are how long a request may wait for its answer before it is sent
-// again: the longest that fits the deadline. Few, because the Requester keeps a
+// timeouts lists how long a request may wait for its answer before it is sent again. The
+// longest that fits the deadline is used. They are few because the Requester keeps a
 // queue for each.
 func timeouts() []time.Duration {
 	return []time.Duration{
@@ -30,47 +30,46 @@ func timeouts() []time.Duration {
 	}
 }
 
-// call is one command until it is answered.
+// call is one command from submit to its answer.
 type call struct {
 	subject  string
 	header   nats.Header
 	data     []byte
 	deadline time.Time
-	// alive, when set, says before each sending whether it is still to be sent.
+	// alive, if set, is asked before each attempt whether the command is still wanted.
 	alive func() bool
 	done  func(reply []byte, err error)
 
-	attempt  int  // counts sendings: what belongs to an earlier one is ignored
-	flying   bool // sent, and not refused or timed out since
+	attempt  int  // counts attempts; results of an earlier one are ignored
+	inFlight bool // sent, and not refused or timed out since
 	finished bool
 }
 
-// lane is the way to the owner of one shard: commands go out in the order in
-// which they came. While there is an owner they go out at once. When there is
-// none the lane is dark: everything unanswered is held, the first is sent again
-// from time to time, and when that is answered the others follow in order.
-// Repeats do no harm: every command is idempotent. Owned by its intake.
+// lane sends commands to the owner of one shard, in the order of submit. While the shard
+// has an owner they go out at once. Without one the lane is stalled: it holds everything
+// unanswered and retries the first command; once that is answered, the others follow in
+// order. Every command is idempotent, so repeats are harmless. Owned by its intake.
 type lane struct {
-	in    *intake
-	open  []*call // in order; finished ones go when they are in front
-	gone  int     // finished ones among open
-	dark  bool
-	tries int
-	retry time.Time // when dark: of the next attempt
+	in       *intake
+	open     []*call // in order; finished calls leave it from the front
+	finished int     // finished calls in open
+	stalled  bool
+	attempts int
+	retryAt  time.Time // of the next attempt, while stalled
 }
 
-func (l *lane) do(c *call) {
-	if len(l.open)-l.gone >= maxOpen {
+func (l *lane) submit(c *call) {
+	if len(l.open)-l.finished >= maxOpen {
 		c.done(nil, ErrBusy)
 		return
 	}
 	l.open = append(l.open, c)
-	if !l.dark {
+	if !l.stalled {
 		l.send(c)
 	}
 }
 
-// send publishes c, or finishes it if it is too late or not wanted any more.
+// send publishes c, or finishes it if it is too late or no longer wanted.
 func (l *lane) send(c *call) {
 	if c.alive != nil && !c.alive() {
 		l.finish(c, nil, ErrStopped)
@@ -82,7 +81,7 @@ func (l *lane) send(c *call) {
 		return
 	}
 	c.attempt++
-	c.flying = true
+	c.inFlight = true
 	attempt := c.attempt
 	l.in.req.Do(c.subject, c.header, c.data, timeout, func(m *nats.Msg, err error) {
 		switch {
@@ -90,13 +89,13 @@ func (l *lane) send(c *call) {
 			l.answered(c, m.Data)
 		case errors.Is(err, nats.ErrNoResponders): // there too
 			l.refused(c, attempt)
-		default: // wherever: timeouts come from the Requester's goroutine
+		default: // on any goroutine: the Requester reports timeouts on its own
 			l.in.post(func() { l.failed(c, attempt, err) })
 		}
 	})
 }
 
-// timeoutFor is the longest timeout that fits left.
+// timeoutFor returns the longest timeout that fits left.
 func timeoutFor(left time.Duration) (time.Duration, bool) {
 	for _, t := range timeouts() {
 		if t <= left {
@@ -106,91 +105,89 @@ func timeoutFor(left time.Duration) (time.Duration, bool) {
 	return 0, false
 }
 
-// answered takes a reply, whichever attempt it answers, and knows by it that
-// there is an owner.
+// answered receives a reply to any attempt. It shows that the shard has an owner.
 func (l *lane) answered(c *call, reply []byte) {
 	l.finish(c, reply, nil)
-	if l.dark {
-		l.dark, l.tries = false, 0
-		l.in.brightened(l)
+	if l.stalled {
+		l.stalled, l.attempts = false, 0
+		delete(l.in.stalled, l)
 		l.flush()
 	}
 }
 
-// flush sends all that is held.
+// flush sends everything that is held.
 func (l *lane) flush() {
 	for _, c := range slices.Clone(l.open) { // sending can finish some
-		if !c.finished && !c.flying {
+		if !c.finished && !c.inFlight {
 			l.send(c)
 		}
 	}
 }
 
-// refused notes that nobody is there.
+// refused receives the notice that the shard has no owner.
 func (l *lane) refused(c *call, attempt int) {
-	if c.finished || c.attempt != attempt || !c.flying {
+	if c.finished || c.attempt != attempt || !c.inFlight {
 		return
 	}
-	c.flying = false
-	l.darken()
+	c.inFlight = false
+	l.stall()
 }
 
 func (l *lane) failed(c *call, attempt int, err error) {
 	switch {
-	case c.finished || c.attempt != attempt || !c.flying:
+	case c.finished || c.attempt != attempt || !c.inFlight:
 	case errors.Is(err, nats.ErrConnectionClosed):
 		l.finish(c, nil, ErrStopped)
 	case !errors.Is(err, nats.ErrTimeout): // could not be published
-		c.flying = false
-		l.darken()
-	case l.dark: // the one that was to find out
-		c.flying = false
-		l.retry = l.in.now
+		c.inFlight = false
+		l.stall()
+	case l.stalled: // it was the retry
+		c.inFlight = false
+		l.retryAt = l.in.now
 	default:
-		c.flying = false
+		c.inFlight = false
 		l.send(c)
 	}
 }
 
-// darken holds everything that is unanswered and sets the time of the next attempt.
-func (l *lane) darken() {
-	if !l.dark {
-		l.dark, l.tries = true, 0
-		l.in.darkened(l)
+func (l *lane) stall() {
+	if !l.stalled {
+		l.stalled, l.attempts = true, 0
+		l.in.stalled[l] = struct{}{}
 		for _, c := range l.open {
-			c.flying = false // a late answer is welcome all the same
+			c.inFlight = false // a late answer still counts
 		}
 	}
-	wait := min(minRetry<<min(l.tries, 8), maxRetry)
-	l.tries++
-	l.retry = l.in.now.Add(wait/2 + rand.N(wait/2)) // edges do not come in step
+	wait := min(minRetry<<min(l.attempts, 8), maxRetry)
+	l.attempts++
+	l.retryAt = l.in.now.Add(wait/2 + rand.N(wait/2)) // random, so that edges do not retry in step
 }
 
-// tick is called from time to time while the lane is dark.
+// tick fails overdue commands and retries. The intake calls it while the lane is stalled.
 func (l *lane) tick() {
 	for _, c := range slices.Clone(l.open) {
 		if !c.finished && !c.deadline.After(l.in.now) {
 			l.finish(c, nil, ErrUnavailable)
 		}
 	}
-	if l.in.now.Before(l.retry) {
+	if l.in.now.Before(l.retryAt) {
 		return
 	}
 	for _, c := range slices.Clone(l.open) {
 		if c.finished {
 			continue
 		}
-		if c.flying { // the attempt under way
+		if c.inFlight { // this is the retry
 			return
 		}
 		if l.send(c); !c.finished {
-			l.retry = l.in.now.Add(maxRetry)
+			l.retryAt = l.in.now.Add(maxRetry)
 			return
 		}
 	}
-	if len(l.open) == 0 { // nothing to find out with: the next command will
-		l.dark = false
-		l.in.brightened(l)
+	if len(l.open) == 0 { // nothing left to retry: the next command is sent at once
+		l.stalled = false
+		delete(l.in.stalled, l)
 	}
 }
 
@@ -199,20 +196,20 @@ func (l *lane) finish(c *call, reply []byte, err error) {
 		return
 	}
 	c.finished = true
-	l.gone++
+	l.finished++
 	for len(l.open) > 0 && l.open[0].finished {
 		l.open[0] = nil
 		l.open = l.open[1:]
-		l.gone--
+		l.finished--
 	}
-	if l.gone > maxOpen/4 && l.gone > len(l.open)/2 {
+	if l.finished > maxOpen/4 && l.finished > len(l.open)/2 {
 		l.open = slices.DeleteFunc(l.open, func(c *call) bool { return c.finished })
-		l.gone = 0
+		l.finished = 0
 	}
 	c.done(reply, err)
 }
 
-// abandon gives up everything that is open.
+// abandon fails everything that is open.
 func (l *lane) abandon() {
 	if l == nil {
 		return

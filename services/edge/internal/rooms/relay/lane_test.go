@@ -209,7 +209,7 @@ func TestLateDownIsNotRepeated(t *testing.T) {
 	eventually(t, "the owner knows", func() bool { return len(e.owner.SeenOp("up")) == 1 })
 	e.owner.SilenceOp("down")
 	e.UserClosed("ann", 0)
-	eventually(t, "the goodbye goes out", func() bool { return len(e.owner.SeenOp("down")) == 1 })
+	eventually(t, "the presencePatience goes out", func() bool { return len(e.owner.SeenOp("down")) == 1 })
 	e.UserOpened(&ann.User, 0, nil)
 	eventually(t, "the owner knows again", func() bool { return len(e.owner.SeenOp("up")) == 2 })
 	if n := len(e.owner.SeenOp("down")); n != 1 {

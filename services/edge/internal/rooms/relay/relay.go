@@ -1,11 +1,11 @@
-// Package relay is the edge's side of NATS. Upwards it carries commands to the
-// owners of rooms and users, in order and until their deadline; downwards it holds
-// one subscription for each room that has members here, puts what arrives in order
-// (package stream), asks for what is missing, and gives it to the hub. It counts
-// which users are in which rooms on this edge, and says so to their owners.
+// Package relay is the edge's side of NATS. It sends commands to the owners of rooms
+// and users, in order and until their deadline. It holds one subscription for each room
+// with members here, orders what arrives (package stream), requests what is missing, and
+// passes it to the hub. It counts which users are in which rooms on this edge, and keeps
+// their owners informed.
 //
-// The work is divided over a few NATS connections by shard. Each has one goroutine
-// (intake) that owns everything of its shards: nothing here has a lock.
+// The work is divided over a few NATS connections by shard. Each connection has one
+// goroutine (intake) that owns all state of its shards, so nothing here has a lock.
 package relay
 
 import (
@@ -29,23 +29,23 @@ import (
 	"github.com/confab-chat/confab/shared/natsconn"
 )
 
-// Options say who the edge is. Edge, Gen, Conns and Hub are required.
+// Options configure a Relay. Edge, Gen, Conns and Hub are required.
 type Options struct {
 	Edge  string // instance id
-	Gen   uint64 // of this start, see heartbeat.NewGen
+	Gen   uint64 // generation of this start, see heartbeat.NewGen
 	Conns []*nats.Conn
 	Hub   *hub.Hub
-	// RoomScope: presence goes to the members of shared rooms (CONFAB_PRESENCE_SCOPE
-	// rooms), not to everybody.
+	// RoomScope sends presence to the members of shared rooms only (CONFAB_PRESENCE_SCOPE
+	// rooms), instead of to all connections.
 	RoomScope bool
 	// Dead is how long an outage may last without owners declaring this edge dead;
 	// default declaredDead.
 	Dead time.Duration
-	// Silence is how long nothing may be heard of a shard's heads before they are
-	// asked for; default digestSilence.
+	// Silence is how long a shard may send no digest before its heads are requested;
+	// default digestSilence.
 	Silence time.Duration
 	Logger  *slog.Logger
-	Tracer  trace.Tracer // nil: nothing is traced
+	Tracer  trace.Tracer // nil disables tracing
 }
 
 // Relay is the edge's side of NATS. All methods may be called from any goroutine.
@@ -63,7 +63,7 @@ type Relay struct {
 	gen atomic.Uint64
 }
 
-// New subscribes what every edge hears. Nothing is handled before Run.
+// New subscribes to what every edge receives. Nothing is processed before Run.
 func New(o Options) (*Relay, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -98,10 +98,10 @@ func newIntake(r *Relay, index int, nc *nats.Conn) (*intake, error) {
 		state: nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED),
 		log:   r.log,
 		mail:  mail{wake: make(chan struct{}, 1)},
-		now:   time.Now(), kept: time.Now(),
-		told:  make(map[*nats.Subscription]func(*nats.Msg)),
-		rooms: make(map[string]*room),
-		dark:  make(map[*lane]struct{}), timed: make(map[*room]struct{}),
+		now:   time.Now(), keptAt: time.Now(),
+		handlers: make(map[*nats.Subscription]func(*nats.Msg)),
+		rooms:    make(map[string]*room),
+		stalled:  make(map[*lane]struct{}), withTimer: make(map[*room]struct{}),
 	}
 	if !nc.IsConnected() {
 		in.lostAt = in.now
@@ -111,26 +111,26 @@ func newIntake(r *Relay, index int, nc *nats.Conn) (*intake, error) {
 	return in, err
 }
 
-// subscribe hears what is not about one room: heads and presence of the intake's
-// own shards, and owners who ask who is here.
+// subscribe subscribes to what is not about one room: heads and presence of the
+// intake's shards, and new owners' requests for snapshots.
 func (in *intake) subscribe() error {
-	add := func(subj string, told func(*nats.Msg)) error {
+	add := func(subj string, handler func(*nats.Msg)) error {
 		sub, err := in.nc.ChanSubscribe(subj, in.in)
 		if err == nil {
-			in.told[sub] = told
+			in.handlers[sub] = handler
 		}
 		return err
 	}
-	errs := []error{add(subject.EdgesSync, in.sync)}
+	errs := []error{add(subject.EdgesSync, in.sendSnapshot)}
 	for shard := in.index; shard < subject.Shards; shard += len(in.relay.intakes) {
-		// With presence by rooms only what concerns a user's own connections comes
-		// on the second.
-		errs = append(errs, add(subject.Head(shard), func(m *nats.Msg) { in.digest(shard, m) }), add(subject.UserBroadcast(shard), in.everyone))
+		// With presence by rooms, the second carries only events for a user's own
+		// connections.
+		errs = append(errs, add(subject.Head(shard), func(m *nats.Msg) { in.onDigest(shard, m) }), add(subject.UserBroadcast(shard), in.onUserBroadcast))
 	}
 	return errors.Join(errs...)
 }
 
-// Run carries messages until ctx ends; commands that are still open then fail.
+// Run processes messages until ctx ends. Commands that are still open then fail.
 func (r *Relay) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, in := range r.intakes {
@@ -144,10 +144,10 @@ func (r *Relay) Run(ctx context.Context) error {
 	return nil
 }
 
-// stop gives up what is open.
+// stop unsubscribes and fails all open commands.
 func (in *intake) stop() {
 	in.nc.RemoveStatusListener(in.state)
-	for sub := range in.told {
+	for sub := range in.handlers {
 		_ = sub.Unsubscribe() // the connection may be gone
 	}
 	for _, r := range in.rooms {
@@ -163,28 +163,28 @@ func (in *intake) stop() {
 	}
 }
 
-// intake is where everything of a shard belongs.
+// intake returns the intake that owns a shard.
 func (r *Relay) intake(shard int) *intake { return r.intakes[shard%len(r.intakes)] }
 
-// Origin is how the edge names itself to owners.
+// Origin identifies the edge and its generation to owners.
 func (r *Relay) Origin() wire.Origin { return wire.Origin{Edge: r.edge, Gen: r.gen.Load()} }
 
-// rebirth takes a new generation, unless it is younger than the outage: owners may
-// have buried the old one.
-func (r *Relay) rebirth(lostAt time.Time) {
+// renewGeneration starts a new generation, because owners may have declared the old one
+// dead. It does nothing if the generation has been renewed since the outage began.
+func (r *Relay) renewGeneration(lostAt time.Time) {
 	old := r.gen.Load()
 	if old > heartbeat.NewGen(lostAt) || !r.gen.CompareAndSwap(old, heartbeat.NewGen(time.Now())) {
-		return // another connection of this edge came back first
+		return // another connection of this edge has done it
 	}
-	r.log.Warn("back after a long outage: announcing everybody again", "event", "relay.rebirth")
+	r.log.Warn("reconnected after a long outage: sending all members to their owners again", "event", "relay.generation")
 	for _, in := range r.intakes {
-		in.post(in.register)
+		in.post(in.rejoinAll)
 	}
 }
 
-// RoomCommand asks the owner of a room's shard. done runs exactly once, on the
-// intake's goroutine or, when the relay has ended, before this returns; reply is valid for as long as it is referred to. Commands of
-// one room go out in the order of the calls.
+// RoomCommand sends a command to the owner of a room's shard. done runs exactly once: on
+// the intake's goroutine or, after the relay has ended, before this returns. done may
+// keep reply. Commands about one room go out in the order of the calls.
 func (r *Relay) RoomCommand(shard int, op subject.RoomOp, m wire.Message, header nats.Header, deadline time.Time, done func(reply []byte, err error)) {
 	r.command(roomShard, shard, subject.RoomCommand(shard, op), m, header, deadline, done)
 }
@@ -197,28 +197,28 @@ func (r *Relay) UserCommand(shard int, op subject.UserOp, m wire.Message, deadli
 func (r *Relay) command(k kind, shard int, subj string, m wire.Message, header nats.Header, deadline time.Time, done func([]byte, error)) {
 	c := &call{subject: subj, header: header, data: wire.Marshal(m), deadline: deadline, done: done}
 	in := r.intake(shard)
-	if !in.post(func() { in.lane(k, shard).do(c) }) {
+	if !in.post(func() { in.lane(k, shard).submit(c) }) {
 		done(nil, ErrStopped)
 	}
 }
 
-// Typing tells the owner of a room, at most once, that a user types.
+// Typing notifies the owner of a room, at most once, that a user types or has stopped.
 func (r *Relay) Typing(shard int, m *wire.Typing) {
 	data := wire.Marshal(m)
 	in := r.intake(shard)
 	in.post(func() {
-		if l := in.lane(roomShard, shard); l.dark {
+		if l := in.lane(roomShard, shard); l.stalled {
 			return
 		}
 		if err := in.nc.Publish(subject.RoomTyping(shard), data); err != nil {
-			in.log.Debug("typing not told", "event", "relay.typing", "err", err)
+			in.log.Debug("typing not published", "event", "relay.typing", "err", err)
 		}
 	})
 }
 
-// Do asks once, without lane: for what has a fallback. It is natsconn.Requester's
-// Do, but publishes on another goroutine; done runs on some goroutine of the
-// relay's, or here when the relay has ended, and must not block.
+// Do sends one request without a lane, for what has a fallback. Unlike
+// natsconn.Requester's Do it publishes on another goroutine. done runs on a goroutine of
+// the relay or, after the relay has ended, before this returns. It must not block.
 func (r *Relay) Do(subj string, header nats.Header, data []byte, timeout time.Duration, done natsconn.Done) {
 	in := r.intake(subject.ShardOf(subj)) // any, but the same for the same subject
 	if !in.post(func() { in.req.Do(subj, header, data, timeout, done) }) {
@@ -226,8 +226,8 @@ func (r *Relay) Do(subj string, header nats.Header, data []byte, timeout time.Du
 	}
 }
 
-// Members lists users whose connections on this edge have joined some of the
-// rooms, each once, at most limit. done runs on an intake's goroutine.
+// Members collects the ids of users whose connections on this edge have joined any of
+// the rooms, each once, at most limit. done runs on an intake's goroutine.
 func (r *Relay) Members(rooms []string, limit int, done func(ids []string)) {
 	var found []string
 	next := func() { done(found) }
@@ -276,7 +276,7 @@ func (r *Relay) Flush(ctx context.Context) {
 }
 
 func (r *Relay) openCommands(ctx context.Context) int {
-	answers := make(chan int, len(r.intakes)) // room for all: an intake never waits
+	answers := make(chan int, len(r.intakes)) // buffered for all: an intake never waits
 	for _, in := range r.intakes {
 		if !in.post(func() { answers <- in.open() }) {
 			answers <- 0
@@ -294,15 +294,15 @@ func (r *Relay) openCommands(ctx context.Context) int {
 	return total
 }
 
-// Counts are numbers of one moment, and counters since the start.
+// Counts holds current numbers, and counters since the start.
 type Counts struct {
 	Rooms, Users, Memberships int
 	Repaired                  uint64 // holes
-	Gone                      uint64 // messages that could not be delivered any more
-	Stale                     uint64 // broadcasts of owners who had lost their shard
+	Gone                      uint64 // messages that could not be delivered
+	Stale                     uint64 // broadcasts of owners that had lost their shard
 }
 
-// Counts adds up the intakes.
+// Counts returns the sums over all intakes.
 func (r *Relay) Counts() Counts {
 	var c Counts
 	for _, in := range r.intakes {
@@ -310,8 +310,8 @@ func (r *Relay) Counts() Counts {
 		c.Users += int(in.counts.users.Load())
 		c.Memberships += int(in.counts.memberships.Load())
 		c.Repaired += in.counts.repaired.Load()
-		c.Gone += in.counts.gaps.Load()
-		c.Stale += in.counts.refusedLate.Load()
+		c.Gone += in.counts.lost.Load()
+		c.Stale += in.counts.stale.Load()
 	}
 	return c
 }

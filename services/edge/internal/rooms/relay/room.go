@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// idleAfter is how long a room without members stays subscribed: whoever comes
-	// back within it costs NATS nothing.
+	// idleAfter is how long a room without members stays subscribed. A member that joins
+	// again within it costs NATS nothing.
 	idleAfter = 30 * time.Second
 
-	// presenceUpTo is how many members a room may have and still be told presence.
-	presenceUpTo = 200
+	// maxPresenceMembers is how many members a room may have and still get presence.
+	maxPresenceMembers = 200
 
-	// goodbye is how long the owner is told that a user has left, until somebody
-	// listens: long, because a leave that is lost leaves a ghost behind.
-	goodbye = time.Minute
+	// presencePatience is how long leaves and other presence commands are retried while
+	// the shard has no owner: long, because a lost leave leaves a member behind that is gone.
+	presencePatience = time.Minute
 )
 
 // room is a room that this edge holds. Owned by its intake.
@@ -34,47 +34,47 @@ type room struct {
 	hub    hub.Room
 	stream stream.Stream
 	roster roster
-	list   *list // of a crowd's users, for who joins; else nil
+	list   *list // the users of a crowded room, as sent to members that join; else nil
 
-	idle    *idling // in intake.idle, nil when it is not there
-	touched bool    // in intake.touched
-	queued  bool    // in intake.repairs
+	idle     *idling // in intake.idle, nil when it is not there
+	flushDue bool    // in intake.touched
+	queued   bool    // in intake.repairs
 }
 
-// idling is a room that has had no users since emptyAt, unless some have come again.
+// idling is a room that had no users at emptyAt. It may have some again.
 type idling struct {
 	room     *room
 	emptyAt  time.Time
 	listedAt time.Time // when it was put into intake.idle
 }
 
-// list is users as the owner has listed them for joiners. It never changes.
+// list is a list of users as the owner sends it to members that join. It is immutable.
 type list struct {
 	name  uint64 // wire.Joined.List
 	users []wire.User
 }
 
-// Seat is a room as a connection joins it.
+// Seat is a connection's place in a room.
 type Seat struct {
 	Room   *hub.LocalRoom
 	Joined wire.Joined
-	Live   uint64 // every message after it will be delivered live
+	Live   uint64 // every message after this seq will be delivered live
 }
 
-// JoinRequest asks for a seat.
+// JoinRequest describes a join.
 type JoinRequest struct {
 	Room     string
-	User     *wire.User // not changed any more
+	User     *wire.User // must not change any more
 	Codec    uint8
 	Loop     *poll.Loop
-	Header   nats.Header // of the request to the owner; may be nil
+	Header   nats.Header // of the command to the owner; may be nil
 	Deadline time.Time
 }
 
-// Join asks the owner to count a connection of a user as a member of a room, and
-// begins to hold the room. done runs on the loop, behind everything that the room's
-// members there were told before the seat counts. It takes the seat, or gives it
-// back with Leave. With an error there is nothing to give back.
+// Join asks the owner to count a connection of a user as a member of a room, and opens the
+// room on this edge. done runs on the loop, after everything that was sent to the room's
+// members there before the seat. It uses the seat, or releases it with Leave. With an
+// error there is nothing to release.
 func (r *Relay) Join(j JoinRequest, done func(Seat, error)) {
 	in := r.intake(subject.Shard(j.Room))
 	if !in.post(func() { in.join(j, done) }) {
@@ -82,16 +82,16 @@ func (r *Relay) Join(j JoinRequest, done func(Seat, error)) {
 	}
 }
 
-// Leaving says which connection leaves a room.
+// Leaving describes a leave.
 type Leaving struct {
 	Room  string
 	User  string
 	Loop  int
 	Codec uint8
-	Grace time.Duration // for how long the others are not told, in case the user comes back
+	Grace time.Duration // how long others are not notified, in case the user joins again
 }
 
-// Leave gives a seat back.
+// Leave releases a seat.
 func (r *Relay) Leave(l Leaving) {
 	in := r.intake(subject.Shard(l.Room))
 	in.post(func() {
@@ -104,7 +104,7 @@ func (r *Relay) Leave(l Leaving) {
 }
 
 func (in *intake) join(j JoinRequest, done func(Seat, error)) {
-	r, err := in.hold(j.Room)
+	r, err := in.openRoom(j.Room)
 	if err != nil {
 		j.Loop.Post(func() { done(Seat{}, err) })
 		return
@@ -115,14 +115,14 @@ func (in *intake) join(j JoinRequest, done func(Seat, error)) {
 	if had != nil {
 		m.List = had.name
 	}
-	in.lane(roomShard, r.hub.Shard).do(&call{
+	in.lane(roomShard, r.hub.Shard).submit(&call{
 		subject: subject.RoomCommand(r.hub.Shard, subject.OpJoin), header: j.Header, data: wire.Marshal(&m),
 		deadline: j.Deadline,
 		done:     func(reply []byte, err error) { r.joined(j, had, reply, err, done) },
 	})
 }
 
-// joined takes the owner's answer to a join, which was told that we had a list.
+// joined receives the owner's answer to a join that was sent with the list had.
 func (r *room) joined(j JoinRequest, had *list, reply []byte, err error, done func(Seat, error)) {
 	var m wire.Joined
 	if err := Unpack(reply, err, &m); err != nil {
@@ -142,7 +142,7 @@ func (r *room) joined(j JoinRequest, had *list, reply []byte, err error, done fu
 		r.list = &list{m.List, m.Users}
 	}
 	r.stream.Start(in.now, m.Head, &in.out)
-	r.emit()
+	r.deliverOut()
 	if i := r.roster.find(j.User.ID); i >= 0 && !r.roster.list[i].known {
 		r.roster.list[i].known = true
 		if in.relay.roomScope {
@@ -156,7 +156,7 @@ func (r *room) joined(j JoinRequest, had *list, reply []byte, err error, done fu
 	})
 }
 
-// leave counts one connection of a user less, and tells the owner when it was the last.
+// leave counts one connection of a user less, and notifies the owner after the last one.
 func (r *room) leave(user string, grace time.Duration) {
 	was, last := r.roster.remove(user)
 	if !last {
@@ -166,19 +166,20 @@ func (r *room) leave(user string, grace time.Duration) {
 		r.in.relay.userRoom(user, r.hub.ID, false)
 	}
 	if len(r.roster.list) == 0 {
-		r.emptied()
+		r.noteEmpty()
 	}
 	m := wire.Leave{Origin: r.in.relay.Origin(), Room: r.hub.ID, User: user, GraceMs: uint64(grace.Milliseconds())}
-	r.in.lane(roomShard, r.hub.Shard).do(&call{
+	r.in.lane(roomShard, r.hub.Shard).submit(&call{
 		subject: subject.RoomCommand(r.hub.Shard, subject.OpLeave), data: wire.Marshal(&m),
-		deadline: r.in.now.Add(goodbye),
+		deadline: r.in.now.Add(presencePatience),
 		alive:    func() bool { return !r.roster.has(user) },
-		done:     func([]byte, error) {}, // nobody waits; after a minute the next owner's Sync puts it right
+		done:     func([]byte, error) {}, // no caller waits; after a minute the snapshot for the next owner corrects it
 	})
 }
 
-// hold returns the room of that id, subscribed before anything is asked about it.
-func (in *intake) hold(id string) (*room, error) {
+// openRoom returns the room with that id. It is subscribed before any command about it is
+// sent.
+func (in *intake) openRoom(id string) (*room, error) {
 	if r := in.rooms[id]; r != nil {
 		return r, nil
 	}
@@ -194,12 +195,12 @@ func (in *intake) hold(id string) (*room, error) {
 	r.sub = sub
 	in.rooms[id] = r
 	in.counts.rooms.Add(1)
-	r.emptied() // so that a room whose join fails is dropped too
+	r.noteEmpty() // so that a room whose join fails is closed too
 	return r, nil
 }
 
-// emptied notes that the room has no users from now on.
-func (r *room) emptied() {
+// noteEmpty records that the room has no users from now on.
+func (r *room) noteEmpty() {
 	now := r.in.now
 	if r.idle == nil {
 		r.idle = &idling{room: r, listedAt: now}
@@ -208,11 +209,11 @@ func (r *room) emptied() {
 	r.idle.emptyAt = now
 }
 
-// dropIdle lets go of rooms that have been without users for a while.
+// dropIdle closes rooms that have had no users for a while.
 func (in *intake) dropIdle() {
 	kept := in.idle[:0]
 	for i, e := range in.idle {
-		if in.now.Sub(e.listedAt) < idleAfter { // so are all that follow
+		if in.now.Sub(e.listedAt) < idleAfter { // the rest is younger
 			kept = append(kept, in.idle[i:]...)
 			break
 		}
@@ -223,24 +224,24 @@ func (in *intake) dropIdle() {
 			e.listedAt = in.now
 			kept = append(kept, e)
 		default:
-			in.release(r)
+			in.closeRoom(r)
 		}
 	}
 	clear(in.idle[len(kept):])
 	in.idle = kept
 }
 
-// release forgets a room.
-func (in *intake) release(r *room) {
+// closeRoom unsubscribes a room and forgets it.
+func (in *intake) closeRoom(r *room) {
 	if err := r.sub.Unsubscribe(); err != nil {
 		in.log.Debug("room not unsubscribed", "event", "relay.unsubscribe", "err", err)
 	}
 	delete(in.rooms, r.hub.ID)
-	delete(in.timed, r)
+	delete(in.withTimer, r)
 	in.counts.rooms.Add(-1)
 }
 
-// held are the rooms of a shard, in the order of their ids.
+// held returns the open rooms of a shard, in the order of their ids.
 func (in *intake) held(shard int) []*room {
 	var list []*room
 	for _, r := range in.rooms {

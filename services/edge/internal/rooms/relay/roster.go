@@ -3,19 +3,19 @@ package relay
 import "github.com/confab-chat/confab/proto/wire"
 
 const (
-	// scanUpTo is how many users a roster looks through before it keeps an index: most
+	// maxUnindexed is how many users a roster looks through before it keeps an index: most
 	// rooms are small, and a map costs more than all of their users.
-	scanUpTo = 16
+	maxUnindexed = 16
 
-	// rosterStep is by how much a roster without index grows: twice as large, it would
+	// rosterGrowth is by how much a roster without index grows: twice as large, it would
 	// be empty by half in most rooms.
-	rosterStep = 2
+	rosterGrowth = 2
 )
 
 // roster counts the connections of each user in one room on this edge.
 type roster struct {
 	list  []rosterEntry
-	index map[string]int32 // of list; nil while it is short
+	index map[string]int32 // into list; nil while list is short
 }
 
 type rosterEntry struct {
@@ -24,6 +24,7 @@ type rosterEntry struct {
 	known bool // an owner has counted the user
 }
 
+// find returns the index of a user in list, -1 if the user is not there.
 func (r *roster) find(id string) int {
 	if r.index != nil {
 		if i, ok := r.index[id]; ok {
@@ -39,20 +40,20 @@ func (r *roster) find(id string) int {
 	return -1
 }
 
-// add counts one connection more.
+// add counts one more connection of u.
 func (r *roster) add(u *wire.User) {
 	if i := r.find(u.ID); i >= 0 {
 		r.list[i].conns++
 		return
 	}
-	if n := len(r.list); n == cap(r.list) && n < scanUpTo {
-		r.list = append(make([]rosterEntry, 0, n+rosterStep), r.list...)
+	if n := len(r.list); n == cap(r.list) && n < maxUnindexed {
+		r.list = append(make([]rosterEntry, 0, n+rosterGrowth), r.list...)
 	}
 	r.list = append(r.list, rosterEntry{user: u, conns: 1})
 	switch {
 	case r.index != nil:
 		r.index[u.ID] = int32(len(r.list) - 1)
-	case len(r.list) > scanUpTo:
+	case len(r.list) > maxUnindexed:
 		r.index = make(map[string]int32, 2*len(r.list))
 		for i := range r.list {
 			r.index[r.list[i].user.ID] = int32(i)
@@ -60,8 +61,8 @@ func (r *roster) add(u *wire.User) {
 	}
 }
 
-// remove counts one connection less. It returns the entry as it was, and whether
-// that was the user's last connection.
+// remove counts one connection less. It returns the user's entry, and whether that was
+// the user's last connection.
 func (r *roster) remove(id string) (was rosterEntry, last bool) {
 	i := r.find(id)
 	if i < 0 {

@@ -7,11 +7,11 @@ import (
 	"github.com/confab-chat/confab/shared/telemetry"
 )
 
-// maxSpans bounds the fan-outs that are traced in one turn; more are not.
+// maxSpans bounds the fan-outs that are traced in one turn; others are not traced.
 const maxSpans = 1024
 
-// beginSpans opens a span for each trace that a broadcast continues: the fan-out of
-// one message, from its arrival here until every loop with members has its frames.
+// beginSpans starts a span for each trace that a broadcast continues: the fan-out of one
+// message, from its arrival here until every loop with members has its frames.
 func (in *intake) beginSpans(h nats.Header) {
 	t := in.relay.tracer
 	if t == nil || len(h) == 0 {

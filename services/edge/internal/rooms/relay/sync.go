@@ -2,6 +2,7 @@ package relay
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -11,35 +12,36 @@ import (
 )
 
 const (
-	// snapshotBytes is about how much goes into one part of a snapshot: a quarter
-	// of what NATS takes, because sizes are estimated.
+	// snapshotBytes is the approximate size of one part of a snapshot: a quarter of what
+	// NATS accepts, because sizes are estimated.
 	snapshotBytes = 256 << 10
 
-	// headsAtOnce is how many rooms are asked about in one request.
+	// headsAtOnce is how many rooms one request for heads names.
 	headsAtOnce = 500
 
-	// declaredDead is how long an edge may have been silent without being declared
-	// dead by anybody, with a second to spare (the owners wait 5 s).
+	// declaredDead is how long an edge may be silent before an owner may have declared it
+	// dead, with a margin of a second: owners wait 5 s.
 	declaredDead = 4 * time.Second
 
-	// digestSilence is less than the time for which owners tell a head that has
-	// moved (10 s): a longer silence may have hidden one. They tell each 4 s at least.
+	// digestSilence is less than the time for which owners repeat a head that has moved
+	// (10 s): a longer silence may have hidden one. Owners send a digest at least every 4 s.
 	digestSilence = 9 * time.Second
 
-	// registering is how many users are announced again at once.
-	registering = 256
+	// maxRejoins is how many users are announced again at once.
+	maxRejoins = 256
 )
 
-// sync answers a new owner of a shard: who of it is here. Those of whom no owner
-// has heard are left out: their own Join or UserUp waits in the lane, and is news.
-func (in *intake) sync(m *nats.Msg) {
+// sendSnapshot answers a new owner of a shard with its members and users on this edge. It
+// omits those that no owner has counted yet: their own Join or UserUp waits in the lane,
+// and must be reported as new.
+func (in *intake) sendSnapshot(m *nats.Msg) {
 	var q wire.Sync
 	if wire.Unmarshal(m.Data, &q) != nil || m.Reply == "" || q.Shard >= subject.Shards {
 		return
 	}
 	shard := int(q.Shard)
 	if in.relay.intake(shard) != in {
-		return // the intake that holds the shard answers
+		return // the intake that owns the shard answers
 	}
 	s := wire.Snapshot{Origin: in.relay.Origin(), Shard: q.Shard}
 	size := 0
@@ -51,7 +53,7 @@ func (in *intake) sync(m *nats.Msg) {
 		s.Rooms, s.Users, size = nil, nil, 0
 	}
 	for _, r := range in.held(shard) {
-		for _, part := range chunks(r.roster.list, headsAtOnce) {
+		for part := range slices.Chunk(r.roster.list, headsAtOnce) {
 			members := wire.RoomMembers{Room: r.hub.ID}
 			bytes := len(r.hub.ID)
 			for i := range part {
@@ -66,7 +68,7 @@ func (in *intake) sync(m *nats.Msg) {
 		}
 	}
 	for _, u := range in.users[shard].list() {
-		if u.conns > 0 && u.told > 0 {
+		if u.conns > 0 && u.acked > 0 {
 			up := u.up()
 			s.Users = append(s.Users, up)
 			bytes := userBytes(u.user)
@@ -80,25 +82,25 @@ func (in *intake) sync(m *nats.Msg) {
 	in.publish(m.Reply, &s)
 }
 
-// userBytes is about what a user takes in a snapshot.
+// userBytes returns the approximate size of a user in a snapshot.
 func userBytes(u *wire.User) int { return len(u.ID) + len(u.Name) + 48 }
 
-// publish sends a message that nobody answers. Without NATS it is lost, and
-// whoever it was for asks again.
+// publish sends a message without a reply. While NATS is away the message is lost, and
+// the receiver asks again.
 func (in *intake) publish(subj string, m wire.Message) {
 	if err := in.nc.Publish(subj, wire.Marshal(m)); err != nil {
 		in.log.Debug("not published", "event", "relay.publish", "subject", subj, "err", err)
 	}
 }
 
-// connection takes a change of the NATS connection.
-func (in *intake) connection(s nats.Status) {
+// onStatus receives a change of the NATS connection.
+func (in *intake) onStatus(s nats.Status) {
 	switch s {
 	case nats.CONNECTED:
 		if !in.lostAt.IsZero() {
 			lostAt := in.lostAt
 			in.lostAt = time.Time{}
-			in.restored(lostAt)
+			in.catchUp(lostAt)
 		}
 	case nats.RECONNECTING, nats.DISCONNECTED:
 		if in.lostAt.IsZero() {
@@ -107,23 +109,23 @@ func (in *intake) connection(s nats.Status) {
 	}
 }
 
-// restored makes good for an outage: what was said meanwhile is asked for, and an
-// edge that may have been declared dead begins a new life.
-func (in *intake) restored(lostAt time.Time) {
-	for l := range in.dark {
-		l.retry = in.now
+// catchUp recovers from an outage: it requests what was missed, and starts a new
+// generation if the edge may have been declared dead.
+func (in *intake) catchUp(lostAt time.Time) {
+	for l := range in.stalled {
+		l.retryAt = in.now
 	}
 	in.repairs.spread(in.now)
 	if in.now.Sub(lostAt) >= in.relay.dead {
-		in.relay.rebirth(lostAt)
+		in.relay.renewGeneration(lostAt)
 	}
 	in.headsAt = in.now.Add(rand.N(jitter))
-	in.log.Info("catching up after an outage", "event", "relay.restored")
+	in.log.Info("catching up after an outage", "event", "relay.catchup")
 }
 
-// askHeads asks the owners how far the rooms have come.
+// askHeads requests the heads of all rooms from their owners.
 func (in *intake) askHeads() {
-	clear(in.digests[:]) // their silence is explained
+	clear(in.digests[:]) // the outage explains their silence
 	byShard := make(map[int][]string)
 	for _, r := range in.rooms {
 		byShard[r.hub.Shard] = append(byShard[r.hub.Shard], r.hub.ID)
@@ -133,7 +135,7 @@ func (in *intake) askHeads() {
 	}
 }
 
-// askShard asks the owner of a shard how far its rooms have come.
+// askShard requests the heads of a shard's rooms from its owner.
 func (in *intake) askShard(shard int) {
 	var rooms []string
 	for _, r := range in.held(shard) {
@@ -143,44 +145,45 @@ func (in *intake) askShard(shard int) {
 }
 
 func (in *intake) askHeadsOf(shard int, rooms []string) {
-	for _, part := range chunks(rooms, headsAtOnce) {
-		in.lane(roomShard, shard).do(&call{
+	for part := range slices.Chunk(rooms, headsAtOnce) {
+		in.lane(roomShard, shard).submit(&call{
 			subject: subject.RoomCommand(shard, subject.OpHeads), data: wire.Marshal(&wire.Heads{Rooms: part}),
-			deadline: in.now.Add(goodbye),
+			deadline: in.now.Add(presencePatience),
 			done: func(reply []byte, err error) {
 				var d wire.Digest
 				if err := Unpack(reply, err, &d); err != nil {
-					in.log.Debug("heads not learnt", "event", "relay.heads", "err", err)
+					in.log.Debug("heads not received", "event", "relay.heads", "err", err)
 					return
 				}
-				in.heads(d.Heads)
+				in.updateHeads(d.Heads)
 			},
 		})
 	}
 }
 
-// registrations are rooms whose members are announced again, a few at a time.
-type registrations struct {
-	queue  []*room
-	flying int
+// rejoinQueue are rooms whose members are announced again, a few at a time.
+type rejoinQueue struct {
+	queue    []*room
+	inFlight int
 }
 
-// register announces everybody again, under the edge's new generation.
-func (in *intake) register() {
-	in.joins.queue = in.joins.queue[:0]
+// rejoinAll sends all members and users to their owners again, under the edge's new
+// generation.
+func (in *intake) rejoinAll() {
+	in.rejoins.queue = in.rejoins.queue[:0]
 	for _, r := range in.rooms {
-		in.joins.queue = append(in.joins.queue, r)
+		in.rejoins.queue = append(in.rejoins.queue, r)
 	}
 	for i := range in.users {
 		for _, u := range in.users[i].list() {
-			u.renewed()
+			u.resendPresence()
 		}
 	}
-	in.joins.start(in)
+	in.rejoins.start(in)
 }
 
-func (q *registrations) start(in *intake) {
-	for len(q.queue) > 0 && q.flying < registering {
+func (q *rejoinQueue) start(in *intake) {
+	for len(q.queue) > 0 && q.inFlight < maxRejoins {
 		last := len(q.queue) - 1
 		r := q.queue[last]
 		q.queue[last] = nil
@@ -189,29 +192,29 @@ func (q *registrations) start(in *intake) {
 			continue
 		}
 		for i := range r.roster.list {
-			in.announce(r, r.roster.list[i].user, r.roster.list[i].known)
+			in.rejoin(r, r.roster.list[i].user, r.roster.list[i].known)
 		}
 	}
 }
 
-// announce asks the owner to count a member who has joined before.
-func (in *intake) announce(r *room, u *wire.User, again bool) {
-	in.joins.flying++
+// rejoin asks the owner to count a member that has joined before.
+func (in *intake) rejoin(r *room, u *wire.User, again bool) {
+	in.rejoins.inFlight++
 	m := wire.Join{Origin: in.relay.Origin(), Room: r.hub.ID, User: *u, Again: again}
-	in.lane(roomShard, r.hub.Shard).do(&call{
+	in.lane(roomShard, r.hub.Shard).submit(&call{
 		subject: subject.RoomCommand(r.hub.Shard, subject.OpJoin), data: wire.Marshal(&m),
-		deadline: in.now.Add(goodbye),
+		deadline: in.now.Add(presencePatience),
 		alive:    func() bool { return r.roster.has(u.ID) },
 		done: func(reply []byte, err error) {
-			in.joins.flying--
+			in.rejoins.inFlight--
 			var m wire.Joined
 			if err := Unpack(reply, err, &m); err != nil {
-				in.log.Debug("member not announced", "event", "relay.register", "room", r.hub.ID, "err", err)
+				in.log.Debug("member not joined again", "event", "relay.rejoin", "room", r.hub.ID, "err", err)
 				return
 			}
 			r.setTotal(m.Total)
 			r.stream.Head(in.now, m.Head, &in.out)
-			r.emit()
+			r.deliverOut()
 		},
 	})
 }

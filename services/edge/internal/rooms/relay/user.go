@@ -8,25 +8,25 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/rooms/inline"
 )
 
-// user is somebody who has connections on this edge. Owned by the intake of the
-// user's shard. The owner of the shard is told the newest state, one telling at a
-// time; what changes meanwhile is told next.
+// user is a user with connections on this edge. Owned by the intake of the user's shard.
+// The owner of the shard is sent the newest state, with one command in flight at a time;
+// later changes follow in the next one.
 type user struct {
 	in *intake // static
 
-	user    *wire.User
-	rooms   inline.List[string] // joined here; only with presence scope "rooms"
-	grace   time.Duration
-	version uint32 // counts changes
-	told    uint32 // the version that the owner knows; 0: it knows of none
-	conns   int32
-	shard   uint8 // static
-	again   bool  // this version was known to an owner before
-	flying  bool  // a telling is under way
+	user     *wire.User
+	rooms    inline.List[string] // joined here; only with presence scope "rooms"
+	grace    time.Duration
+	version  uint32 // counts changes
+	acked    uint32 // the version that the owner has confirmed; 0 means none
+	conns    int32
+	shard    uint8 // static
+	again    bool  // an owner has confirmed this state before
+	inFlight bool  // a command is under way
 }
 
-// UserOpened counts a connection of a user. When that is more than atMost (0 = any
-// number), refused is called on the intake's goroutine; UserClosed is due all the same.
+// UserOpened counts a connection of a user. Beyond atMost connections (0 means no limit)
+// it calls refused on the intake's goroutine. The caller owes one UserClosed in any case.
 func (r *Relay) UserOpened(u *wire.User, atMost int, refused func()) {
 	shard := subject.Shard(u.ID)
 	in := r.intake(shard)
@@ -39,7 +39,7 @@ func (r *Relay) UserOpened(u *wire.User, atMost int, refused func()) {
 		}
 		if held.conns++; held.conns == 1 {
 			held.user = u // the name may have changed
-			held.changed()
+			held.presenceChanged()
 		}
 		if atMost > 0 && int(held.conns) > atMost {
 			refused()
@@ -47,8 +47,8 @@ func (r *Relay) UserOpened(u *wire.User, atMost int, refused func()) {
 	})
 }
 
-// UserClosed takes back one UserOpened. The others learn of a last connection
-// after the grace, unless the user is back by then.
+// UserClosed undoes one UserOpened. After a user's last connection others are notified
+// when the grace has passed, unless the user has reconnected.
 func (r *Relay) UserClosed(id string, grace time.Duration) {
 	in := r.intake(subject.Shard(id))
 	in.post(func() {
@@ -58,13 +58,13 @@ func (r *Relay) UserClosed(id string, grace time.Duration) {
 		}
 		if u.conns--; u.conns == 0 {
 			u.grace = grace
-			u.changed()
+			u.presenceChanged()
 		}
 	})
 }
 
-// userRoom notes that a user's first connection has joined a room here, or that
-// the last one has left it.
+// userRoom records that a user's first connection here has joined a room, or that the
+// last one has left it.
 func (r *Relay) userRoom(id, room string, joined bool) {
 	in := r.intake(subject.Shard(id))
 	in.post(func() {
@@ -81,90 +81,92 @@ func (r *Relay) userRoom(id, room string, joined bool) {
 		default:
 			return
 		}
-		if u.conns > 0 { // what follows the last close must not change what was held at it
-			u.changed()
+		if u.conns > 0 { // what comes after the last close must not change the rooms held at it
+			u.presenceChanged()
 		}
 	})
 }
 
-// changed tells the owner, unless a telling is under way.
-func (u *user) changed() {
+// presenceChanged sends the new state to the owner, or leaves it to the end of the
+// command in flight.
+func (u *user) presenceChanged() {
 	u.again = false
 	u.version++
-	u.tell()
+	u.sendPresence()
 }
 
-// renewed tells the owner once more, after an outage.
-func (u *user) renewed() {
-	u.again = u.told == u.version
+// resendPresence sends the state to the owner again, after an outage.
+func (u *user) resendPresence() {
+	u.again = u.acked == u.version
 	u.version++
-	u.tell()
+	u.sendPresence()
 }
 
-func (u *user) tell() {
-	if u.flying {
+// sendPresence sends the newest state to the owner unless a command is in flight.
+func (u *user) sendPresence() {
+	if u.inFlight {
 		return
 	}
-	u.flying = true
+	u.inFlight = true
 	version := u.version
 	c := &call{
-		deadline: u.in.now.Add(goodbye),
+		deadline: u.in.now.Add(presencePatience),
 		alive:    func() bool { return u.version == version },
-		done:     func(reply []byte, err error) { u.toldOf(version, reply, err) },
+		done:     func(reply []byte, err error) { u.presenceSent(version, reply, err) },
 	}
 	if u.conns > 0 {
 		m := u.up()
 		c.subject, c.data = subject.UserCommand(int(u.shard), subject.OpUserUp), wire.Marshal(&m)
 	} else {
-		u.told = 0
+		u.acked = 0
 		m := wire.UserDown{Origin: u.in.relay.Origin(), User: u.user.ID, GraceMs: uint64(u.grace.Milliseconds())}
 		c.subject, c.data = subject.UserCommand(int(u.shard), subject.OpUserDown), wire.Marshal(&m)
 	}
-	u.in.lane(userShard, int(u.shard)).do(c)
+	u.in.lane(userShard, int(u.shard)).submit(c)
 }
 
 func (u *user) up() wire.UserUp {
 	return wire.UserUp{Origin: u.in.relay.Origin(), User: *u.user, Rooms: u.rooms.Slice(), Again: u.again}
 }
 
-// toldOf takes the outcome of a telling.
-func (u *user) toldOf(version uint32, reply []byte, err error) {
-	u.flying = false
+// presenceSent takes the outcome of a telling.
+func (u *user) presenceSent(version uint32, reply []byte, err error) {
+	u.inFlight = false
 	var m wire.Done
 	failed := Unpack(reply, err, &m)
 	switch {
 	case u.version != version:
-		u.tell()
+		u.sendPresence()
 	case failed == nil:
 		if u.conns > 0 {
-			u.told = version
+			u.acked = version
 		}
-		u.settle()
-	case u.conns > 0: // it must be told some time
-		u.in.log.Debug("presence not told", "event", "relay.user", "user", u.user.ID, "err", failed)
+		u.forgetIfGone()
+	case u.conns > 0: // retry: the owner must learn it
+		u.in.log.Debug("presence not sent", "event", "relay.user", "user", u.user.ID, "err", failed)
 		u.in.retries = append(u.in.retries, u)
-	default: // after a minute without owner: the next one asks who is here
-		u.settle()
+	default: // a minute without an owner: the next owner asks for a snapshot
+		u.forgetIfGone()
 	}
 }
 
-// settle forgets a user whom nobody needs any more.
-func (u *user) settle() {
+// forgetIfGone removes a user without connections.
+func (u *user) forgetIfGone() {
 	if u.conns == 0 && u.in.user(u.user.ID) == u {
 		u.in.users[u.shard].remove(u)
 		u.in.counts.users.Add(-1)
 	}
 }
 
-// retryUsers tells again what could not be told.
+// retryUsers sends again what could not be sent.
 func (in *intake) retryUsers() {
 	list := in.retries
 	in.retries = nil
 	for _, u := range list {
 		if u.conns > 0 {
-			u.tell()
-		} else if !u.flying {
-			u.settle()
+			u.sendPresence()
+		} else if !u.inFlight {
+			u.forgetIfGone()
 		}
 	}
 }

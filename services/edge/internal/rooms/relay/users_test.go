@@ -27,7 +27,7 @@ func TestUserTable(t *testing.T) {
 				if list := table.list(); len(list) != len(want) || table.n != len(want) {
 					t.Fatalf("%d users, %d counted, want %d", len(list), table.n, len(want))
 				}
-				if n := len(table.slots); 4*len(want) > 3*n || n > leastSlots && 8*len(want) < n {
+				if n := len(table.slots); 4*len(want) > 3*n || n > minSlots && 8*len(want) < n {
 					t.Fatalf("%d slots for %d users", n, len(want))
 				}
 			},

@@ -9,14 +9,14 @@ import (
 // itemBytes is a wire.Item without its JSON, on 64 bits.
 const itemBytes = 32
 
-// buffer holds records that cannot be delivered yet, sorted by their first seq,
-// each first seq once. They may overlap.
+// buffer holds records that wait behind a hole, sorted by first seq, at most one per
+// first seq. They may overlap.
 type buffer struct {
 	records [][]wire.Item
 	bytes   int
 }
 
-// first is the lowest seq held.
+// first returns the lowest seq in the buffer; false if it is empty.
 func (b *buffer) first() (uint64, bool) {
 	if len(b.records) == 0 {
 		return 0, false
@@ -24,7 +24,7 @@ func (b *buffer) first() (uint64, bool) {
 	return b.records[0][0].Seq, true
 }
 
-// add keeps a copy of items, and drops the latest records while there is too much.
+// add stores a copy of items. Beyond MaxRecords or MaxBytes it drops the latest records.
 func (b *buffer) add(items []wire.Item) {
 	i, same := slices.BinarySearchFunc(b.records, items[0].Seq, func(r []wire.Item, seq uint64) int {
 		return int(int64(r[0].Seq - seq))
@@ -46,7 +46,7 @@ func (b *buffer) add(items []wire.Item) {
 	}
 }
 
-// pop removes and returns the first record if it begins at next or before it, else nil.
+// pop removes and returns the first record if it starts at next or before, else nil.
 func (b *buffer) pop(next uint64) []wire.Item {
 	if first, ok := b.first(); !ok || first > next {
 		return nil
@@ -54,12 +54,12 @@ func (b *buffer) pop(next uint64) []wire.Item {
 	items := b.records[0]
 	b.bytes -= size(items)
 	if b.records = slices.Delete(b.records, 0, 1); len(b.records) == 0 {
-		b.records = nil // most rooms have no hole most of the time
+		b.records = nil // free the memory: holes are rare
 	}
 	return items
 }
 
-// size is what items count towards MaxBytes: their JSON and the headers.
+// size returns what items count towards MaxBytes: their JSON and their headers.
 func size(items []wire.Item) int {
 	n := len(items) * itemBytes
 	for _, it := range items {

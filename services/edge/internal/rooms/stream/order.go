@@ -6,7 +6,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// deliver puts out what is new of items, which begin at delivered+1 or before it.
+// deliver adds the new ones of items to out. They start at delivered+1 or before.
 func (s *Stream) deliver(items []wire.Item, out *Out) {
 	last := items[len(items)-1].Seq
 	if last <= s.delivered {
@@ -14,7 +14,7 @@ func (s *Stream) deliver(items []wire.Item, out *Out) {
 	}
 	items = items[s.delivered+1-items[0].Seq:]
 	if n := len(out.Steps); n > 0 && out.Steps[n-1].Items == nil {
-		out.Steps[n-1].Items = items // behind its gap
+		out.Steps[n-1].Items = items // after its gap
 	} else {
 		out.Steps = append(out.Steps, Step{Items: items})
 	}
@@ -22,7 +22,7 @@ func (s *Stream) deliver(items []wire.Item, out *Out) {
 	s.top = max(s.top, last)
 }
 
-// drain puts out what waited and follows now.
+// drain delivers the buffered records that follow now.
 func (s *Stream) drain(out *Out) {
 	for {
 		items := s.ahead.pop(s.delivered + 1)
@@ -33,7 +33,7 @@ func (s *Stream) drain(out *Out) {
 	}
 }
 
-// skip announces that the messages up to to are gone, but for those that wait here.
+// skip adds gaps for the messages up to to, except those in the buffer.
 func (s *Stream) skip(to uint64, out *Out) {
 	for s.delivered < to {
 		s.drain(out)
@@ -50,7 +50,7 @@ func (s *Stream) skip(to uint64, out *Out) {
 	}
 }
 
-// ask puts out the hole there is, unless a repair is under way or has to wait.
+// ask requests a repair of the first hole, unless one is in flight or backing off.
 func (s *Stream) ask(now time.Time, out *Out) {
 	hole := s.Missing()
 	if hole.None() {
@@ -69,12 +69,12 @@ func (s *Stream) backoff(now time.Time) {
 	s.notBefore = now.Add(wait)
 }
 
-// consecutive tells whether items are the messages of one record.
+// consecutive reports whether items can be one record: not empty, without holes.
 func consecutive(items []wire.Item) bool {
 	return len(items) > 0 && items[0].Seq > 0 && run(items) == len(items)
 }
 
-// run is how many of items, at least one, follow each other without a hole.
+// run returns how many of items, from the first on, follow each other without a hole.
 func run(items []wire.Item) int {
 	n := 1
 	for n < len(items) && items[n].Seq == items[n-1].Seq+1 {

@@ -1,8 +1,7 @@
-// Package stream puts the live messages of one room on one edge in order, finds
-// what is missing and says what to ask for. Broadcasts are delivered at most
-// once and can be lost, repeated and, while a room changes owners, reordered;
-// what comes out here is every message once, in seq order, or the gap that stands
-// for it. It has no clock and does no I/O.
+// Package stream orders the live messages of one room on one edge, detects missing ones
+// and says which to request. Broadcasts are delivered at most once: they can be lost,
+// repeated and, while a room changes owners, reordered. The output is every message
+// once, in seq order, or a gap in its place. The package has no clock and does no I/O.
 package stream
 
 import (
@@ -12,40 +11,39 @@ import (
 )
 
 const (
-	// MaxRecords and MaxBytes bound what waits behind a hole. Beyond them the
-	// latest are dropped: the repair brings them after the hole is closed.
+	// MaxRecords and MaxBytes bound what waits behind a hole. Beyond them the latest
+	// records are dropped; a repair fetches them after the hole is closed.
 	MaxRecords = 256
 	MaxBytes   = 1 << 20
 
-	// AskLimit is how many messages are asked for at once (wire.History.Limit).
+	// AskLimit is the largest number of messages in one request (wire.History.Limit).
 	AskLimit = 200
 
-	// HeadDelay is how long a head that is ahead of the records is given before it
-	// counts as a loss: digests come on another connection than the broadcasts they tell of.
+	// HeadDelay is how long a head may be ahead of the records before it counts as a
+	// loss: digests travel on another connection than the broadcasts they announce.
 	HeadDelay = 200 * time.Millisecond
 
-	// A repair that failed is asked again after minBackoff, then twice as long
-	// each time, at most maxBackoff.
+	// A failed repair is retried after minBackoff. The wait doubles each time, up to
+	// maxBackoff.
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 5 * time.Second
 )
 
-// Range is messages From to To, both included; its zero value is none.
+// Range is the messages From to To, both included. The zero value is empty.
 type Range struct{ From, To uint64 }
 
-// None tells that the range is empty.
+// None reports whether the range is empty.
 func (r Range) None() bool { return r.From == 0 }
 
-// Step is what to deliver: first the gap, if there is one, then the messages, if
-// there are any.
+// Step is one delivery: a gap, messages, or a gap followed by messages.
 type Step struct {
 	Gap   Range
 	Items []wire.Item // consecutive; valid until the next call on the same stream
 }
 
-// Out is what a call wants done: deliver Steps in order, and ask the owner for
-// Ask (History{After: From-1, Limit: To-From+1}), if it is not None. One Out can
-// serve many streams and calls: each call resets it.
+// Out is what the caller must do: deliver Steps in order and, unless Ask is empty,
+// request Ask from the owner (History{After: From-1, Limit: To-From+1}). One Out can
+// serve many streams; each call resets it.
 type Out struct {
 	Steps []Step
 	Ask   Range
@@ -56,25 +54,24 @@ func (o *Out) reset() {
 	o.Steps, o.Ask = o.Steps[:0], Range{}
 }
 
-// Stream is the order of one room. The zero value is a room whose position is
-// not known: it keeps records until Start. Not safe for concurrent use.
+// Stream orders one room. The zero value has no position yet: it buffers records until
+// Start. Not safe for concurrent use.
 //
-// Every Ask is answered exactly once, by Repaired or RepairFailed (the caller has
-// the timeout); until then nothing else is asked. Ask may wait in the caller's
-// queue: Missing says what is worth asking when its turn comes.
+// The caller answers every Ask exactly once, with Repaired or RepairFailed, and owns the
+// timeout. Until then nothing else is requested. An Ask may wait in the caller's queue:
+// when its turn comes, Missing returns what is still worth requesting.
 type Stream struct {
-	delivered uint64 // the last seq that went out, or stands in a gap that did
+	delivered uint64 // the last seq that was put out, as a message or in a gap
 	top       uint64 // the highest seq known to exist, >= delivered
-	asked     Range  // the repair that is under way, at most one
+	asked     Range  // the repair in flight, at most one
 	started   bool
-	tries     uint8     // repairs in a row that brought nothing
-	notBefore time.Time // of the next Ask; zero = at once
-	ahead     buffer    // records behind a hole
+	tries     uint8     // failed repairs in a row
+	notBefore time.Time // earliest time of the next Ask; zero means now
+	ahead     buffer    // records that wait behind a hole
 }
 
-// Start says from where to deliver: head is the room's last message when the
-// edge began to hold the room, and is taken as delivered. When the stream has
-// started before, it is Head.
+// Start sets the position: head is the room's last message when the edge began to hold
+// the room, and counts as delivered. On a started stream it does what Head does.
 func (s *Stream) Start(now time.Time, head uint64, out *Out) {
 	if s.started {
 		s.Head(now, head, out)
@@ -86,9 +83,9 @@ func (s *Stream) Start(now time.Time, head uint64, out *Out) {
 	s.ask(now, out)
 }
 
-// Record takes the messages of a broadcast, which are consecutive; anything else
-// is ignored, as are messages that went out before. The slice is read until the
-// steps are delivered, and copied when it has to wait; the JSON is never copied.
+// Record adds the messages of a broadcast, which must be consecutive; anything else is
+// ignored, as are messages that were put out before. The slice is read until the steps
+// are delivered, and copied if it has to wait. The JSON is never copied.
 func (s *Stream) Record(now time.Time, items []wire.Item, out *Out) {
 	out.reset()
 	if !consecutive(items) {
@@ -101,14 +98,14 @@ func (s *Stream) Record(now time.Time, items []wire.Item, out *Out) {
 	} else {
 		s.ahead.add(items)
 		if s.tries == 0 {
-			s.notBefore = time.Time{} // no longer a head that may just be early: something is lost
+			s.notBefore = time.Time{} // not an early head any more: a message is lost
 		}
 	}
 	s.ask(now, out)
 }
 
-// Head says that the room's last message is head: from a digest, or in answer to
-// a join. Unless the messages come by themselves within HeadDelay, they are asked for.
+// Head reports the room's last message, from a digest or the answer to a join. Messages
+// that do not arrive within HeadDelay are requested.
 func (s *Stream) Head(now time.Time, head uint64, out *Out) {
 	out.reset()
 	if head <= s.top {
@@ -121,10 +118,10 @@ func (s *Stream) Head(now time.Time, head uint64, out *Out) {
 	}
 }
 
-// Repaired takes the answer to an Ask: the items that wire.Messages brought,
-// ascending, and its Oldest. What is missing between them, or before the oldest
-// message retained, is gone and becomes a gap. An answer that does not bring the
-// first message asked for, which did not come by itself either, is a repair that failed.
+// Repaired adds the answer to an Ask: the items of wire.Messages, ascending, and its
+// Oldest. What is missing between them, or before the oldest retained message, is lost
+// and becomes a gap. An answer without the first message requested, if that has not
+// arrived otherwise, counts as a failed repair.
 func (s *Stream) Repaired(now time.Time, items []wire.Item, oldest uint64, out *Out) {
 	out.reset()
 	asked := s.asked
@@ -152,7 +149,7 @@ func (s *Stream) Repaired(now time.Time, items []wire.Item, oldest uint64, out *
 	s.ask(now, out)
 }
 
-// RepairFailed says that an Ask got no answer. It is asked again later.
+// RepairFailed reports that an Ask got no answer. It is retried later.
 func (s *Stream) RepairFailed(now time.Time) {
 	if s.asked.None() {
 		return
@@ -161,7 +158,7 @@ func (s *Stream) RepairFailed(now time.Time) {
 	s.backoff(now)
 }
 
-// Next is when Tick has something to ask; false when it has not.
+// Next returns when Tick has something to request; false if it has nothing.
 func (s *Stream) Next() (time.Time, bool) {
 	if !s.asked.None() || s.notBefore.IsZero() || s.Missing().None() {
 		return time.Time{}, false
@@ -169,13 +166,13 @@ func (s *Stream) Next() (time.Time, bool) {
 	return s.notBefore, true
 }
 
-// Tick asks for what is missing if its time has come.
+// Tick requests what is missing if its time has come.
 func (s *Stream) Tick(now time.Time, out *Out) {
 	out.reset()
 	s.ask(now, out)
 }
 
-// Missing is the first hole, at most AskLimit long, None when there is none.
+// Missing returns the first hole, at most AskLimit long, or an empty range.
 func (s *Stream) Missing() Range {
 	if !s.started || s.top <= s.delivered {
 		return Range{}
@@ -187,8 +184,8 @@ func (s *Stream) Missing() Range {
 	return Range{s.delivered + 1, min(to, s.delivered+AskLimit)}
 }
 
-// Delivered is the last seq that went out, or stands in a gap that did; 0 before Start.
+// Delivered returns the last seq that was put out, as a message or in a gap; 0 before Start.
 func (s *Stream) Delivered() uint64 { return s.delivered }
 
-// Started tells whether the position is known.
+// Started reports whether the position is known.
 func (s *Stream) Started() bool { return s.started }
