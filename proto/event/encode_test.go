@@ -72,18 +72,17 @@ func settle(v reflect.Value) {
 
 func TestRepliesEqualEncodingJSON(t *testing.T) {
 	t.Parallel()
-	bare := event.Bare
-	sameAsReflection(t, func(r *event.JoinedRoom) []byte { return r.AppendJSON(nil, bare) })
-	sameAsReflection(t, func(r *event.LeftRoom) []byte { return r.AppendJSON(nil, bare) })
-	sameAsReflection(t, func(r *event.MessageSent) []byte { return r.AppendJSON(nil, bare) })
-	sameAsReflection(t, func(r *event.TypingUpdated) []byte { return r.AppendJSON(nil, bare) })
-	sameAsReflection(t, func(r *event.RoomStatsRetrieved) []byte { return r.AppendJSON(nil, bare) })
-	sameAsReflection(t, func(r *event.HeartbeatResponse) []byte { return r.AppendJSON(nil, bare) })
-	sameAsReflection(t, func(r *event.History) []byte { return r.AppendJSON(nil, bare) })
-	sameAsReflection(t, func(r *event.PresenceUpdated) []byte { return r.AppendJSON(nil, bare) })
-	sameAsReflection(t, func(r *event.PresenceRetrieved) []byte { return r.AppendJSON(nil, bare) })
-	sameAsReflection(t, func(r *event.MessageReadReply) []byte { return r.AppendJSON(nil, bare) })
-	sameAsReflection(t, func(r *event.TokenRefreshed) []byte { return r.AppendJSON(nil, bare) })
+	sameAsReflection(t, func(r *event.JoinedRoom) []byte { return r.AppendJSON(nil) })
+	sameAsReflection(t, func(r *event.LeftRoom) []byte { return r.AppendJSON(nil) })
+	sameAsReflection(t, func(r *event.MessageSent) []byte { return r.AppendJSON(nil) })
+	sameAsReflection(t, func(r *event.TypingUpdated) []byte { return r.AppendJSON(nil) })
+	sameAsReflection(t, func(r *event.RoomStatsRetrieved) []byte { return r.AppendJSON(nil) })
+	sameAsReflection(t, func(r *event.HeartbeatResponse) []byte { return r.AppendJSON(nil) })
+	sameAsReflection(t, func(r *event.History) []byte { return r.AppendJSON(nil) })
+	sameAsReflection(t, func(r *event.PresenceUpdated) []byte { return r.AppendJSON(nil) })
+	sameAsReflection(t, func(r *event.PresenceRetrieved) []byte { return r.AppendJSON(nil) })
+	sameAsReflection(t, func(r *event.MessageReadReply) []byte { return r.AppendJSON(nil) })
+	sameAsReflection(t, func(r *event.TokenRefreshed) []byte { return r.AppendJSON(nil) })
 }
 
 func TestServerEventsEqualEncodingJSON(t *testing.T) {
@@ -120,24 +119,13 @@ func TestMessageTimes(t *testing.T) {
 func TestZeroReplies(t *testing.T) {
 	t.Parallel()
 	for want, got := range map[string][]byte{
-		`{"roomId":"","success":true,"activeUsers":[],"seq":0,"timestamp":null}`: new(event.JoinedRoom).AppendJSON(nil, event.Bare),
-		`{"roomId":"","messages":[],"hasMore":false,"success":true}`:             new(event.History).AppendJSON(nil, event.Bare),
-		`{"success":true,"presenceData":[],"timestamp":null}`:                    new(event.PresenceRetrieved).AppendJSON(nil, event.Bare),
+		`{"roomId":"","success":true,"activeUsers":[],"seq":0,"timestamp":null}`: new(event.JoinedRoom).AppendJSON(nil),
+		`{"roomId":"","messages":[],"hasMore":false,"success":true}`:             new(event.History).AppendJSON(nil),
+		`{"success":true,"presenceData":[],"timestamp":null}`:                    new(event.PresenceRetrieved).AppendJSON(nil),
 		`{"roomId":"","users":[],"total":0}`:                                     new(event.RoomUsers).AppendJSON(nil),
-		`{"event":"leftRoom","roomId":"","success":true,"timestamp":null}`:       new(event.LeftRoom).AppendJSON(nil, event.Named),
+		`{"event":"leftRoom","roomId":"","success":true,"timestamp":null}`:       event.AppendNamed(nil, event.NameLeftRoom, new(event.LeftRoom).AppendJSON(nil)),
 	} {
 		if string(got) != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-}
-
-// What the edge splices equals what it would encode.
-func TestAppendRoomStatsRetrieved(t *testing.T) {
-	t.Parallel()
-	for _, form := range []event.Form{event.Bare, event.Named} {
-		want := (&event.RoomStatsRetrieved{RoomStats: stats}).AppendJSON(nil, form)
-		if got := event.AppendRoomStatsRetrieved(nil, stats.AppendJSON(nil), form); !bytes.Equal(got, want) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
@@ -151,7 +139,7 @@ func BenchmarkEncode(b *testing.B) {
 	for name, encode := range map[string]func(){
 		"Message":               func() { dst = m.AppendJSON(dst[:0]) },
 		"Message_encoding_json": func() { reflected(b, &m) },
-		"MessageSent":           func() { dst = sent.AppendJSON(dst[:0], event.Bare) },
+		"MessageSent":           func() { dst = sent.AppendJSON(dst[:0]) },
 		"AppendEscaped":         func() { dst = event.AppendEscaped(dst[:0], sent.Message) },
 		"AppendTime":            func() { dst = event.AppendTime(dst[:0], int64(at)) },
 	} {
@@ -170,7 +158,7 @@ func TestHotEncodersDoNotAllocate(t *testing.T) {
 	sent := event.MessageSent{Message: m.AppendJSON(nil)}
 	if n := testing.AllocsPerRun(100, func() {
 		dst = m.AppendJSON(dst[:0])
-		dst = sent.AppendJSON(dst[:0], event.Named)
+		dst = sent.AppendJSON(dst[:0])
 		dst = event.AppendEscaped(dst[:0], sent.Message)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

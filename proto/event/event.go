@@ -22,22 +22,28 @@ type Request interface {
 	Decode(data []byte) error
 }
 
-// Reply is the success that answers a client event.
-type Reply interface {
-	// AppendJSON appends the reply object; all but [TypingUpdated] say
-	// success: true, whatever their field holds.
-	AppendJSON(dst []byte, f Form) []byte
+// RoomRequest is a Request about one room.
+type RoomRequest interface {
+	Request
+	Room() RoomID
 }
 
-// Form says how a reply object begins.
-type Form uint8
+// Reply is the success that answers a client event.
+type Reply interface {
+	// AppendJSON appends the reply object, which has at least one member; all but
+	// [TypingUpdated] say success: true, whatever their field holds.
+	AppendJSON(dst []byte) []byte
+}
 
-const (
-	// Bare is for the native door, where the frame carries the reply's name.
-	Bare Form = iota
-	// Named is for Socket.IO: the first member is event, the reply's name.
-	Named
-)
+// AppendNamed appends a reply object with its name in front of the other members, as
+// acknowledgements of Socket.IO carry it. NamedSize is how many bytes that adds.
+func AppendNamed(dst []byte, name string, reply []byte) []byte {
+	dst = append(append(dst, `{"event":"`...), name...)
+	return append(append(dst, `",`...), reply[1:]...) // without its brace
+}
+
+// NamedSize is how much longer than the reply object AppendNamed's result is.
+func NamedSize(name string) int { return len(`"event":"",`) + len(name) }
 
 // User is a user as others see them.
 type User = wire.User
@@ -48,16 +54,6 @@ type User = wire.User
 type Author struct {
 	ID   UserID `json:"id"`
 	Name string `json:"username"`
-}
-
-// open begins the reply object of that name; a member must follow.
-func open(dst []byte, f Form, name string) []byte {
-	if f == Bare {
-		return append(dst, '{')
-	}
-	dst = append(dst, `{"event":"`...)
-	dst = append(dst, name...)
-	return append(dst, `",`...)
 }
 
 // appendText appends a member: its key as it stands in JSON, from the comma or

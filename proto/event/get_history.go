@@ -56,6 +56,9 @@ func (p *GetHistory) Decode(data []byte) error {
 	return checkRoomID(p.RoomID)
 }
 
+// Room implements RoomRequest.
+func (p *GetHistory) Room() RoomID { return p.RoomID }
+
 // Query is the payload as the owner of the room is asked.
 func (p *GetHistory) Query() wire.History {
 	q := wire.History{Room: p.RoomID, Limit: uint64(p.Limit)}
@@ -77,8 +80,8 @@ type History struct {
 }
 
 // AppendJSON implements Reply.
-func (r *History) AppendJSON(dst []byte, f Form) []byte {
-	dst = appendText(open(dst, f, NameHistory), `"roomId":`, r.RoomID)
+func (r *History) AppendJSON(dst []byte) []byte {
+	dst = appendText(dst, `{"roomId":`, r.RoomID)
 	dst = appendList(dst, `,"messages":`, r.Messages, appendItem)
 	dst = appendBool(dst, `,"hasMore":`, r.HasMore)
 	return append(dst, `,"success":true}`...)

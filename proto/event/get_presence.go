@@ -64,9 +64,8 @@ type PresenceRetrieved struct {
 }
 
 // AppendJSON implements Reply.
-func (r *PresenceRetrieved) AppendJSON(dst []byte, f Form) []byte {
-	dst = open(dst, f, NamePresenceRetrieved)
-	dst = appendList(dst, `"success":true,"presenceData":`, r.PresenceData, appendPresence)
+func (r *PresenceRetrieved) AppendJSON(dst []byte) []byte {
+	dst = appendList(dst, `{"success":true,"presenceData":`, r.PresenceData, appendPresence)
 	dst = appendTime(dst, `,"timestamp":`, r.Timestamp)
 	return append(dst, '}')
 }

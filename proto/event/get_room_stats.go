@@ -17,25 +17,17 @@ func (p *GetRoomStats) Decode(data []byte) (err error) {
 	return err
 }
 
+// Room implements RoomRequest.
+func (p *GetRoomStats) Room() RoomID { return p.RoomID }
+
 // RoomStatsRetrieved answers GetRoomStats.
-//
-// The edge, which has the statistics as JSON, uses AppendRoomStatsRetrieved.
 type RoomStatsRetrieved struct {
 	Success bool `json:"success"`
 	RoomStats
 }
 
 // AppendJSON implements Reply.
-func (r *RoomStatsRetrieved) AppendJSON(dst []byte, f Form) []byte {
-	dst = open(dst, f, NameRoomStatsRetrieved)
-	dst = append(dst, `"success":true,`...)
+func (r *RoomStatsRetrieved) AppendJSON(dst []byte) []byte {
+	dst = append(dst, `{"success":true,`...)
 	return append(r.RoomStats.appendMembers(dst), '}')
-}
-
-// AppendRoomStatsRetrieved appends the reply around stats, the JSON object of a
-// RoomStats as room has encoded it.
-func AppendRoomStatsRetrieved(dst, stats []byte, f Form) []byte {
-	dst = open(dst, f, NameRoomStatsRetrieved)
-	dst = append(dst, `"success":true,`...)
-	return append(dst, stats[1:]...) // without its brace
 }

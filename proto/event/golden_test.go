@@ -49,11 +49,11 @@ func (r raw) AppendJSON(dst []byte) []byte { return append(dst, r...) }
 // golden is what the frames of one file stand for, by the key in the file.
 type golden struct {
 	requests map[string]event.Request // as Decode leaves them
-	replies  map[string]event.Reply   // "reply..." is Bare, "ack..." Named
+	replies  map[string]event.Reply   // "reply..." native, "ack..." for Socket.IO
 	events   map[string]serverEvent
 }
 
-// both lists a reply under its two forms.
+// both lists a reply for both protocols.
 func both(replies map[string]event.Reply) map[string]event.Reply {
 	for key, r := range maps.Clone(replies) {
 		replies["ack"+strings.TrimPrefix(key, "reply")] = r
@@ -219,9 +219,13 @@ func TestGoldenFrames(t *testing.T) {
 				case "request":
 					checkRequest(t, name, key, text, want.requests[key])
 				case "reply":
-					checkReply(t, key, text, want.replies[key], event.Bare, `{"id":7,"event":"`+replyName[name]+`","data":`, "}")
+					checkReply(t, key, text, want.replies[key], func(object []byte) string {
+						return `{"id":7,"event":"` + replyName[name] + `","data":` + string(object) + "}"
+					})
 				case "ack":
-					checkReply(t, key, text, want.replies[key], event.Named, "", "")
+					checkReply(t, key, text, want.replies[key], func(object []byte) string {
+						return string(event.AppendNamed(nil, replyName[name], object))
+					})
 				case "refused":
 					checkRefusal(t, name, text, frames["refusal"])
 				case "refusal": // with refused
@@ -260,13 +264,13 @@ func checkRequest(t *testing.T, name, key string, text []byte, want event.Reques
 	}
 }
 
-func checkReply(t *testing.T, key string, text []byte, reply event.Reply, form event.Form, before, after string) {
+func checkReply(t *testing.T, key string, text []byte, reply event.Reply, framed func(object []byte) string) {
 	t.Helper()
 	if reply == nil {
 		t.Errorf("nothing encodes to %q", key)
 		return
 	}
-	if got := before + string(reply.AppendJSON(nil, form)) + after; got != string(text) {
+	if got := framed(reply.AppendJSON(nil)); got != string(text) {
 		t.Errorf("%s:\n got %s\nwant %s", key, got, text)
 	}
 }
@@ -362,7 +366,7 @@ func TestGoldenRepliesDecode(t *testing.T) {
 	for name, want := range goldens() {
 		for key, reply := range want.replies {
 			got := reflect.New(reflect.TypeOf(reply).Elem()).Interface()
-			if err := json.Unmarshal(reply.AppendJSON(nil, event.Named), got); err != nil || !reflect.DeepEqual(got, reply) {
+			if err := json.Unmarshal(reply.AppendJSON(nil), got); err != nil || !reflect.DeepEqual(got, reply) {
 				t.Errorf("%s, %s: decoded by a Go client: %+v, %v; want %+v", name, key, got, err, reply)
 			}
 		}

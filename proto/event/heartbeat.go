@@ -22,8 +22,8 @@ type HeartbeatResponse struct {
 }
 
 // AppendJSON implements Reply.
-func (r *HeartbeatResponse) AppendJSON(dst []byte, f Form) []byte {
-	dst = appendTime(open(dst, f, NameHeartbeatResponse), `"timestamp":`, r.Timestamp)
+func (r *HeartbeatResponse) AppendJSON(dst []byte) []byte {
+	dst = appendTime(dst, `{"timestamp":`, r.Timestamp)
 	dst = appendText(dst, `,"userId":`, r.UserID)
 	return append(dst, `,"success":true}`...)
 }

@@ -32,6 +32,9 @@ func (p *JoinRoom) Decode(data []byte) error {
 	return checkRoomID(p.RoomID)
 }
 
+// Room implements RoomRequest.
+func (p *JoinRoom) Room() RoomID { return p.RoomID }
+
 // JoinedRoom answers JoinRoom.
 type JoinedRoom struct {
 	RoomID      RoomID  `json:"roomId"`
@@ -43,9 +46,8 @@ type JoinedRoom struct {
 }
 
 // AppendJSON implements Reply.
-func (r *JoinedRoom) AppendJSON(dst []byte, f Form) []byte {
-	dst = open(dst, f, NameJoinedRoom)
-	dst = appendText(dst, `"roomId":`, r.RoomID)
+func (r *JoinedRoom) AppendJSON(dst []byte) []byte {
+	dst = appendText(dst, `{"roomId":`, r.RoomID)
 	dst = appendList(dst, `,"success":true,"activeUsers":`, r.ActiveUsers, appendUserID)
 	dst = appendUint(dst, `,"seq":`, r.Seq)
 	if r.Recovered != nil {

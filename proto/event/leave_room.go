@@ -17,6 +17,9 @@ func (p *LeaveRoom) Decode(data []byte) (err error) {
 	return err
 }
 
+// Room implements RoomRequest.
+func (p *LeaveRoom) Room() RoomID { return p.RoomID }
+
 // LeftRoom answers LeaveRoom.
 type LeftRoom struct {
 	RoomID    RoomID `json:"roomId"`
@@ -25,9 +28,8 @@ type LeftRoom struct {
 }
 
 // AppendJSON implements Reply.
-func (r *LeftRoom) AppendJSON(dst []byte, f Form) []byte {
-	dst = open(dst, f, NameLeftRoom)
-	dst = appendText(dst, `"roomId":`, r.RoomID)
+func (r *LeftRoom) AppendJSON(dst []byte) []byte {
+	dst = appendText(dst, `{"roomId":`, r.RoomID)
 	dst = appendTime(dst, `,"success":true,"timestamp":`, r.Timestamp)
 	return append(dst, '}')
 }

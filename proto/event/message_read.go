@@ -35,6 +35,9 @@ func (p *MessageRead) Decode(data []byte) error {
 	return checkRoomID(p.RoomID)
 }
 
+// Room implements RoomRequest.
+func (p *MessageRead) Room() RoomID { return p.RoomID }
+
 // MessageReadReply answers MessageRead.
 type MessageReadReply struct {
 	Success     bool        `json:"success"`
@@ -51,9 +54,8 @@ type ReadReceipt struct {
 }
 
 // AppendJSON implements Reply.
-func (r *MessageReadReply) AppendJSON(dst []byte, f Form) []byte {
-	dst = open(dst, f, NameMessageRead)
-	dst = appendText(dst, `"success":true,"readReceipt":{"messageId":`, r.ReadReceipt.MessageID)
+func (r *MessageReadReply) AppendJSON(dst []byte) []byte {
+	dst = appendText(dst, `{"success":true,"readReceipt":{"messageId":`, r.ReadReceipt.MessageID)
 	dst = appendText(dst, `,"userId":`, r.ReadReceipt.UserID)
 	dst = appendText(dst, `,"username":`, r.ReadReceipt.Username)
 	dst = appendUint(dst, `,"seq":`, r.ReadReceipt.Seq)

@@ -44,7 +44,7 @@ type TokenRefreshed struct {
 }
 
 // AppendJSON implements Reply.
-func (r *TokenRefreshed) AppendJSON(dst []byte, f Form) []byte {
-	dst = appendTime(open(dst, f, NameTokenRefreshed), `"success":true,"expiresAt":`, r.ExpiresAt)
+func (r *TokenRefreshed) AppendJSON(dst []byte) []byte {
+	dst = appendTime(dst, `{"success":true,"expiresAt":`, r.ExpiresAt)
 	return append(dst, '}')
 }

@@ -66,6 +66,9 @@ func (p *SendMessage) Decode(data []byte) error {
 	return checkText("content", p.Content, MaxContent)
 }
 
+// Room implements RoomRequest.
+func (p *SendMessage) Room() RoomID { return p.RoomID }
+
 func (d *decoder) messageType() string {
 	if !d.is("messageType", strictjson.String) {
 		return ""
@@ -95,9 +98,8 @@ type MessageSent struct {
 }
 
 // AppendJSON implements Reply.
-func (r *MessageSent) AppendJSON(dst []byte, f Form) []byte {
-	dst = open(dst, f, NameMessageSent)
-	dst = append(append(dst, `"message":`...), r.Message...)
+func (r *MessageSent) AppendJSON(dst []byte) []byte {
+	dst = append(append(dst, `{"message":`...), r.Message...)
 	dst = append(dst, `,"success":true`...)
 	if r.Duplicate {
 		dst = append(dst, `,"duplicate":true`...)

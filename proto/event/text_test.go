@@ -97,12 +97,12 @@ func TestAppendEscapedEverywhere(t *testing.T) {
 	safe.Content, safe.Author.Name = "&lt;b&gt;", "&lt;a&gt;&amp;"
 	for name, c := range map[string]struct{ in, want []byte }{
 		"history": {
-			(&event.History{RoomID: "r", Messages: event.Messages{{JSON: m.AppendJSON(nil)}, {JSON: m.AppendJSON(nil)}}}).AppendJSON(nil, event.Named),
-			(&event.History{RoomID: "r", Messages: event.Messages{{JSON: safe.AppendJSON(nil)}, {JSON: safe.AppendJSON(nil)}}}).AppendJSON(nil, event.Named),
+			(&event.History{RoomID: "r", Messages: event.Messages{{JSON: m.AppendJSON(nil)}, {JSON: m.AppendJSON(nil)}}}).AppendJSON(nil),
+			(&event.History{RoomID: "r", Messages: event.Messages{{JSON: safe.AppendJSON(nil)}, {JSON: safe.AppendJSON(nil)}}}).AppendJSON(nil),
 		},
 		"ack": {
-			(&event.MessageSent{Message: m.AppendJSON(nil)}).AppendJSON(nil, event.Named),
-			(&event.MessageSent{Message: safe.AppendJSON(nil)}).AppendJSON(nil, event.Named),
+			(&event.MessageSent{Message: m.AppendJSON(nil)}).AppendJSON(nil),
+			(&event.MessageSent{Message: safe.AppendJSON(nil)}).AppendJSON(nil),
 		},
 		"users": {
 			(&event.RoomUsers{RoomID: "r", Users: []event.User{evil, ada}, Total: 2}).AppendJSON(nil),

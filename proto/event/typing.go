@@ -34,6 +34,9 @@ func (p *Typing) Decode(data []byte) error {
 	return checkRoomID(p.RoomID)
 }
 
+// Room implements RoomRequest.
+func (p *Typing) Room() RoomID { return p.RoomID }
+
 // TypingUpdated answers Typing. Over the limit Success is false: nothing
 // happened, and RetryAfterMs says when it would.
 type TypingUpdated struct {
@@ -43,8 +46,8 @@ type TypingUpdated struct {
 }
 
 // AppendJSON implements Reply.
-func (r *TypingUpdated) AppendJSON(dst []byte, f Form) []byte {
-	dst = appendBool(open(dst, f, NameTypingUpdated), `"success":`, r.Success)
+func (r *TypingUpdated) AppendJSON(dst []byte) []byte {
+	dst = appendBool(dst, `{"success":`, r.Success)
 	dst = appendTime(dst, `,"timestamp":`, r.Timestamp)
 	if r.RetryAfterMs != 0 {
 		dst = appendUint(dst, `,"retryAfterMs":`, r.RetryAfterMs)

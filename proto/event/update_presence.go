@@ -63,8 +63,8 @@ type PresenceUpdated struct {
 }
 
 // AppendJSON implements Reply.
-func (r *PresenceUpdated) AppendJSON(dst []byte, f Form) []byte {
-	dst = appendText(open(dst, f, NamePresenceUpdated), `"success":true,"status":`, r.Status)
+func (r *PresenceUpdated) AppendJSON(dst []byte) []byte {
+	dst = appendText(dst, `{"success":true,"status":`, r.Status)
 	dst = appendText(dst, `,"customStatus":`, r.CustomStatus)
 	dst = appendTime(dst, `,"timestamp":`, r.Timestamp)
 	return append(dst, '}')

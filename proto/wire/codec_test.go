@@ -24,7 +24,7 @@ import (
 func messages() []wire.Message {
 	return []wire.Message{
 		new(wire.Origin), new(wire.User), new(wire.Join), new(wire.Joined), new(wire.Leave), new(wire.Done),
-		new(wire.Send), new(wire.Text), new(wire.Sent), new(wire.Outcome), new(wire.History), new(wire.Messages), new(wire.Item), new(wire.RoomStats),
+		new(wire.Send), new(wire.Text), new(wire.Sent), new(wire.Outcome), new(wire.History), new(wire.Messages), new(wire.Item), new(wire.Command), new(wire.Result), new(wire.RoomStats),
 		new(wire.Stats), new(wire.Read), new(wire.Receipt), new(wire.Typing), new(wire.Heads),
 		new(wire.Record), new(wire.Entry), new(wire.Broadcast), new(wire.Digest), new(wire.Head),
 		new(wire.Take), new(wire.Taken), new(wire.Grants), new(wire.Run),

@@ -65,7 +65,7 @@ func (m *Entry) fields(c *codec) {
 type Class uint64
 
 const (
-	ClassMessage  Class = iota // never dropped: the connection is closed instead
+	ClassReliable Class = iota // never dropped: the connection is closed instead
 	ClassPresence              // dropped second
 	ClassTyping                // dropped first
 )

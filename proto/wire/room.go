@@ -222,6 +222,40 @@ func (m *Item) fields(c *codec) {
 	c.bytes(2, &m.JSON)
 }
 
+// Command carries a client event to the owner of its room or user: subject.RoomCommand
+// or subject.UserCommand with the event's name as the operation. Reply: Result.
+type Command struct {
+	Origin
+	Room     string // of a room's event
+	User     User   // who asks
+	Payload  []byte // the event's payload, JSON that the edge has checked; may be empty
+	MaxBytes uint64 // of lists in the reply: what the connection can take; 0: any number
+}
+
+func (m *Command) fields(c *codec) {
+	m.Origin.fields(c)
+	c.string(3, &m.Room)
+	c.string(4, &m.User.ID)
+	c.string(5, &m.User.Name)
+	c.bytes(6, &m.Payload)
+	c.uint(7, &m.MaxBytes)
+}
+
+// Result answers Command.
+type Result struct {
+	Fault
+	JSON  []byte // the reply object as native clients see it, without a Fault
+	Event string // a server event for the asker alone, sent after the reply; empty: none
+	Data  []byte // its payload
+}
+
+func (m *Result) fields(c *codec) {
+	m.fault(c)
+	c.bytes(4, &m.JSON)
+	c.string(5, &m.Event)
+	c.bytes(6, &m.Data)
+}
+
 // RoomStats asks for a room's statistics. Reply: Stats.
 type RoomStats struct{ Room string }
 

@@ -153,7 +153,7 @@ func successOf(reply event.Reply) (string, error) {
 		}
 		r.Elem().FieldByName("Success").SetBool(success)
 		var body struct{ Success *bool }
-		if err := json.Unmarshal(r.Interface().(event.Reply).AppendJSON(nil, event.Bare), &body); err != nil {
+		if err := json.Unmarshal(r.Interface().(event.Reply).AppendJSON(nil), &body); err != nil {
 			return "", err
 		}
 		if body.Success == nil {

@@ -165,7 +165,7 @@ func (s *Session) joinDefault() {
 	}
 	s.homeless = false
 	s.begin(&command{
-		s: s, id: codec.Silent, room: room, reply: event.NameJoinedRoom, at: time.Now(),
+		s: s, id: codec.NoReply, room: room, reply: event.NameJoinedRoom, at: time.Now(),
 		run: func(c *command) { c.join(nil) },
 	})
 }

@@ -29,7 +29,7 @@ func (s *Session) Restore(l Link, rooms []hub.Position, done func(exact bool)) {
 	for _, r := range rooms {
 		since := r.Seq
 		s.begin(&command{
-			s: s, id: codec.Silent, room: r.Room, reply: event.NameJoinedRoom, at: time.Now(), restored: restored,
+			s: s, id: codec.NoReply, room: r.Room, reply: event.NameJoinedRoom, at: time.Now(), restored: restored,
 			run: func(c *command) { c.join(&since) },
 		})
 	}

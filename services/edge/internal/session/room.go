@@ -56,7 +56,7 @@ func getRoomStats(c *command, data []byte) error {
 				return
 			}
 			s := c.s
-			s.replyObject(c.id, c.reply, event.AppendRoomStatsRetrieved(s.local.object(), m.JSON, s.codec().Form()))
+			s.replyObject(c.id, c.reply, append(append(s.local.object(), `{"success":true,`...), m.JSON[1:]...))
 			s.tell(event.NameRoomStats, m.JSON)
 			c.finish()
 		})

@@ -193,7 +193,7 @@ func (s *Session) malformed(id int64, err error) {
 
 // reply answers a request.
 func (s *Session) reply(id int64, name string, r event.Reply) {
-	s.replyObject(id, name, r.AppendJSON(s.local.object(), s.codec().Form()))
+	s.replyObject(id, name, r.AppendJSON(s.local.object()))
 }
 
 // replyObject answers a request with an object that was made in local.object.

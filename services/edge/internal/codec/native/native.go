@@ -7,7 +7,6 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/strictjson"
 	"github.com/confab-chat/confab/services/edge/internal/codec"
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
@@ -59,9 +58,6 @@ func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {
 	}
 	return req, wrong
 }
-
-// Form implements [codec.Codec].
-func (Codec) Form() event.Form { return event.Bare }
 
 // AppendReply appends the frame that answers request id; nothing without one.
 func (Codec) AppendReply(dst []byte, id int64, name string, data []byte) []byte {

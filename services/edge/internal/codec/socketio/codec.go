@@ -53,23 +53,32 @@ func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {
 	return req, nil
 }
 
-// Form implements [codec.Codec]: replies name themselves.
-func (Codec) Form() event.Form { return event.Named }
-
 // AppendReply appends the acknowledgement of request id; without one, the event of
-// the reply's name.
-func (c Codec) AppendReply(dst []byte, id int64, name string, data []byte) []byte {
+// the reply's name. An acknowledgement does not carry a name, so the object gets one as
+// its first member. An error object does not: clients know it by success: false.
+func (c Codec) AppendReply(dst []byte, id int64, name string, object []byte) []byte {
+	size := len(object)
+	if name != event.NameError {
+		size += event.NamedSize(name)
+	}
 	switch id {
-	case codec.Silent:
+	case codec.NoReply:
 		return dst
 	case codec.NoID:
-		return c.AppendEvent(dst, name, data)
+		dst = c.begin(ws.AppendHeader(dst, ws.OpText, len(`42["",]`)+c.prefix()+len(name)+size), Event)
+		dst = append(append(append(dst, `["`...), name...), `",`...)
+	default:
+		var buf [20]byte
+		num := strconv.AppendInt(buf[:0], id, 10)
+		dst = c.begin(ws.AppendHeader(dst, ws.OpText, len("43[]")+c.prefix()+len(num)+size), Ack)
+		dst = append(append(dst, num...), '[')
 	}
-	var buf [20]byte
-	num := strconv.AppendInt(buf[:0], id, 10)
-	dst = ws.AppendHeader(dst, ws.OpText, len("43")+c.prefix()+len(num)+len(data)+len("[]"))
-	dst = append(append(c.begin(dst, Ack), num...), '[')
-	return append(append(dst, data...), ']')
+	if name == event.NameError {
+		dst = append(dst, object...)
+	} else {
+		dst = event.AppendNamed(dst, name, object)
+	}
+	return append(dst, ']')
 }
 
 // AppendEvent appends the packet of a server event. A message has a second argument:

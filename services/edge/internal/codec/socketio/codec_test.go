@@ -26,9 +26,10 @@ func TestAppend(t *testing.T) {
 		"event in main":  {main.AppendEvent(nil, "ping", obj), `42["ping",{"a":1}]`},
 		"message":        {chat.AppendEvent(nil, "receiveMessage", msg), `42/chat,["receiveMessage",` + string(msg) + `,"42.a/b.c"]`},
 		"no message":     {chat.AppendEvent(nil, "receiveMessage", obj), `42/chat,["receiveMessage",{"a":1}]`},
-		"ack":            {chat.AppendReply(nil, 12, "joinedRoom", obj), `43/chat,12[{"a":1}]`},
-		"ack in main":    {main.AppendReply(nil, 0, "joinedRoom", obj), `430[{"a":1}]`},
-		"reply by event": {chat.AppendReply(nil, codec.NoID, "joinedRoom", obj), `42/chat,["joinedRoom",{"a":1}]`},
+		"ack":            {chat.AppendReply(nil, 12, "joinedRoom", obj), `43/chat,12[{"event":"joinedRoom","a":1}]`},
+		"ack in main":    {main.AppendReply(nil, 0, "joinedRoom", obj), `430[{"event":"joinedRoom","a":1}]`},
+		"reply by event": {chat.AppendReply(nil, codec.NoID, "joinedRoom", obj), `42/chat,["joinedRoom",{"event":"joinedRoom","a":1}]`},
+		"refusal":        {main.AppendReply(nil, 7, "error", obj), `437[{"a":1}]`},
 		"connect":        {chat.AppendConnect(nil, "s", ""), `40/chat,{"sid":"s"}`},
 		"connect, pid":   {main.AppendConnect(nil, "s", "p"), `40{"sid":"s","pid":"p"}`},
 		"refused":        {socketio.Codec{Namespace: "/random"}.AppendConnectError(nil, "Invalid namespace", nil), `44/random,{"message":"Invalid namespace"}`},
@@ -42,8 +43,8 @@ func TestAppend(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, frames, c.want)
 		}
 	}
-	if b := chat.AppendReply(nil, codec.Silent, "joinedRoom", obj); len(b) > 0 {
-		t.Errorf("not silent: %s", b)
+	if b := chat.AppendReply(nil, codec.NoReply, "joinedRoom", obj); len(b) > 0 {
+		t.Errorf("a reply: %s", b)
 	}
 }
 
