@@ -23,7 +23,6 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/codec/native"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
 	"github.com/confab-chat/confab/services/edge/internal/listen/cert"
-	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
 	"github.com/confab-chat/confab/services/edge/internal/quota"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/relay"
@@ -222,14 +221,10 @@ func (e *edge) limits() quota.Limits {
 
 // listen opens the port and says what is behind it.
 func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
-	origins, err := origin.Parse(e.cfg.AllowedOrigins)
-	if err != nil {
-		return &config.Error{Problems: []config.Problem{config.Bad("ALLOWED_ORIGINS", err.Error(), "https://chat.example.com")}}
-	}
-	if err := e.socketDoors(verifier, origins); err != nil {
+	if err := e.socketDoors(verifier); err != nil {
 		return err
 	}
-	pages := web.Options{NATS: e.conns[0], Origins: origins, Logger: e.log}
+	pages := web.Options{NATS: e.conns[0], Origins: e.cfg.AllowedOrigins, Logger: e.log}
 	if e.cfg.Env != config.Production {
 		pages.DevSecret = secret
 	}
@@ -258,7 +253,7 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 		return err
 	}
 	e.server, err = listen.New(listen.Options{
-		Group: e.loops, Routes: routes, HTTP: e.withEngines(web.Handler(pages)), Origins: origins, Rate: e.cfg.HandshakeRate,
+		Group: e.loops, Routes: routes, HTTP: e.withEngines(web.Handler(pages)), Origins: e.cfg.AllowedOrigins, Rate: e.cfg.HandshakeRate,
 		PerIP: listen.PerIP{Connections: e.cfg.PerIP}, AllowQueryToken: e.cfg.AllowQueryToken, TLS: tlsConfig, Logger: e.log,
 	})
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -65,7 +64,7 @@ func (e *edge) count(t *wire.Telemetry) {
 		wire.LatencyPermit: e.quota.Latency(),
 	}
 	t.Config = &wire.EdgeConfig{
-		Namespace: e.cfg.Namespace, CORSOrigin: strings.Join(e.cfg.AllowedOrigins, ","),
+		Namespace: e.cfg.Namespace, CORSOrigin: e.cfg.AllowedOrigins.String(),
 		DetailedLogging: e.cfg.Env != config.Production, Metrics: e.cfg.EnableMetrics, Heartbeat: e.cfg.EnableHeartbeat,
 	}
 }

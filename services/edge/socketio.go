@@ -12,7 +12,6 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
 	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
-	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/engine"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/namespace"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/peers"
@@ -59,18 +58,18 @@ func (e *edge) socketCodec(name string) codec.Codec {
 
 // socketDoors makes the doors for Socket.IO and, in conformance mode, for Engine.IO
 // alone.
-func (e *edge) socketDoors(verifier auth.Verifier, origins origin.List) error {
+func (e *edge) socketDoors(verifier auth.Verifier) error {
 	e.peers = peers.New(e.conns[0], e.relay, e.log)
 	client := namespace.New(namespace.Options{
 		Core: e.core, Verifier: verifier, Namespaces: e.socketNamespaces(), ConnectTimeout: e.cfg.SocketIO.ConnectTimeout,
 		Peers: e.peers, Logger: e.log,
 	})
-	o := e.engineOptions(origins)
+	o := e.engineOptions()
 	o.Path, o.Open, o.Peers = pathSocketIO, client.Open, e.peers
 	server := engine.New(o)
 	e.engines = append(e.engines, server)
 	if e.cfg.Conformance {
-		o := e.engineOptions(origins)
+		o := e.engineOptions()
 		o.Path, o.Open = pathEngineIO, func(engine.Request) engine.Handler { return engine.Echo{} }
 		e.engines = append(e.engines, engine.New(o))
 	}
@@ -96,11 +95,11 @@ func (e *edge) socketNamespaces() []namespace.Namespace {
 	return all
 }
 
-func (e *edge) engineOptions(origins origin.List) engine.Options {
+func (e *edge) engineOptions() engine.Options {
 	sio := e.cfg.SocketIO
 	o := engine.Options{
 		Loops: e.loops.Loops(), PingInterval: sio.PingInterval, PingTimeout: sio.PingTimeout, MaxPayload: sio.MaxPayload,
-		Heartbeat: e.cfg.heartbeat(), Origins: origins, QueryToken: e.cfg.AllowQueryToken, Logger: e.log,
+		Heartbeat: e.cfg.heartbeat(), Origins: e.cfg.AllowedOrigins, QueryToken: e.cfg.AllowQueryToken, Logger: e.log,
 		// The listener is made later, and is there when the first client comes.
 		Admit: func(peer netip.Addr) (func(), *code.Error) { return e.server.Enter(peer) },
 		Conn:  conn.Options{Limits: ws.DefaultLimits(), QueueBytes: e.cfg.QueueBytes, Budget: e.budget, Heartbeat: -1, Logger: e.log},

@@ -228,10 +228,10 @@ func TestPortTaken(t *testing.T) {
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	cfg := settings(t)
-	if cfg.Addr != ":3002" || cfg.AdminAddr != "127.0.0.1:9104" || fmt.Sprint(cfg.AllowedOrigins) != "[*]" {
+	if cfg.Addr != ":3002" || cfg.AdminAddr != "127.0.0.1:9104" || cfg.AllowedOrigins.String() != "*" {
 		t.Errorf("defaults %+v", cfg)
 	}
-	if cfg = settings(t, "CONFAB_ENV=production"); len(cfg.AllowedOrigins) != 0 {
+	if cfg = settings(t, "CONFAB_ENV=production"); cfg.AllowedOrigins.String() != "" {
 		t.Errorf("origins in production: %q", cfg.AllowedOrigins)
 	}
 	for _, bad := range [][]string{

@@ -1,10 +1,6 @@
 package config
 
-import (
-	"net/url"
-	"slices"
-	"strings"
-)
+import "github.com/confab-chat/confab/shared/origin"
 
 // Limits are the limits per user and minute, for the services that decide by them.
 type Limits struct {
@@ -31,33 +27,15 @@ func (l Limits) Validate(e Env) []Problem {
 	return found
 }
 
-// Origins are the web origins that browsers may come from, for the services that
-// answer browsers.
+// Origins is the policy for web pages, for the services that answer browsers.
 type Origins struct {
-	AllowedOrigins []string `env:"ALLOWED_ORIGINS" envDefault:"*" production:"" example:"https://chat.example.com, https://*.example.com" doc:"web origins, comma separated; *: all, refused in production; empty: none"`
+	AllowedOrigins origin.List `env:"ALLOWED_ORIGINS" envDefault:"*" production:"" example:"https://chat.example.com, https://*.example.com" doc:"web origins whose pages may connect, comma separated, as browsers send them: https://chat.example.com, http://localhost:5173 (scheme and port count, default ports may be left out, non-ASCII hosts in punycode, no trailing dot or path), https://*.example.com (exactly one more label), null (pages without an origin), * (all but null; refused in production); empty: none"`
 }
 
-// Validate refuses * in production, and what can match no Origin header.
+// Validate refuses * in production.
 func (o Origins) Validate(e Env) []Problem {
-	const example = "https://chat.example.com, https://*.example.com"
-	if e == Production && slices.Contains(o.AllowedOrigins, "*") {
-		return []Problem{Bad("ALLOWED_ORIGINS", "must not be * in production", example)}
-	}
-	for _, origin := range o.AllowedOrigins {
-		if !validOrigin(origin) {
-			return []Problem{Bad("ALLOWED_ORIGINS", "must be origins: scheme, host, port, and nothing behind", example)}
-		}
+	if e == Production && o.AllowedOrigins.Any() {
+		return []Problem{Bad("ALLOWED_ORIGINS", "must not be * in production", "https://chat.example.com, https://*.example.com")}
 	}
 	return nil
-}
-
-// validOrigin accepts *, null, and scheme://host[:port], where host may start with
-// one wildcard label.
-func validOrigin(origin string) bool {
-	if origin == "*" || origin == "null" {
-		return true
-	}
-	u, err := url.Parse(strings.Replace(origin, "://*.", "://", 1))
-	return err == nil && u.Scheme != "" && u.Hostname() != "" && !strings.Contains(u.Host, "*") &&
-		u.Path == "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil && !strings.HasSuffix(origin, "?") && !strings.HasSuffix(origin, "#")
 }

@@ -21,12 +21,12 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
-	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn/conntest"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 	"github.com/confab-chat/confab/shared/devtoken"
+	"github.com/confab-chat/confab/shared/origin"
 )
 
 // patience bounds every wait; it matters only when something is broken.
@@ -127,7 +127,7 @@ func startOn(tb testing.TB, p poll.Options, change func(*listen.Options)) *fixtu
 	if err != nil {
 		tb.Fatal(err)
 	}
-	origins, err := origin.Parse([]string{"https://app.example.com", "https://*.example.org"})
+	origins, err := origin.Parse("https://app.example.com", "https://*.example.org")
 	if err != nil {
 		tb.Fatal(err)
 	}

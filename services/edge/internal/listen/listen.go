@@ -16,10 +16,10 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 	"github.com/confab-chat/confab/services/edge/internal/transport/tlsio"
+	"github.com/confab-chat/confab/shared/origin"
 )
 
 // Handshake is a WebSocket upgrade that passed every check of this package.

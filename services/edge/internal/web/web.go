@@ -19,9 +19,9 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/subject"
-	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
 	"github.com/confab-chat/confab/services/edge/internal/web/demo"
 	"github.com/confab-chat/confab/shared/devtoken"
+	"github.com/confab-chat/confab/shared/origin"
 )
 
 // monitorWait is how long the monitor may take; it answers from memory.
@@ -46,8 +46,9 @@ type Options struct {
 func Handler(o Options) http.Handler {
 	s := &site{o}
 	mux := http.NewServeMux()
-	mux.Handle("/websocket/health", origin.CORS(o.Origins, onlyGet(s.health)))
-	mux.Handle("/websocket/stats", origin.CORS(o.Origins, onlyGet(s.stats)))
+	cors := origin.CORS{Methods: "GET, POST", Headers: "Authorization, Content-Type", Credentials: true}
+	mux.Handle("/websocket/health", cors.Handler(o.Origins, onlyGet(s.health)))
+	mux.Handle("/websocket/stats", cors.Handler(o.Origins, onlyGet(s.stats)))
 	if o.DevSecret == nil {
 		mux.HandleFunc("/", s.notFound)
 		return mux

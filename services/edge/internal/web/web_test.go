@@ -12,8 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/confab-chat/confab/proto/subject"
-	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
 	"github.com/confab-chat/confab/services/edge/internal/web"
+	"github.com/confab-chat/confab/shared/origin"
 )
 
 // monitor answers as it is told.
@@ -33,7 +33,7 @@ func (m *monitor) RequestMsgWithContext(_ context.Context, msg *nats.Msg) (*nats
 
 func handler(t *testing.T, m *monitor, secret string) http.Handler {
 	t.Helper()
-	origins, err := origin.Parse([]string{"https://chat.example"})
+	origins, err := origin.Parse("https://chat.example")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/monitor/internal/collect"
+	"github.com/confab-chat/confab/shared/origin"
 )
 
 //go:embed page
@@ -25,7 +26,7 @@ var page embed.FS
 
 // Options are settings of the public port.
 type Options struct {
-	Origins []string    // of browsers that may read the answers, see NewOrigins
+	Origins origin.List // whose pages may read the answers
 	Metrics bool        // serve /metrics
 	Ready   func() bool // what /readyz says; called concurrently
 }
@@ -37,14 +38,15 @@ func Handler(c *collect.Collector, o Options) (http.Handler, error) {
 		return nil, err
 	}
 	files := http.FileServerFS(assets)
-	origins, mux := NewOrigins(o.Origins), http.NewServeMux()
+	cors, mux := origin.CORS{Methods: "GET, HEAD", Headers: "Content-Type"}, http.NewServeMux()
 	for path, answer := range map[string]func(*http.Request) collect.Answer{
 		"/websocket/health": func(*http.Request) collect.Answer { return c.Health() },
 		"/websocket/stats":  func(r *http.Request) collect.Answer { return c.Stats(r.URL.Query().Get("cursor")) },
 	} {
-		h := origins.allow(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { write(w, answer(r)) }))
-		mux.Handle("GET "+path, h)
-		mux.Handle("OPTIONS "+path, h)
+		body := func(w http.ResponseWriter, r *http.Request) { write(w, answer(r)) }
+		empty := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
+		mux.Handle("GET "+path, cors.Handler(o.Origins, http.HandlerFunc(body)))
+		mux.Handle("OPTIONS "+path, cors.Handler(o.Origins, http.HandlerFunc(empty)))
 	}
 	for _, path := range []string{"/{$}", "/status.js", "/status.css"} {
 		mux.Handle("GET "+path, files)

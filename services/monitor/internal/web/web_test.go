@@ -12,6 +12,7 @@ import (
 	"github.com/confab-chat/confab/services/monitor/internal/api"
 	"github.com/confab-chat/confab/services/monitor/internal/collect/collecttest"
 	"github.com/confab-chat/confab/services/monitor/internal/web"
+	"github.com/confab-chat/confab/shared/origin"
 )
 
 // site is the public port over a cluster on NATS.
@@ -152,7 +153,11 @@ func TestPageIsPlain(t *testing.T) {
 
 func TestCORS(t *testing.T) {
 	t.Parallel()
-	s := open(t, web.Options{Origins: []string{"https://chat.example.com"}})
+	allowed, err := origin.Parse("https://chat.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, web.Options{Origins: allowed})
 	const good, bad = "https://chat.example.com", "https://evil.example.com"
 	for _, path := range []string{"/websocket/health", "/websocket/stats", "/websocket/stats?cursor=nonsense"} {
 		for origin, want := range map[string]string{good: good, bad: "", "null": "", "": ""} {

@@ -15,7 +15,7 @@ import (
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
-	"github.com/confab-chat/confab/services/edge/internal/listen/origin"
+	"github.com/confab-chat/confab/shared/origin"
 )
 
 // bodyTimeout is how long the body of a POST may take to arrive.
@@ -45,7 +45,8 @@ func parseQuery(raw string) (query, error) {
 
 // Handler serves the requests of long-polling.
 func (s *Server) Handler() http.Handler {
-	return origin.CORS(s.Origins, http.HandlerFunc(s.serve))
+	cors := origin.CORS{Methods: "GET, POST", Headers: "Authorization, Content-Type", Credentials: true}
+	return cors.Handler(s.Origins, http.HandlerFunc(s.serve))
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
