@@ -15,7 +15,7 @@ import (
 // Version is the revision of the protocol, as clients name it in the query: EIO=4.
 const Version = "4"
 
-// Type is the type of a packet, the character that it begins with.
+// Type is the type of a packet, its first character.
 type Type byte
 
 const (
@@ -28,19 +28,19 @@ const (
 	Noop    Type = '6'
 )
 
-// Probe is the data of the ping and the pong by which a WebSocket is tried before a
-// client changes to it.
+// Probe is the data of the ping and the pong that test a WebSocket before a session is
+// upgraded to it.
 const Probe = "probe"
 
-// separator stands between the packets of a payload.
+// separator separates the packets of a payload.
 const separator = 0x1e
 
-// MaxPackets is how many packets a payload may have: 64 requests of a connection
-// are worked on, and nobody gathers more than a few times that.
+// MaxPackets is how many packets a payload may have. At most 64 requests of a
+// connection are in flight, and clients gather no more than a few times that.
 const MaxPackets = 4096
 
 var (
-	// ErrPacket is returned for what is no packet: empty, or of an unknown type.
+	// ErrPacket is returned for an invalid packet: empty, or of an unknown type.
 	ErrPacket = errors.New("invalid packet")
 	// ErrPayload is returned for a payload with too many packets.
 	ErrPayload = errors.New("too many packets in a payload")
@@ -50,10 +50,10 @@ var (
 type Packet struct {
 	Type   Type
 	Binary bool   // a Message with binary data
-	Data   []byte // part of what was parsed, or newly decoded from base64
+	Data   []byte // a part of the parsed bytes, or newly decoded from base64
 }
 
-// Parse reads a packet that stands alone, as in a WebSocket text frame.
+// Parse parses a packet that is not part of a payload, as in a WebSocket text frame.
 func Parse(b []byte) (Packet, error) {
 	if len(b) == 0 || b[0] < byte(Open) || b[0] > byte(Noop) {
 		return Packet{}, ErrPacket
@@ -61,28 +61,28 @@ func Parse(b []byte) (Packet, error) {
 	return Packet{Type: Type(b[0]), Data: b[1:]}, nil
 }
 
-// ParseInPayload reads a packet out of a payload, where binary data is base64 behind
-// a b.
+// ParseInPayload parses a packet of a payload, where binary data is a b and base64.
 func ParseInPayload(b []byte) (Packet, error) {
 	if len(b) == 0 || b[0] != 'b' {
 		return Parse(b)
 	}
 	data := make([]byte, base64.StdEncoding.DecodedLen(len(b)-1))
 	n, err := base64.StdEncoding.Strict().Decode(data, b[1:])
-	if err != nil || bytes.ContainsAny(b, "\r\n") { // which the decoder skips
+	if err != nil || bytes.ContainsAny(b, "\r\n") { // the decoder skips line breaks
 		return Packet{}, ErrPacket
 	}
 	return Packet{Type: Message, Binary: true, Data: data[:n]}, nil
 }
 
-// Next cuts the first packet off a payload; last says that nothing follows it.
+// Next returns the first packet of a payload and the rest. last reports that it was the
+// only one.
 func Next(payload []byte) (packet, rest []byte, last bool) {
 	packet, rest, more := bytes.Cut(payload, []byte{separator})
 	return packet, rest, !more
 }
 
-// CheckPayload tells whether every packet of a payload can be parsed, before the
-// first of them is acted on.
+// CheckPayload returns an error if any packet of a payload is invalid: such a payload is
+// refused before its first packet is handled.
 func CheckPayload(payload []byte) error {
 	if bytes.Count(payload, []byte{separator}) >= MaxPackets {
 		return ErrPayload
@@ -114,7 +114,7 @@ func separate(payload []byte) []byte {
 	return payload
 }
 
-// Handshake is what the open packet tells a client.
+// Handshake is the data of the open packet.
 type Handshake struct {
 	SID                       string // characters that need no escapes
 	Upgrade                   bool   // to websocket

@@ -2,8 +2,8 @@ package engineio
 
 import "strconv"
 
-// Fault is why an HTTP request is refused, as the reference implementation numbers
-// it; clients show its message.
+// Fault is the reason why an HTTP request is refused, numbered as in the reference
+// implementation. Clients show its message.
 type Fault uint8
 
 const (
@@ -31,7 +31,7 @@ func (f Fault) Status() int {
 	return 400
 }
 
-// Body is the JSON that goes with it.
+// Body is the JSON body of the response.
 func (f Fault) Body() []byte {
 	b := strconv.AppendInt([]byte(`{"code":`), int64(f), 10)
 	b = append(append(b, `,"message":"`...), f.String()...)

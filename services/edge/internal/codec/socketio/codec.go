@@ -11,17 +11,17 @@ import (
 )
 
 // Codec implements [codec.Codec] for one namespace. Its frames are WebSocket text
-// frames, each with one Engine.IO message; long-polling takes the headers off
-// again. Safe for concurrent use.
+// frames, each with one Engine.IO message; long-polling removes the headers again. Its
+// methods may be called concurrently.
 type Codec struct {
 	Namespace string // "/" or "/name"
 }
 
 var _ codec.Codec = Codec{}
 
-// Decode reads an event packet, with its type and namespace. What is no packet, or
-// no JSON, is codec.ErrBroken; what JSON readers could understand differently is an
-// error about a request.
+// Decode parses an event packet, with its type and namespace. It returns
+// codec.ErrBroken for an invalid packet or invalid JSON. JSON that readers could
+// understand differently is an error of the request only.
 func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {
 	p, err := Parse(msg)
 	if err != nil || p.Type != Event && p.Type != BinaryEvent {
@@ -35,7 +35,7 @@ func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {
 		switch {
 		case i == 0 && r.Kind() == strictjson.String:
 			req.Event, named = codec.EventName(r), true
-		case i == 0 && r.Kind() == strictjson.Number: // a name too, says the protocol
+		case i == 0 && r.Kind() == strictjson.Number: // the protocol allows numbers as names
 			req.Event, named = r.Raw(), true
 		case i == 1 && !r.Null():
 			req.Data = r.Raw()
@@ -53,9 +53,10 @@ func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {
 	return req, nil
 }
 
-// AppendReply appends the acknowledgement of request id; without one, the event of
-// the reply's name. An acknowledgement does not carry a name, so the object gets one as
-// its first member. An error object does not: clients know it by success: false.
+// AppendReply appends the acknowledgement of request id. For a request without an id it
+// appends an event with the reply's name. An acknowledgement does not carry a name, so the
+// object gets one as its first member. An error object does not: clients recognize it by
+// success: false.
 func (c Codec) AppendReply(dst []byte, id int64, name string, object []byte) []byte {
 	size := len(object)
 	if name != event.NameError {
@@ -65,12 +66,12 @@ func (c Codec) AppendReply(dst []byte, id int64, name string, object []byte) []b
 	case codec.NoReply:
 		return dst
 	case codec.NoID:
-		dst = c.begin(ws.AppendHeader(dst, ws.OpText, len(`42["",]`)+c.prefix()+len(name)+size), Event)
+		dst = c.appendPrefix(ws.AppendHeader(dst, ws.OpText, len(`42["",]`)+c.namespaceSize()+len(name)+size), Event)
 		dst = append(append(append(dst, `["`...), name...), `",`...)
 	default:
 		var buf [20]byte
 		num := strconv.AppendInt(buf[:0], id, 10)
-		dst = c.begin(ws.AppendHeader(dst, ws.OpText, len("43[]")+c.prefix()+len(num)+size), Ack)
+		dst = c.appendPrefix(ws.AppendHeader(dst, ws.OpText, len("43[]")+c.namespaceSize()+len(num)+size), Ack)
 		dst = append(append(dst, num...), '[')
 	}
 	if name == event.NameError {
@@ -81,20 +82,20 @@ func (c Codec) AppendReply(dst []byte, id int64, name string, object []byte) []b
 	return append(dst, ']')
 }
 
-// AppendEvent appends the packet of a server event. A message has a second argument:
-// the offset from which a connection is recovered.
+// AppendEvent appends the packet of a server event. A chat message has a second argument:
+// the offset with which the client can recover its session.
 func (c Codec) AppendEvent(dst []byte, name string, data []byte) []byte {
 	var buf [128]byte
 	var offset []byte
 	if name == event.NameReceiveMessage {
 		offset = appendOffsetOf(buf[:0], data)
 	}
-	n := len(`42["",]`) + c.prefix() + len(name) + len(data)
+	n := len(`42["",]`) + c.namespaceSize() + len(name) + len(data)
 	if len(offset) > 0 {
 		n += len(offset) + len(`,""`)
 	}
-	dst = c.begin(ws.AppendHeader(dst, ws.OpText, n), Event)
-	dst = append(append(append(dst, `["`...), name...), `",`...) // names are ours and need no escapes
+	dst = c.appendPrefix(ws.AppendHeader(dst, ws.OpText, n), Event)
+	dst = append(append(append(dst, `["`...), name...), `",`...) // event names need no escapes
 	dst = append(dst, data...)
 	if len(offset) > 0 {
 		dst = append(append(append(dst, `,"`...), offset...), '"')
@@ -102,25 +103,29 @@ func (c Codec) AppendEvent(dst []byte, name string, data []byte) []byte {
 	return append(dst, ']')
 }
 
-// begin appends what a packet begins with, behind the Engine.IO message's type.
-func (c Codec) begin(dst []byte, t Type) []byte {
-	dst = append(dst, '4', byte(t))
-	if c.Namespace != Main {
-		dst = append(append(dst, c.Namespace...), ',')
-	}
-	return dst
+// appendPrefix appends the Engine.IO type of a message, and the type and namespace of a
+// packet.
+func (c Codec) appendPrefix(dst []byte, t Type) []byte {
+	return c.appendNamespace(append(dst, '4', byte(t)))
 }
 
-// prefix is the length of the namespace in a packet.
-func (c Codec) prefix() int {
+func (c Codec) appendNamespace(dst []byte) []byte {
+	if c.Namespace == Main {
+		return dst
+	}
+	return append(append(dst, c.Namespace...), ',')
+}
+
+// namespaceSize returns the length of the namespace in a packet.
+func (c Codec) namespaceSize() int {
 	if c.Namespace == Main {
 		return 0
 	}
 	return len(c.Namespace) + 1
 }
 
-// AppendConnect appends the answer to a CONNECT that is granted. pid is what the
-// client shows to have its session recovered; empty for none.
+// AppendConnect appends the answer that grants a CONNECT. With pid the client can
+// recover its session; empty for none.
 func (c Codec) AppendConnect(dst []byte, sid, pid string) []byte {
 	body := append(append([]byte(`{"sid":"`), sid...), '"')
 	if pid != "" {
@@ -129,8 +134,8 @@ func (c Codec) AppendConnect(dst []byte, sid, pid string) []byte {
 	return c.appendPacket(dst, Connect, append(body, '}'))
 }
 
-// AppendConnectError appends the answer to a CONNECT that is refused; data, the
-// error object, may be nil.
+// AppendConnectError appends the answer that refuses a CONNECT. data is the error object,
+// or nil.
 func (c Codec) AppendConnectError(dst []byte, message string, data []byte) []byte {
 	body := strictjson.AppendString([]byte(`{"message":`), message)
 	if data != nil {
@@ -139,20 +144,17 @@ func (c Codec) AppendConnectError(dst []byte, message string, data []byte) []byt
 	return c.appendPacket(dst, ConnectError, append(body, '}'))
 }
 
-// AppendDisconnect appends the packet after which the client does not come back by
-// itself.
+// AppendDisconnect appends the packet after which the client library does not reconnect.
 func (c Codec) AppendDisconnect(dst []byte) []byte { return c.appendPacket(dst, Disconnect, nil) }
 
-// AppendRaw appends a packet as the conformance door echoes it: attachments are told
-// for binary packets, id unless it is codec.NoID.
+// AppendRaw appends a packet as the conformance mode echoes it. Only binary packets have
+// a number of attachments; codec.NoID means no id.
 func (c Codec) AppendRaw(dst []byte, t Type, attachments int, id int64, data []byte) []byte {
 	body := []byte{'4', byte(t)}
 	if t == BinaryEvent || t == BinaryAck {
 		body = append(strconv.AppendInt(body, int64(attachments), 10), '-')
 	}
-	if c.Namespace != Main {
-		body = append(append(body, c.Namespace...), ',')
-	}
+	body = c.appendNamespace(body)
 	if id != codec.NoID {
 		body = strconv.AppendInt(body, id, 10)
 	}
@@ -160,6 +162,6 @@ func (c Codec) AppendRaw(dst []byte, t Type, attachments int, id int64, data []b
 }
 
 func (c Codec) appendPacket(dst []byte, t Type, body []byte) []byte {
-	dst = ws.AppendHeader(dst, ws.OpText, len("40")+c.prefix()+len(body))
-	return append(c.begin(dst, t), body...)
+	dst = ws.AppendHeader(dst, ws.OpText, len("40")+c.namespaceSize()+len(body))
+	return append(c.appendPrefix(dst, t), body...)
 }

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// An offset says which message a client has had last, in the order in which they
-// were sent to it: seq and room, as in 42.general. The same message has the same
-// offset for everybody, so that its frame can be shared.
+// An offset names the last message that a client received, in the order in which they
+// were sent to it, as seq and room: 42.general. It is part of the message's frame, which
+// all members share.
 
 var (
 	roomMember = []byte(`"roomId":"`)
@@ -16,8 +16,8 @@ var (
 )
 
 // appendOffsetOf appends the offset of a message, given its JSON as event.Message
-// writes it; nothing when that is something else. A text cannot be mistaken for a
-// member, since the quotes in it are escaped.
+// writes it. It appends nothing to other JSON. A text cannot be mistaken for a member:
+// the quotes in it are escaped.
 func appendOffsetOf(dst, message []byte) []byte {
 	i := bytes.Index(message, roomMember)
 	if i < 0 {
@@ -40,7 +40,7 @@ func appendOffsetOf(dst, message []byte) []byte {
 	return append(append(append(dst, seq[:n]...), '.'), room[:end]...)
 }
 
-// ParseOffset reads an offset. The room is not checked.
+// ParseOffset parses an offset. It does not check the room.
 func ParseOffset(s string) (room string, seq uint64, ok bool) {
 	num, room, ok := strings.Cut(s, ".")
 	if !ok || room == "" {

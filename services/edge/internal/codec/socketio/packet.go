@@ -1,7 +1,7 @@
 // Package socketio is the codec of the Socket.IO protocol, revision 5
 // (https://github.com/socketio/socket.io-protocol): packets with their namespaces,
-// acknowledgement ids and attachments, and how the contract's events and replies
-// look in them. It has no network and no clock.
+// acknowledgement ids and attachments, and the contract's events and replies as
+// packets. It has no network and no clock.
 package socketio
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/codec"
 )
 
-// Type is the type of a packet, the character that it begins with.
+// Type is the type of a packet, its first character.
 type Type byte
 
 const (
@@ -26,35 +26,35 @@ const (
 )
 
 const (
-	// Main is the namespace whose name is left out of packets.
+	// Main is the namespace that packets do not name.
 	Main = "/"
 
-	// MaxAttachments is how many binary attachments a packet may have: without a
-	// bound one packet could make us wait, and hold, for ever (CVE-2026-33151).
+	// MaxAttachments is how many binary attachments a packet may have. Without a bound
+	// one packet could make the server wait, and keep data, for ever (CVE-2026-33151).
 	MaxAttachments = 10
 
-	// MaxID is the largest acknowledgement id: what every JavaScript holds exactly.
+	// MaxID is the largest acknowledgement id: JavaScript represents it exactly.
 	MaxID = 1 << 53
 
 	// maxNamespace is the longest name of a namespace, in bytes.
 	maxNamespace = 255
 )
 
-// ErrPacket is returned for what is no packet, and for a payload that the packet's
-// type cannot have. Whoever sends one is disconnected.
+// ErrPacket is returned for an invalid packet, and for a payload that the packet's type
+// cannot have. A client that sends one is disconnected.
 var ErrPacket = errors.New("invalid packet")
 
-// Packet is one packet of a client, of which attachments may follow.
+// Packet is one packet of a client. Its attachments follow as binary messages.
 type Packet struct {
 	Type        Type
 	Namespace   string
-	ID          int64  // codec.NoID without
-	Attachments int    // how many binary messages belong to it
-	Data        []byte // JSON, part of what was parsed; nil without
+	ID          int64  // codec.NoID when there is none
+	Attachments int    // number of binary messages that follow
+	Data        []byte // JSON, a part of the parsed bytes; nil when there is none
 }
 
-// Parse reads a packet. Of an event only the first character of the payload is
-// checked; see [SplitEvent] and [Codec.Decode].
+// Parse parses a packet. Of an event's payload it checks only the first character; see
+// [SplitEvent] and [Codec.Decode].
 func Parse(b []byte) (Packet, error) {
 	p := Packet{Namespace: Main, ID: codec.NoID}
 	if len(b) == 0 || b[0] < byte(Connect) || b[0] > byte(BinaryAck) {
@@ -80,7 +80,7 @@ func Parse(b []byte) (Packet, error) {
 	return p, nil
 }
 
-// attachments reads how many there are, which stands in binary packets only.
+// attachments parses the number of attachments, which only binary packets have.
 func (p *Packet) attachments(b []byte) (rest []byte, ok bool) {
 	if p.Type != BinaryEvent && p.Type != BinaryAck {
 		return b, true
@@ -93,7 +93,8 @@ func (p *Packet) attachments(b []byte) (rest []byte, ok bool) {
 	return rest[1:], true
 }
 
-// namespace reads the name up to the comma, which may be missing at the end.
+// namespace parses the name up to the comma. At the end of a packet the comma may be
+// missing.
 func (p *Packet) namespace(b []byte) (rest []byte, ok bool) {
 	if len(b) == 0 || b[0] != '/' {
 		return b, true
@@ -104,7 +105,7 @@ func (p *Packet) namespace(b []byte) (rest []byte, ok bool) {
 			return nil, false
 		}
 	}
-	p.Namespace = string(b[:n]) // compared with few names: worth no table
+	p.Namespace = string(b[:n])
 	return b[min(n+1, len(b)):], true
 }
 
@@ -117,7 +118,8 @@ func (p *Packet) id(b []byte) (rest []byte, ok bool) {
 	return rest, n >= 0
 }
 
-// digits reads a number; -1 when it is over MaxID. Without digits rest is b.
+// digits parses a number. n is -1 when it exceeds MaxID; rest is b when there are no
+// digits.
 func digits(b []byte) (n int64, rest []byte) {
 	for len(b) > 0 && '0' <= b[0] && b[0] <= '9' {
 		if n >= 0 {
@@ -131,7 +133,7 @@ func digits(b []byte) (n int64, rest []byte) {
 	return n, b
 }
 
-// plausible tells whether the payload is one that the type can have.
+// plausible reports whether packets of the type may have such a payload.
 func (p *Packet) plausible() bool {
 	first := byte(0)
 	if len(p.Data) > 0 {
@@ -143,15 +145,15 @@ func (p *Packet) plausible() bool {
 	case Disconnect:
 		return first == 0
 	case ConnectError:
-		return false // only servers refuse
+		return false // only a server sends it
 	case Event, BinaryEvent:
 		return first == '['
 	}
 	return p.ID >= 0 && first == '[' && json.Valid(p.Data)
 }
 
-// CheckAttachments tells whether the payload of a binary packet has a place for each
-// of its attachments, and no other.
+// CheckAttachments returns ErrPacket unless the payload of a binary packet has exactly
+// one placeholder for each of its attachments.
 func CheckAttachments(p Packet) error {
 	var value any
 	if json.Unmarshal(p.Data, &value) != nil {
@@ -169,7 +171,8 @@ func CheckAttachments(p Packet) error {
 	return nil
 }
 
-// findPlaces calls found for every placeholder; it returns false when one did.
+// findPlaces calls found for every placeholder, until one call returns false. It reports
+// whether none did.
 func findPlaces(value any, found func(num float64) bool) bool {
 	switch v := value.(type) {
 	case []any:
@@ -192,8 +195,8 @@ func findPlaces(value any, found func(num float64) bool) bool {
 	return true
 }
 
-// SplitEvent cuts an event's payload into its name, a string or a number, and what
-// follows it, which is empty or begins with a comma and ends with the bracket.
+// SplitEvent splits an event's payload into the name, which is a string or a number, and
+// the rest: an optional comma and arguments, and the closing bracket.
 func SplitEvent(data []byte) (name string, rest []byte, err error) {
 	if len(data) == 0 || data[0] != '[' || !json.Valid(data) {
 		return "", nil, ErrPacket
@@ -226,8 +229,8 @@ func SplitEvent(data []byte) (name string, rest []byte, err error) {
 	return name, first[end:], nil
 }
 
-// reserved tells whether an event of that name is the library's own: a client that
-// sends one means to confuse.
+// reserved reports whether the client library itself emits events of that name. No
+// client sends them.
 func reserved(name string) bool {
 	switch name {
 	case "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener":
