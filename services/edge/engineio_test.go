@@ -17,7 +17,7 @@ func conformance(tb testing.TB) *world {
 	return start(tb, "EDGE_CONFORMANCE=true", "SOCKETIO_PING_INTERVAL=300ms", "SOCKETIO_PING_TIMEOUT=200ms")
 }
 
-// What the protocol document says of the handshake, on both paths.
+// The handshake of the protocol document, on both paths.
 func TestEngineHandshake(t *testing.T) {
 	t.Parallel()
 	w := conformance(t)
@@ -86,7 +86,7 @@ func TestEngineMessages(t *testing.T) {
 	}
 }
 
-// The limits of what is posted: exactly maxPayload passes.
+// A POST may have maxPayload bytes and no more.
 func TestEnginePayloadLimits(t *testing.T) {
 	t.Parallel()
 	w := start(t, "EDGE_CONFORMANCE=true", "SOCKETIO_MAX_PAYLOAD=100000")
@@ -147,7 +147,7 @@ func TestEngineHeartbeat(t *testing.T) {
 	}
 }
 
-// Two requests at once, a poll that is let go, a goodbye: the session is over.
+// Two polls at once and a close packet each end the session.
 func TestEngineEnds(t *testing.T) {
 	t.Parallel()
 	w := start(t, "EDGE_CONFORMANCE=true")
@@ -181,8 +181,7 @@ func TestEngineEnds(t *testing.T) {
 	expect(t, "goodbye", p.ended().code, 1000)
 }
 
-// A session changes to a WebSocket, whichever loop that came to, also over TLS and
-// without epoll.
+// A session is upgraded to a WebSocket on any loop, also over TLS and without epoll.
 func TestEngineUpgrade(t *testing.T) {
 	t.Parallel()
 	certFile, keyFile, pool := certtest.Files(t)
@@ -226,7 +225,7 @@ func upgrades(t *testing.T, w *world) {
 	}
 }
 
-// A WebSocket that does not go the whole way leaves the session as it was.
+// A WebSocket that does not finish the upgrade leaves the session as it was.
 func TestEngineProbeFails(t *testing.T) {
 	t.Parallel()
 	w := start(t, "EDGE_CONFORMANCE=true")
@@ -251,7 +250,7 @@ func TestEngineProbeFails(t *testing.T) {
 	p.ended()
 }
 
-// A client that posts more than it polls is not read beyond what is kept for it.
+// The edge stops reading POSTs of a client that does not poll its replies.
 func TestEnginePollingBackPressure(t *testing.T) {
 	t.Parallel()
 	w := start(t, "EDGE_CONFORMANCE=true")
@@ -291,7 +290,7 @@ func TestEngineOrigins(t *testing.T) {
 	}
 }
 
-// At the end of an edge sessions over long-polling end too, and what waits is answered.
+// When an edge stops, its sessions over long-polling end and waiting polls are answered.
 func TestEngineStops(t *testing.T) {
 	t.Parallel()
 	w := start(t, "EDGE_CONFORMANCE=true")
@@ -303,7 +302,7 @@ func TestEngineStops(t *testing.T) {
 			resp.Body.Close()
 		}
 	}()
-	// The poll waits already, or comes too late: it is answered in either case.
+	// The poll waits already, or comes too late. It is answered in both cases.
 	if err := w.stop(); err != nil {
 		t.Error(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// back connects again as user with the pid and an offset.
+// back reconnects as user with the pid and an offset.
 func (c *chat) back(w *world, user, offset string) *chat {
 	c.w.tb.Helper()
 	return w.chat(user, fmt.Sprintf(`"pid":%q`, c.pid), fmt.Sprintf(`"offset":%q`, offset))
@@ -19,7 +19,8 @@ func (c *chat) drop() {
 	c.ended()
 }
 
-// A client that comes back has its rooms, and what it has missed, once and in order.
+// A client that reconnects is in its rooms again, and receives each message that it
+// missed once and in order.
 func TestRecovery(t *testing.T) {
 	t.Parallel()
 	for name, elsewhere := range map[string]bool{"same edge": false, "other edge": true} {
@@ -75,7 +76,7 @@ func only(messages, room string) string {
 	return strings.Join(kept, " ")
 }
 
-// Where exactness is not certain, the client begins anew.
+// When the edge is not certain what the client received, it opens a new session.
 func TestNoRecovery(t *testing.T) {
 	t.Parallel()
 	w := start(t)
@@ -130,7 +131,8 @@ func TestNoRecovery(t *testing.T) {
 	}
 }
 
-// A room that cannot be joined again makes a new session, and leaves none behind.
+// When a room cannot be joined again the client gets a new session, and the old one is
+// in no room.
 func TestRecoveryWithoutOwner(t *testing.T) {
 	t.Parallel()
 	w := start(t)
@@ -145,13 +147,13 @@ func TestRecoveryWithoutOwner(t *testing.T) {
 	if b.pid == a.pid {
 		t.Error("recovered")
 	}
-	eventually(t, "nobody is in the room", func() bool { return len(w.owner.Members("r")) == 0 })
+	eventually(t, "the room is empty", func() bool { return len(w.owner.Members("r")) == 0 })
 	expect(t, "heard", b.messages(), "")
 }
 
-// Whatever is lost with a connection in the middle of many rooms' messages comes
-// once, in order, and nothing twice: each time the client has received no more than a
-// random one of those that it was sent. Recovered or not, nothing is missing.
+// A client that reconnects in the middle of several rooms' messages receives each of
+// them once and in order. In each round it has received the messages up to a random one.
+// Nothing is missing, whether the session was recovered or not.
 func TestRecoveryAnywhere(t *testing.T) {
 	t.Parallel()
 	w := start(t)
@@ -210,7 +212,7 @@ func TestRecoveryAnywhere(t *testing.T) {
 			recovered++
 			continue
 		}
-		for _, r := range rooms { // what was missed came in no order that anybody knows
+		for _, r := range rooms { // a new session: join from the last message of each room
 			c.reply("joinRoom", fmt.Sprintf(`{"roomId":%q,"since":%d}`, r, had[r]))
 		}
 	}
@@ -219,7 +221,7 @@ func TestRecoveryAnywhere(t *testing.T) {
 	}
 }
 
-// A session that was lost can be recovered after longer than the grace.
+// A lost session can be recovered after its user has left the rooms.
 func TestRecoveryAfterTheGrace(t *testing.T) {
 	t.Parallel()
 	w := start(t)
@@ -228,7 +230,7 @@ func TestRecoveryAfterTheGrace(t *testing.T) {
 	w.owner.Say("r", "x", "1")
 	a.hears("r1")
 	a.drop()
-	eventually(t, "the owner counts nobody", func() bool { return len(w.owner.Members("r")) == 0 })
+	eventually(t, "the room is empty", func() bool { return len(w.owner.Members("r")) == 0 })
 	w.owner.Say("r", "x", "2")
 	b := a.back(w, "ann", "1.r")
 	expect(t, "pid", b.pid, a.pid)

@@ -28,8 +28,8 @@ func (w *world) another(settings ...string) *world {
 	return b
 }
 
-// packets is a client of Engine.IO over a WebSocket: what it reads is kept as it
-// came, binary messages with a b in front. Pings are answered and left out.
+// packets is an Engine.IO client over a WebSocket. It keeps the packets as they came,
+// binary messages with a b in front. It answers pings and does not keep them.
 type packets struct {
 	w    *world
 	nc   net.Conn
@@ -130,7 +130,7 @@ func (p *packets) heard() ([]string, *ending) {
 	return append([]string(nil), p.all...), p.end
 }
 
-// find waits for the n-th packet that begins so, from 1, and returns what follows.
+// find waits for the n-th packet with the prefix, from 1, and returns what follows it.
 func (p *packets) find(prefix string, n int) string {
 	p.w.tb.Helper()
 	deadline := time.NewTimer(patience)
@@ -213,7 +213,7 @@ func (c *chat) emit(name, data string) {
 	c.say(fmt.Sprintf(`42%s[%q,%s]`, c.ns, name, data))
 }
 
-// reply sends an event with a callback and returns what it gets.
+// reply sends an event with a callback and returns the acknowledgement.
 func (c *chat) reply(name, data string) (b body) {
 	c.w.tb.Helper()
 	c.acks++
@@ -238,7 +238,7 @@ func (c *chat) join(room string) {
 	}
 }
 
-// messages are the messages and gaps that came, in order: room and seq.
+// messages returns the messages and gaps that came, in order, as room and seq.
 func (c *chat) messages() string {
 	c.w.tb.Helper()
 	all, _ := c.heard()
@@ -263,13 +263,13 @@ func (c *chat) messages() string {
 	return strings.Join(list, " ")
 }
 
-// hears waits until the messages that came are these.
+// hears waits until messages returns want.
 func (c *chat) hears(want string) {
 	c.w.tb.Helper()
 	eventually(c.w.tb, "hears "+want+", heard "+c.messages(), func() bool { return c.messages() == want })
 }
 
-// http asks for something over HTTP.
+// http sends a request over HTTP.
 func (w *world) http(method, pathQuery, body string, header ...string) (status int, answer string, h http.Header) {
 	w.tb.Helper()
 	req, err := http.NewRequest(method, w.scheme("http")+w.addr+pathQuery, strings.NewReader(body))
@@ -295,7 +295,7 @@ func (w *world) http(method, pathQuery, body string, header ...string) (status i
 	return resp.StatusCode, string(b), resp.Header
 }
 
-// scheme is ws:// or http://, or what it is over TLS.
+// scheme returns ws:// or http://, or wss:// or https:// over TLS.
 func (w *world) scheme(plain string) string {
 	if w.tls != nil {
 		return plain + "s://"
@@ -303,10 +303,10 @@ func (w *world) scheme(plain string) string {
 	return plain + "://"
 }
 
-// polls keeps no connections: the leak test would see them.
+// polls keeps no connections open: the leak test would find them.
 var polls = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 
-// session is a session over long-polling.
+// pollSession is a session over long-polling.
 type pollSession struct {
 	w    *world
 	path string
@@ -337,10 +337,10 @@ func (s *pollSession) post(body string) (int, string) {
 	return status, text
 }
 
-// at is the session as another edge is asked for it.
+// at returns the session with its requests sent to another edge.
 func (s *pollSession) at(w *world) *pollSession { return &pollSession{w, s.path, s.sid} }
 
-// gets polls until a packet that begins so has come, and returns the payload.
+// gets polls until a packet with the prefix has come, and returns the payload.
 func (s *pollSession) gets(prefix string) string {
 	s.w.tb.Helper()
 	for {

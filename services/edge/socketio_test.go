@@ -33,7 +33,7 @@ func TestSocketContract(t *testing.T) {
 			t.Errorf("no offset: %s", rest)
 		}
 	}
-	expect(t, "raw on the native door", n.event("receiveMessage", 1).Content, "<b>hi</b>")
+	expect(t, "raw for a native client", n.event("receiveMessage", 1).Content, "<b>hi</b>")
 	a.emit("typing", `{"roomId":"r","isTyping":true}`)
 	expect(t, "typing", a.event("typingUpdated", 1).Success, true)
 	a.emit("getRoomStats", `{"roomId":"r"}`)
@@ -56,7 +56,7 @@ func TestSocketContract(t *testing.T) {
 	eventually(t, "ann has left", func() bool { return len(w.owner.Members("r")) == 2 })
 }
 
-// Two namespaces of one connection are two sessions; others do not exist.
+// Two namespaces of one connection are two sessions. Other namespaces do not exist.
 func TestSocketNamespaces(t *testing.T) {
 	t.Parallel()
 	w := start(t)
@@ -76,7 +76,7 @@ func TestSocketNamespaces(t *testing.T) {
 	w.owner.Say("r", "x", "again")
 	main.event("receiveMessage", 2)
 	expect(t, "the other", a.messages(), "r1")
-	a.connect("ann") // and comes back; find sees the first answer
+	a.connect("ann") // joins again; find returns the first answer
 	a.say(`42/nope,["heartbeat"]`)
 	expect(t, "a namespace that was not joined", a.ended().code, 1008)
 }
@@ -114,7 +114,7 @@ func TestSocketAuthentication(t *testing.T) {
 	expect(t, "guessing", p.ended().code, 1008)
 }
 
-// What ends a connection, with what code.
+// Violations of the protocol close the connection, with these codes.
 func TestSocketInvalid(t *testing.T) {
 	t.Parallel()
 	w := start(t)
@@ -142,7 +142,7 @@ func TestSocketInvalid(t *testing.T) {
 		}
 	}
 	a := w.chat("ann")
-	a.say(`43/chat,5[1]`, `461-/chat,5[`+placeholder+`]`, "b1", "6", "3") // acknowledgements that nobody waits for
+	a.say(`43/chat,5[1]`, `461-/chat,5[`+placeholder+`]`, "b1", "6", "3") // acknowledgements that the edge did not ask for
 	a.say(`451-/chat,9["sendMessage",{"roomId":"r","content":`+placeholder+`}]`, "bxyz")
 	a.find(`43/chat,9[{"success":false,"error":"BAD_REQUEST"`, 1)
 	a.say("b" + "tail")
@@ -155,11 +155,11 @@ func TestSocketInvalid(t *testing.T) {
 		a.say(fmt.Sprintf(`42/chat,%d["joinRoom",{"a":1,"a":2}]`, i))
 	}
 	a.find(`42/chat,["error",{"success":false,"error":"BAD_REQUEST","message":"protocol abuse"`, 1)
-	a.find("41/chat,", 1) // so that the library does not come back by itself
+	a.find("41/chat,", 1) // so that the client library does not reconnect
 	expect(t, "abuse", a.ended().code, 4503)
 }
 
-// Who does not join a namespace is let go.
+// A client that joins no namespace in time is disconnected.
 func TestSocketConnectTimeout(t *testing.T) {
 	t.Parallel()
 	w := start(t, "SOCKETIO_CONNECT_TIMEOUT=1s")
@@ -173,7 +173,7 @@ func TestSocketConnectTimeout(t *testing.T) {
 	a.find("43/chat,1[", 1)
 }
 
-// The edge's own closes: transports only, but where nobody is to come back.
+// The edge closes the transport only, except for a client that must not reconnect.
 func TestSocketCloses(t *testing.T) {
 	t.Parallel()
 	w := start(t, "LIMIT_CONNECTIONS_PER_USER=1")
@@ -183,7 +183,7 @@ func TestSocketCloses(t *testing.T) {
 	expect(t, "expiry", p.ended().code, 4001)
 	all, _ := p.heard()
 	if text := strings.Join(all, " "); strings.Contains(text, "41/chat") {
-		t.Errorf("told not to come back: %s", text)
+		t.Errorf("the client was sent DISCONNECT: %s", text)
 	}
 	a := w.chat("ann")
 	if r := a.reply("refreshToken", fmt.Sprintf(`{"token":%q}`, token("bob", time.Hour))); r.Error != "UNAUTHORIZED" {
@@ -229,8 +229,8 @@ func TestSocketPolling(t *testing.T) {
 	expect(t, "invalid packet", text, "1")
 }
 
-// While an edge drains, clients are told, new sessions are refused, and the old ones
-// end with their transport alone.
+// While an edge drains it notifies the clients, refuses new sessions, and closes only
+// the transports of open ones.
 func TestSocketDrain(t *testing.T) {
 	t.Parallel()
 	w := start(t, "DRAIN_WINDOW=500ms")

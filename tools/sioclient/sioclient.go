@@ -1,6 +1,5 @@
-// Package sioclient drives unmodified socket.io-clients (npm) from tests. What uses it
-// needs Node, and runs when CONFAB_TEST_NODE is set, as CI does after npm ci in this
-// folder.
+// Package sioclient drives unmodified socket.io-clients (npm) from tests. Its tests need
+// Node. They run when CONFAB_TEST_NODE is set, as CI does after npm ci in this folder.
 package sioclient
 
 import (
@@ -21,7 +20,7 @@ import (
 // and the oldest 4.x.
 func Libraries() []string { return []string{"socket.io-client", "socket.io-client-oldest"} }
 
-// patience bounds one wait, on a busy machine.
+// patience bounds one wait. It is long because the machine may be busy.
 const patience = 30 * time.Second
 
 // Happening is an event of a socket, or an acknowledgement.
@@ -32,7 +31,7 @@ type Happening struct {
 	Args  []json.RawMessage
 }
 
-// Decode reads the n-th argument.
+// Decode decodes the n-th argument into v.
 func (h Happening) Decode(tb testing.TB, n int, v any) {
 	tb.Helper()
 	if n >= len(h.Args) {
@@ -56,7 +55,7 @@ type Node struct {
 	came chan struct{} // holds a token when something came; never closed
 }
 
-// Need skips the test where Node is not asked for.
+// Need skips the test unless CONFAB_TEST_NODE is set.
 func Need(tb testing.TB) {
 	tb.Helper()
 	if os.Getenv("CONFAB_TEST_NODE") == "" {
@@ -151,7 +150,7 @@ func (s *Socket) Emit(event string, args ...any) {
 	s.node.command("emit", map[string]any{"id": s.id, "event": event, "args": args})
 }
 
-// Ask sends an event with a callback and reads what that gets.
+// Ask sends an event with a callback and decodes the acknowledgement into v.
 func (s *Socket) Ask(v any, event string, args ...any) {
 	s.node.tb.Helper()
 	if args == nil {
@@ -170,10 +169,10 @@ func (s *Socket) Ask(v any, event string, args ...any) {
 	})
 }
 
-// Disconnect is the library's disconnect.
+// Disconnect calls the library's disconnect.
 func (s *Socket) Disconnect() { s.node.command("disconnect", map[string]any{"id": s.id}) }
 
-// Heard are the events of a name so far.
+// Heard returns the events of a name that came so far.
 func (s *Socket) Heard(event string) []Happening {
 	s.node.mu.Lock()
 	defer s.node.mu.Unlock()
@@ -190,7 +189,7 @@ func (s *Socket) of(event string, all []Happening) []Happening {
 	return mine
 }
 
-// Wait waits for the n-th event of a name, from 1, and reads its first argument.
+// Wait waits for the n-th event of a name, from 1, and decodes its first argument into v.
 func (s *Socket) Wait(event string, n int, v any) {
 	s.node.tb.Helper()
 	s.node.wait(fmt.Sprint(event, " ", n), func(all []Happening) bool {
@@ -203,7 +202,7 @@ func (s *Socket) Wait(event string, n int, v any) {
 	})
 }
 
-// Until waits until ok is content with the events of a name.
+// Until waits until ok returns true for the events of a name.
 func (s *Socket) Until(event, what string, ok func([]Happening) bool) {
 	s.node.tb.Helper()
 	s.node.wait(what, func(all []Happening) bool { return ok(s.of(event, all)) })
@@ -235,7 +234,7 @@ func (n *Node) wait(what string, ok func([]Happening) bool) {
 	}
 }
 
-// Example runs the example client and returns what it complains about.
+// Example runs the example client and returns its error; empty for none.
 func Example(tb testing.TB, args ...string) string {
 	tb.Helper()
 	Need(tb)

@@ -11,7 +11,7 @@ import (
 	"github.com/confab-chat/confab/tools/sioclient"
 )
 
-// object is what tests look at in any payload.
+// object has the members of all payloads that tests check.
 type object struct {
 	Success    bool
 	Error      string
@@ -29,8 +29,8 @@ type object struct {
 	Total      int
 }
 
-// transports are the library's options that matter: its defaults are long-polling
-// with a change to WebSocket.
+// transports are the choices of transports. The library's default is long-polling with
+// an upgrade to WebSocket.
 func transports() map[string][]string {
 	return map[string][]string{"default": nil, "websocket": {"websocket"}, "polling": {"polling"}}
 }
@@ -103,7 +103,7 @@ func contract(t *testing.T, n *sioclient.Node, base, room string, ann, bob map[s
 	}
 }
 
-// Who may not come in is told why; who is to stay away does.
+// A refused client is sent the reason, and one that must not reconnect does not.
 func TestRefused(t *testing.T) {
 	sioclient.Need(t)
 	s := suitetest.Start(t)
@@ -131,15 +131,14 @@ func TestExample(t *testing.T) {
 	for name, only := range transports() {
 		s := suitetest.Start(t, "CONFAB_HEARTBEAT_INTERVAL=1s")
 		args := append([]string{"http://" + s.Edge, s.Token(t, "alice")}, only...)
-		if complaint := sioclient.Example(t, args...); complaint != "" {
-			t.Errorf("%s: %s", name, complaint)
+		if failure := sioclient.Example(t, args...); failure != "" {
+			t.Errorf("%s: %s", name, failure)
 		}
 	}
 }
 
-// A client in another language. Over long-polling alone it does not send while it
-// polls, so that is not tried; and now and then it opens no connection at all, so that
-// it is started again.
+// A client in another language. It is not tested over long-polling alone, where it does
+// not send while it polls. It sometimes opens no connection at all, so it is started again.
 func TestGoClient(t *testing.T) {
 	sioclient.Need(t)
 	s := suitetest.Start(t)
@@ -164,8 +163,8 @@ func TestGoClient(t *testing.T) {
 	}
 }
 
-// The server goes and comes back on the same port: clients come back by themselves,
-// join from the last message that they have, and nothing is missing.
+// The server restarts on the same port. Clients reconnect and join from the last message
+// that they received, and nothing is missing.
 func TestServerRestarts(t *testing.T) {
 	sioclient.Need(t)
 	for name, only := range transports() {

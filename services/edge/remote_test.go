@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Requests of a session over long-polling may come to any edge.
-func TestPollingElsewhere(t *testing.T) {
+// The requests of a session over long-polling may reach any edge.
+func TestRemotePolling(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	other := w.another()
@@ -37,9 +37,9 @@ func TestPollingElsewhere(t *testing.T) {
 	expect(t, "over", []any{status, text}, []any{400, `{"code":1,"message":"Session ID unknown"}`})
 }
 
-// A WebSocket that comes to another edge than its session is refused, and the
-// session goes on over long-polling.
-func TestUpgradeElsewhere(t *testing.T) {
+// A WebSocket that reaches another edge than its session's is refused, and the session
+// continues over long-polling.
+func TestRemoteUpgrade(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	other := w.another()
@@ -51,8 +51,8 @@ func TestUpgradeElsewhere(t *testing.T) {
 	s.gets(`40/chat,{"sid"`)
 }
 
-// A poll that is let go at another edge ends the session like one here.
-func TestPollLetGoElsewhere(t *testing.T) {
+// A poll that the client abandons at another edge ends the session.
+func TestRemotePollAbandoned(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	other := w.another()
@@ -76,9 +76,8 @@ func TestPollLetGoElsewhere(t *testing.T) {
 	})
 }
 
-// The edge that has the session dies while another one waits for it: the client is
-// told to begin anew.
-func TestPollingElsewhereOwnerDies(t *testing.T) {
+// When the session's edge dies, another edge answers that the session is unknown.
+func TestRemoteOwnerDies(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	other := w.another()
@@ -90,12 +89,12 @@ func TestPollingElsewhereOwnerDies(t *testing.T) {
 	expect(t, "poll", []any{status, text}, []any{400, `{"code":1,"message":"Session ID unknown"}`})
 }
 
-// BenchmarkPolling is a request and its answer, a POST and a GET: at the edge that has
-// the session, and at another one.
+// BenchmarkPolling measures a request and its reply, a POST and a GET: at the session's
+// edge, and at another one.
 func BenchmarkPolling(b *testing.B) {
 	w := start(b, "LOG_LEVEL=error")
 	other := w.another("LOG_LEVEL=error")
-	for name, at := range map[string]*world{"here": w, "elsewhere": other} {
+	for name, at := range map[string]*world{"here": w, "remote": other} {
 		b.Run(name, func(b *testing.B) {
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
