@@ -1,6 +1,6 @@
-// Package ratelimit is the service that grants permits: how often a user may
-// send, join and type, counted once for the whole cluster. Edges ask it over
-// NATS; each shard of users has one owner among its instances.
+// Package ratelimit is the service that grants permits. It limits how often a user may
+// send, join and type, over the whole cluster. Edges ask it over NATS; each shard of users
+// has one owner among its instances.
 package ratelimit
 
 import (
@@ -42,12 +42,12 @@ func Service() lifecycle.Service[Config] {
 	}
 }
 
-// Run serves until ctx ends; then it gives its shards back, so that another
-// instance has them within a tenth of a second. NATS may be absent, at the start
-// or later: edges then decide by themselves. The error is about the settings.
+// Run serves until ctx ends. Then it releases its shards, so that another instance takes
+// them over within a tenth of a second. NATS may be absent, at the start or later: edges
+// decide locally then. The error is about the settings.
 func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	status := &natsconn.Status{}
-	// First of all: connecting may take seconds, and nobody is ready meanwhile.
+	// First: connecting may take seconds, and the service is not ready meanwhile.
 	d.Admin.Starting(d.Service + " shards")
 	d.Admin.Ready(d.Service, func() admin.Result { return ready(status.State(), cfg.ReadyNATSGrace) })
 	defer context.AfterFunc(ctx, d.Admin.Drain)()
@@ -79,7 +79,7 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	}
 	d.Telemetry.Logger.Info("ratelimit starts", "messages", limits.Messages, "joins", limits.Joins,
 		"typing", limits.Typing, "resume", limits.Resume)
-	// In reverse: says that it stops, gives its shards back, stops to answer.
+	// Parts stop in reverse order: last heartbeat, shards released, answers end.
 	return lifecycle.RunParts(ctx,
 		lifecycle.Part{Name: "nats", Run: func(ctx context.Context) error {
 			<-ctx.Done()
@@ -93,7 +93,7 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	)
 }
 
-// source says how this instance is.
+// source returns the contents of this instance's heartbeats.
 func source(id lifecycle.Identity, permits *endpoint.Endpoint, limits policy.Limits) heartbeat.Source {
 	return heartbeat.Source{
 		Service: id.Service, Instance: id.Instance, Gen: id.Gen, Version: id.Version,
@@ -113,8 +113,8 @@ func source(id lifecycle.Identity, permits *endpoint.Endpoint, limits policy.Lim
 	}
 }
 
-// ready fails before NATS was there once, and when it has been lost for longer
-// than grace; 0 is for ever.
+// ready fails before NATS has been reached once, and after it has been lost for longer than
+// grace; a grace of 0 means for ever.
 func ready(s natsconn.State, grace time.Duration) admin.Result {
 	switch lost := s.LostFor(time.Now()); {
 	case !s.Ever:

@@ -7,17 +7,17 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// maxRuns bounds the grants of one action in a message: 12 KB, whatever the limit.
+// maxRuns bounds the runs of one action in a message: 12 KB, whatever the limit.
 const maxRuns = 1024
 
-// Actions are those that have limits of their own.
+// Actions lists the actions with limits of their own.
 func Actions() []wire.Action {
 	return []wire.Action{wire.ActionMessage, wire.ActionJoin, wire.ActionTyping, wire.ActionResume}
 }
 
-// Pack is all that was granted to a user, for another process. Ages are rounded
-// down, to milliseconds or, of very many, more: a grant counts a little longer
-// there, never shorter.
+// Pack returns everything granted to a user, for another process. Ages are rounded down to
+// milliseconds, or coarser if there are very many: a grant counts a little longer there,
+// never shorter.
 func (t *Table) Pack(now time.Time, user string) []wire.Grants {
 	var all []wire.Grants
 	for _, a := range Actions() {
@@ -28,7 +28,7 @@ func (t *Table) Pack(now time.Time, user string) []wire.Grants {
 	return all
 }
 
-// Unpack makes the logs of a user what Pack said.
+// Unpack replaces the logs of a user with what Pack returned.
 func (t *Table) Unpack(now time.Time, user string, all []wire.Grants) {
 	t.Forget(user)
 	for i := range all {
@@ -36,7 +36,7 @@ func (t *Table) Unpack(now time.Time, user string, all []wire.Grants) {
 	}
 }
 
-// Add counts what Pack said beside what is there.
+// Add merges what Pack returned into the logs of a user.
 func (t *Table) Add(now time.Time, user string, all []wire.Grants) {
 	for i := range all {
 		key := Key{user, all[i].Action}

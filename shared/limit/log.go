@@ -1,6 +1,6 @@
-// Package limit is the arithmetic of permits: exact sliding logs. A window is
-// any 60 s, not a minute of the clock, and within each of them never more than
-// the limit is granted. It has no clock and does no I/O.
+// Package limit counts permits in exact sliding logs. A window is any 60 s, not a minute of
+// the clock: no window contains more grants than the limit. The package has no clock and
+// does no I/O.
 package limit
 
 import (
@@ -8,38 +8,36 @@ import (
 	"time"
 )
 
-// Window is the length of the window in which a limit holds (protocol.md 6).
+// Window is the length of the window in which a limit holds.
 const Window = time.Minute
 
 const windowMicros = int64(Window / time.Microsecond)
 
-// Log is when the permits of one key were granted in the last Window: what a
-// sliding log needs, and no more memory than permits were used. The zero value is
-// an empty log. Not safe for concurrent use.
+// Log records when the permits of one key were granted in the last Window. It takes memory
+// for the permits used, not for the limit. The zero value is an empty log. Not safe for
+// concurrent use.
 //
-// Instants are offsets from an origin that the caller chose, of a clock that
-// does not step; one that goes back a little is harmless. They count in
-// microseconds: a permit given at any moment of one is free again exactly Window
-// after its end, so the limit is never exceeded, and what is lost is below 1 us.
+// Instants are offsets from an origin that the caller chose, on a clock that does not step;
+// a small step back is harmless. Their resolution is a microsecond: a permit granted within
+// one becomes free exactly Window after its end, so the limit is never exceeded, and the
+// loss is below 1 us.
 type Log struct {
-	// ring holds n grants from head on, oldest first: the low half of their
-	// microseconds. The high half follows from last, because every grant is at
-	// most Window before it.
+	// ring holds the low half of the microseconds of n grants, from head on, oldest first.
+	// The high half follows from last, because every grant is at most Window before it.
 	ring    []uint32
 	head, n uint32
 	last    int64 // the newest grant, in microseconds; meaningless while n is 0
 }
 
-// Take asks for one permit at now; a limit of 0 or less means unlimited, which
-// records nothing. When it is refused, retryAfter is exact: after that long,
-// not earlier, one is granted, unless others take it first.
+// Take asks for one permit at now. A limit of 0 or less means unlimited and records
+// nothing. If the permit is refused, retryAfter is the exact time until one is free.
 func (l *Log) Take(now time.Duration, limit int) (ok bool, retryAfter time.Duration) {
 	if limit <= 0 {
 		return true, 0
 	}
 	l.forget(now)
 	if int(l.n) >= limit {
-		// The limit may have been lowered: more than one grant may have to go.
+		// The limit may have been lowered: more than one grant may have to expire.
 		free := l.at(l.n-uint32(limit)) + windowMicros
 		return false, time.Duration(free)*time.Microsecond - now
 	}
@@ -47,14 +45,14 @@ func (l *Log) Take(now time.Duration, limit int) (ok bool, retryAfter time.Durat
 	return true, 0
 }
 
-// Used is the number of grants in the Window that ends at now.
+// Used returns the number of grants in the Window that ends at now.
 func (l *Log) Used(now time.Duration) int {
 	l.forget(now)
 	return int(l.n)
 }
 
-// Idle tells that nothing was granted in the Window that ends at now: an empty
-// log would answer the same.
+// Idle reports whether the Window that ends at now contains no grant. An empty log would
+// answer the same.
 func (l *Log) Idle(now time.Duration) bool {
 	return l.n == 0 || floorMicros(now) >= l.last+windowMicros
 }
@@ -69,9 +67,9 @@ func (l *Log) Ages(dst []time.Duration, now time.Duration) []time.Duration {
 	return dst
 }
 
-// Restore makes the log what Ages said, in any order; less than 1 us is lost.
-// Ages of Window and above are over and left out, negative ones count as 0. It
-// keeps at most maxGrants, the newest.
+// Restore replaces the log with what Ages returned, in any order, within 1 us. It ignores
+// ages of Window and above, counts negative ones as 0, and keeps at most the newest
+// maxGrants.
 func (l *Log) Restore(now time.Duration, ages []time.Duration) {
 	valid := make([]time.Duration, 0, min(len(ages), maxGrants))
 	for _, age := range ages {
@@ -87,10 +85,10 @@ func (l *Log) Restore(now time.Duration, ages []time.Duration) {
 	}
 }
 
-// maxGrants bounds a log that comes from elsewhere: 4 MiB.
+// maxGrants bounds a log from another process: 4 MiB.
 const maxGrants = 1 << 20
 
-// forget drops the grants that are out of the Window that ends at now.
+// forget drops the grants before the Window that ends at now.
 func (l *Log) forget(now time.Duration) {
 	over := floorMicros(now) - windowMicros
 	if l.n > 0 && l.last <= over { // the common case: all of them
@@ -102,8 +100,8 @@ func (l *Log) forget(now time.Duration) {
 	}
 }
 
-// push records a grant. There is at most one per limit in a Window, so a ring
-// that has grown to limit is never full.
+// push records a grant. A Window contains at most limit grants, so a ring that has grown to
+// limit is never full.
 func (l *Log) push(now time.Duration, limit int) {
 	if int(l.n) == len(l.ring) {
 		l.grow(limit)
@@ -117,7 +115,7 @@ func (l *Log) push(now time.Duration, limit int) {
 	l.n++
 }
 
-// grow makes room for one more: the double, but no more than limit.
+// grow doubles the ring, up to limit.
 func (l *Log) grow(limit int) {
 	ring := make([]uint32, max(int(l.n)+1, min(2*len(l.ring), limit), min(4, limit)))
 	k := copy(ring, l.ring[l.head:])
@@ -125,7 +123,7 @@ func (l *Log) grow(limit int) {
 	l.ring, l.head = ring, 0
 }
 
-// at is the i-th grant from the oldest, in microseconds.
+// at returns the i-th oldest grant, in microseconds.
 func (l *Log) at(i uint32) int64 {
 	low := l.ring[(l.head+i)%uint32(len(l.ring))]
 	return l.last - int64(uint32(l.last)-low)

@@ -6,34 +6,31 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// Key is what a limit holds for.
+// Key is what a limit applies to.
 type Key struct {
 	User   string
 	Action wire.Action
 }
 
 const (
-	// sweepStep is how many keys each new key pays to look at: more than one, so
-	// that idle ones go faster than new ones come.
+	// sweepStep is how many keys are checked whenever one is added: more than one, so that
+	// idle keys leave faster than new ones arrive.
 	sweepStep = 2
 
-	// evictSample is how many keys are compared when a full table needs a place.
+	// evictSample is how many keys are compared when a full table needs space.
 	evictSample = 16
 )
 
-// Table is the logs of many keys, those that were used in the last Window and
-// some that were not yet swept.
+// Table holds the logs of many keys: those used in the last Window and idle ones that were
+// not swept yet. It is not safe for concurrent use.
 //
-// It holds at most its size. When it is full of keys in use, a new key takes the
-// place of the one with the fewest grants among the next 16: that user may get
-// these few again, in one Window. Refusing the newcomer instead would let whoever
-// fills the table lock others out; Evicted counts it, so it can be seen.
-//
-// Not safe for concurrent use: the owner of the shard guards it.
+// It is bounded by its size. When it is full of keys in use, a new key replaces the one with
+// the fewest grants among the next 16: that user may get these few grants again in the same
+// Window. Refusing new keys instead would let a client that fills the table lock others out.
 type Table struct {
 	logs    map[Key]*slot
 	slots   []*slot // the same, to walk them
-	next    int     // of slots: the one looked at last
+	next    int     // index of the slot visited last
 	size    int
 	evicted uint64
 	origin  time.Time // of the instants in the logs
@@ -63,19 +60,17 @@ func (t *Table) Take(now time.Time, key Key, limit int) (ok bool, retryAfter tim
 	return s.log.Take(at, limit)
 }
 
-// Sweep looks at the next n keys and drops those that are idle; it returns how
-// many. New keys sweep for themselves; this is for the quiet hours after a rush,
-// a few hundred at a time.
+// Sweep checks the next n keys, drops idle ones and returns how many it dropped. Adding a
+// key sweeps too; Sweep is for quiet hours after a rush.
 func (t *Table) Sweep(now time.Time, n int) (dropped int) { return t.sweep(t.since(now), n) }
 
-// Len is the number of keys held.
+// Len returns the number of keys.
 func (t *Table) Len() int { return len(t.slots) }
 
-// Evicted is how many keys in use had to go because the table was full.
+// Evicted returns how many keys in use were replaced because the table was full.
 func (t *Table) Evicted() uint64 { return t.evicted }
 
-// Snapshot appends the ages of a key's grants, oldest first: its log, to be
-// handed over or kept.
+// Snapshot appends the ages of a key's grants to dst, oldest first.
 func (t *Table) Snapshot(dst []time.Duration, now time.Time, key Key) []time.Duration {
 	s := t.logs[key]
 	if s == nil {
@@ -84,7 +79,7 @@ func (t *Table) Snapshot(dst []time.Duration, now time.Time, key Key) []time.Dur
 	return s.log.Ages(dst, t.since(now))
 }
 
-// Restore makes the log of a key what a Snapshot said, here or elsewhere.
+// Restore replaces the log of a key with a Snapshot, of this or another table.
 func (t *Table) Restore(now time.Time, key Key, ages []time.Duration) {
 	at := t.since(now)
 	s := t.logs[key]
@@ -94,7 +89,7 @@ func (t *Table) Restore(now time.Time, key Key, ages []time.Duration) {
 	s.log.Restore(at, ages)
 }
 
-// Drop forgets a key, whose log was handed over.
+// Drop forgets a key.
 func (t *Table) Drop(key Key) {
 	if s := t.logs[key]; s != nil {
 		t.drop(s)
@@ -121,7 +116,7 @@ func (t *Table) add(at time.Duration, key Key) *slot {
 
 func (t *Table) sweep(at time.Duration, n int) (dropped int) {
 	for range min(n, len(t.slots)) {
-		if s := t.look(); s.log.Idle(at) {
+		if s := t.visit(); s.log.Idle(at) {
 			t.drop(s)
 			dropped++
 		}
@@ -129,9 +124,9 @@ func (t *Table) sweep(at time.Duration, n int) (dropped int) {
 	return dropped
 }
 
-// look is the next key of the walk, which goes down: what takes the place of a
-// key that is dropped comes from the end, where the newest are.
-func (t *Table) look() *slot {
+// visit returns the next slot of the walk. It walks down, because a dropped slot is replaced
+// by one from the end, where the newest are.
+func (t *Table) visit() *slot {
 	if t.next--; t.next < 0 || t.next >= len(t.slots) {
 		t.next = len(t.slots) - 1
 	}
@@ -143,7 +138,7 @@ func (t *Table) evict(at time.Duration) {
 	var least *slot
 	fewest := 0
 	for range min(evictSample, len(t.slots)) {
-		s := t.look()
+		s := t.visit()
 		if used := s.log.Used(at); least == nil || used < fewest {
 			least, fewest = s, used
 		}

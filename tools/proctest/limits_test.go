@@ -57,7 +57,7 @@ func leased(tb testing.TB, c *proc.Cluster, edge string, o *observer) {
 // were not given back in time.
 func missed(tb testing.TB, c *proc.Cluster, names ...string) (n int) {
 	tb.Helper()
-	late := regexp.MustCompile(`(?m)^chat_(?:permits|ratelimit_leases)_total\{[^}]*="(?:fallback|unheard)"[^}]*\} (\d+)`)
+	late := regexp.MustCompile(`(?m)^chat_(?:permits|ratelimit_leases)_total\{[^}]*="(?:fallback|unanswered)"[^}]*\} (\d+)`)
 	for _, name := range names {
 		proc.Eventually(tb, func() error {
 			_, metrics, err := proc.Get("http://" + c.Parts[name].Admin + "/metrics")

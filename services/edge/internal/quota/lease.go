@@ -9,43 +9,44 @@ import (
 )
 
 const (
-	// maxLeases bounds the users whose limits are leased: 30 MB. Beyond it every
-	// permit of whoever has none is asked for.
+	// maxLeases bounds the leases: 30 MB. Beyond it every permit of a user without a lease
+	// is requested.
 	maxLeases = 100_000 // as many as the local limiter has keys
 
-	// sweepStep is how many leases each new one pays to look at.
+	// sweepStep is how many leases are checked for expiry whenever one is added.
 	sweepStep = 4
 )
 
-// leases are the users whose limits this edge decides, and those it asks for.
+// leases holds the users whose limits this edge decides, and those it asks for. Guarded
+// by Quota.mu.
 type leases struct {
 	users map[string]*lease
 	table *limit.Table // what was granted under the leases
 }
 
-// lease is one user's. In the map it is leased, or asking, or was leased within
-// the last window: then the next request says what was granted.
+// lease is one user's lease. In the map it is held, or requested, or ended within the
+// last window: then the next request reports what was granted under it.
 type lease struct {
-	id       uint64    // of the lease; 0: none yet
-	until    time.Time // this edge decides before it
+	id       uint64    // of the lease; 0 means none yet
+	until    time.Time // this edge decides until then
 	used     time.Time
-	recalled uint64 // up to this number leases are void, also if they are still to come
-	asking   bool   // a request is under way
-	waiting  []take // for its answer; as many as the user's connections have commands open
+	recalled uint64 // leases up to this id are void, even if they arrive later
+	asking   bool   // a request is in flight
+	waiting  []take // for its answer; bounded by the open commands of the user's connections
 }
 
 func newLeases() leases {
 	return leases{users: make(map[string]*lease), table: limit.NewTable(maxLeases * len(limit.Actions()))}
 }
 
-// add makes the lease of a user who is about to be asked for.
+// add adds an entry for a user whose permit is about to be requested.
 func (s *leases) add(user string, now time.Time) *lease {
 	left := sweepStep
-	for other, l := range s.users { // in no order: a few at random
+	for other, l := range s.users { // map order: a random few
 		if left--; left < 0 {
 			break
 		}
-		if l.over(now) {
+		if l.expired(now) {
 			s.drop(other)
 		}
 	}
@@ -54,9 +55,9 @@ func (s *leases) add(user string, now time.Time) *lease {
 	return l
 }
 
-// over tells that l is neither asked for nor used: what was granted under it does
-// not count any more.
-func (l *lease) over(now time.Time) bool {
+// expired reports whether l is neither requested nor used, and what was granted under it
+// no longer counts.
+func (l *lease) expired(now time.Time) bool {
 	return !l.asking && !now.Before(l.until) && now.Sub(l.used) >= limit.Window
 }
 
@@ -65,22 +66,22 @@ func (s *leases) drop(user string) {
 	s.table.Forget(user)
 }
 
-// underLease decides t here. Holds q.mu.
-func (q *Quota) underLease(l *lease, t take, now time.Time) Decision {
+// decideUnderLease decides t here. The caller holds q.mu.
+func (q *Quota) decideUnderLease(l *lease, t take, now time.Time) Decision {
 	q.leased.Add(1)
 	l.used = now
 	return q.decide(q.leases.table, t, t.limit, now)
 }
 
-// settle takes what an answer says of the lease, and decides what has waited: the
-// returned functions tell, without q.mu, and next is to be asked with request, if
-// there is one. Holds q.mu.
-func (q *Quota) settle(user string, taken *wire.Taken, err error, start, now time.Time) (decided []func(), next take, request *wire.Take) {
+// applyAnswer updates the lease from an answer and decides the calls that have waited. The
+// caller holds q.mu; after unlocking it runs decided, and sends request for next if there
+// is one.
+func (q *Quota) applyAnswer(user string, taken *wire.Taken, err error, start, now time.Time) (decided []func(), next take, request *wire.Take) {
 	l := q.leases.users[user]
 	l.asking = false
 	waiting := l.waiting
 	l.waiting = nil
-	l.grant(taken, start)
+	l.start(taken, start)
 	if now.Before(l.until) && len(q.leases.users) <= maxLeases {
 		q.leases.table.Unpack(now, user, taken.Grants)
 	} else {
@@ -91,11 +92,11 @@ func (q *Quota) settle(user string, taken *wire.Taken, err error, start, now tim
 		var d Decision
 		switch {
 		case err != nil:
-			d = q.alone(t, now)
+			d = q.decideLocally(t, now)
 		case now.Before(l.until):
-			d = q.underLease(l, t, now)
-		default: // no lease: one after the other
-			asked, alone := q.place(t, now)
+			d = q.decideUnderLease(l, t, now)
+		default: // no lease: one request after the other
+			asked, alone := q.route(t, now)
 			if asked != nil {
 				q.leases.users[user].waiting = waiting[i+1:]
 				return decided, t, asked
@@ -107,15 +108,15 @@ func (q *Quota) settle(user string, taken *wire.Taken, err error, start, now tim
 	return decided, take{}, nil
 }
 
-// grant begins the lease that an answer brings, unless it was recalled meanwhile.
-func (l *lease) grant(taken *wire.Taken, start time.Time) {
+// start starts the lease that an answer brings, unless it was recalled meanwhile.
+func (l *lease) start(taken *wire.Taken, start time.Time) {
 	l.until = time.Time{}
 	if taken.Lease > l.recalled {
 		l.id, l.until, l.used = taken.Lease, start.Add(time.Duration(taken.LeaseMs)*time.Millisecond), start
 	}
 }
 
-// recall ends the lease of a user, up to a number, and returns what was granted.
+// recall ends a user's leases up to an id, and returns what was granted under them.
 func (q *Quota) recall(user string, id uint64) wire.Leased {
 	now := q.Now()
 	q.mu.Lock()
@@ -136,27 +137,27 @@ func (q *Quota) recall(user string, id uint64) wire.Leased {
 	return out
 }
 
-// held are the leases of a shard, or of all with shard < 0, in portions that fit
-// a message, by shard. With giveBack they end.
-func (q *Quota) held(shard int, giveBack bool) []wire.Leases {
+// heldLeases returns the leases of a shard, or of all shards if shard is negative, in
+// portions that fit a message. With release it ends them.
+func (q *Quota) heldLeases(shard int, release bool) []wire.Leases {
 	now := q.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var all []wire.Leases
-	last := make(map[int]int) // shard -> its unfinished portion in all
+	last := make(map[int]int) // shard -> index in all of its last portion
 	for user, l := range q.leases.users {
 		s := subject.Shard(user)
 		if l.id == 0 || shard >= 0 && s != shard {
 			continue
 		}
 		i, ok := last[s]
-		if !ok || len(all[i].Users) == leasesAtOnce {
+		if !ok || len(all[i].Users) == maxLeasesPerMessage {
 			i = len(all)
 			last[s] = i
 			all = append(all, wire.Leases{Edge: q.Edge, Shard: uint64(s)})
 		}
 		all[i].Users = append(all[i].Users, wire.Leased{User: user, Lease: l.id, Grants: q.leases.table.Pack(now, user)})
-		if giveBack {
+		if release {
 			l.recalled = max(l.recalled, l.id)
 			l.id, l.until = 0, time.Time{}
 			q.leases.table.Forget(user)
@@ -165,6 +166,6 @@ func (q *Quota) held(shard int, giveBack bool) []wire.Leases {
 	return all
 }
 
-// leasesAtOnce is how many go into one message: with the limits of the contract
-// about 100 KB, with absurd ones below NATS's 1 MB.
-const leasesAtOnce = 20
+// maxLeasesPerMessage is how many leases go into one message: about 100 KB with the
+// default limits, and below NATS's 1 MB with extreme ones.
+const maxLeasesPerMessage = 20

@@ -1,7 +1,7 @@
-// Package quota gets permits from ratelimit over NATS. The first one brings, as a
-// rule, a lease of the user's limits: from then on this edge decides by itself and
-// exactly, for as long as nobody else asks for the same user. While ratelimit does
-// not answer, a stricter local limiter decides, at half the limit.
+// Package quota obtains permits from ratelimit over NATS. The first permit usually comes
+// with a lease of the user's limits: then this edge decides alone, and exactly, until
+// another edge asks for the same user. While ratelimit does not answer, a stricter local
+// limiter decides, at half the limit.
 package quota
 
 import (
@@ -20,16 +20,16 @@ import (
 )
 
 const (
-	// Patience is how long a permit may take, by default; after it this edge decides.
+	// Patience is the default time to wait for ratelimit. After it this edge decides.
 	Patience = 50 * time.Millisecond
-	// Probe is how often a shard that did not answer is asked again.
+	// Probe is how often a shard that did not answer is tried again.
 	Probe = time.Second
-	// localKeys bounds the local limiter: 100 000 users and actions in a minute are
-	// about 30 MB. When it is full, see limit.Table.
+	// localKeys bounds the local limiter: 100 000 users and actions in a minute take about
+	// 30 MB. limit.Table says what happens when it is full.
 	localKeys = 100_000
 )
 
-// Requester is the part of natsconn.Requester that is needed.
+// Requester sends requests; *natsconn.Requester implements it.
 type Requester interface {
 	Do(subject string, hdr nats.Header, data []byte, timeout time.Duration, done natsconn.Done)
 }
@@ -37,12 +37,12 @@ type Requester interface {
 // Limits are permits per user and minute by action; 0 or missing means unlimited.
 type Limits map[wire.Action]int
 
-// Options say who the edge is. All are required but Patience.
+// Options configure a Quota. All are required but Patience.
 type Options struct {
 	Edge      string // instance id
 	Requester Requester
 	Limits    Limits
-	Patience  time.Duration // 0: Patience
+	Patience  time.Duration // 0 means the constant Patience
 	Logger    *slog.Logger
 	Now       func() time.Time // time.Now outside tests
 }
@@ -50,24 +50,24 @@ type Options struct {
 // Decision is the answer to Take.
 type Decision struct {
 	OK         bool
-	RetryAfter time.Duration // when not OK: after this long one is free again
-	Local      bool          // decided here, because ratelimit did not answer
+	RetryAfter time.Duration // if not OK: how long until a permit is free
+	Local      bool          // decided by the local limiter
 }
 
-// Stats counts since the start.
+// Stats holds counters since the start.
 type Stats struct {
 	Asked  uint64 // requests to ratelimit
 	Leased uint64 // decided here, under a lease
-	Denied uint64 // refusals, wherever decided
-	Local  uint64 // decided here, because ratelimit did not answer
+	Denied uint64 // refusals, here or by ratelimit
+	Local  uint64 // decided by the local limiter, because ratelimit did not answer
 }
 
-// Quota gets permits. Its methods may be called concurrently.
+// Quota obtains permits. Its methods may be called concurrently.
 type Quota struct {
 	Options // static
 
-	// shards say per permit shard until when it is left in peace, in Unix
-	// nanoseconds; 0: it answers. Atomic.
+	// shards holds for each shard the time of the next attempt, in Unix nanoseconds, while
+	// its owner does not answer; 0 while it does. Atomic.
 	shards [subject.Shards]atomic.Int64
 
 	asked, leased, denied, local atomic.Uint64
@@ -84,8 +84,8 @@ func New(o Options) *Quota {
 	return &Quota{Options: o, table: limit.NewTable(localKeys), leases: newLeases()}
 }
 
-// Take asks for one permit. done runs exactly once: before Take returns when the
-// action is unlimited or decided here, else on the Requester's goroutine.
+// Take asks for one permit. done runs exactly once: before Take returns if the action is
+// unlimited or decided here, else on the Requester's goroutine.
 func (q *Quota) Take(user string, a wire.Action, done func(Decision)) {
 	t := take{user, a, q.Limits[a], done}
 	if t.limit <= 0 {
@@ -94,7 +94,7 @@ func (q *Quota) Take(user string, a wire.Action, done func(Decision)) {
 	}
 	now := q.Now()
 	q.mu.Lock()
-	request, d := q.place(t, now)
+	request, d := q.route(t, now)
 	q.mu.Unlock()
 	switch {
 	case request != nil:
@@ -112,19 +112,19 @@ type take struct {
 	done   func(Decision)
 }
 
-// place finds out who decides t: here, now (a decision); ratelimit (a request to
-// send); or what comes of the request under way (neither). Holds q.mu.
-func (q *Quota) place(t take, now time.Time) (*wire.Take, *Decision) {
+// route finds out who decides t. It returns a decision made here, or a request to send to
+// ratelimit, or neither: then t waits for the request in flight. The caller holds q.mu.
+func (q *Quota) route(t take, now time.Time) (*wire.Take, *Decision) {
 	l := q.leases.users[t.user]
 	switch {
 	case l != nil && l.asking:
 		l.waiting = append(l.waiting, t)
 		return nil, nil
 	case l != nil && now.Before(l.until):
-		d := q.underLease(l, t, now)
+		d := q.decideUnderLease(l, t, now)
 		return nil, &d
 	case !q.reachable(subject.Shard(t.user), now):
-		d := q.alone(t, now)
+		d := q.decideLocally(t, now)
 		return nil, &d
 	}
 	request := &wire.Take{User: t.user, Action: t.action, Edge: q.Edge, Spent: q.table.Pack(now, t.user)}
@@ -137,7 +137,7 @@ func (q *Quota) place(t take, now time.Time) (*wire.Take, *Decision) {
 	return request, nil
 }
 
-// ask sends a request. What is taken meanwhile for the same user waits for it.
+// ask sends a request. Meanwhile other calls of Take for the same user wait.
 func (q *Quota) ask(t take, request *wire.Take, start time.Time) {
 	shard := subject.Shard(t.user)
 	q.asked.Add(1)
@@ -145,7 +145,7 @@ func (q *Quota) ask(t take, request *wire.Take, start time.Time) {
 		func(m *nats.Msg, err error) { q.answered(t, shard, start, m, err) })
 }
 
-// answered takes ratelimit's answer, and goes on with what has waited for it.
+// answered receives ratelimit's answer, and decides what has waited for it.
 func (q *Quota) answered(t take, shard int, start time.Time, m *nats.Msg, err error) {
 	var taken wire.Taken
 	if err == nil {
@@ -154,20 +154,20 @@ func (q *Quota) answered(t take, shard int, start time.Time, m *nats.Msg, err er
 		}
 	}
 	now := q.Now()
-	q.answers(shard, err, now)
+	q.noteReachable(shard, err, now)
 
 	q.mu.Lock()
 	d := Decision{OK: taken.OK, RetryAfter: time.Duration(taken.RetryAfterMs) * time.Millisecond}
 	if err != nil {
-		d = q.alone(t, now)
+		d = q.decideLocally(t, now)
 	} else {
 		q.latency.Add(now.Sub(start))
-		q.table.Forget(t.user) // the owner has been told
+		q.table.Forget(t.user) // the request has reported these grants
 		if !d.OK {
 			q.denied.Add(1)
 		}
 	}
-	decided, next, request := q.settle(t.user, &taken, err, start, now)
+	decided, next, request := q.applyAnswer(t.user, &taken, err, start, now)
 	q.mu.Unlock()
 
 	t.done(d)
@@ -179,8 +179,8 @@ func (q *Quota) answered(t take, shard int, start time.Time, m *nats.Msg, err er
 	}
 }
 
-// answers notes whether the owner of a shard does.
-func (q *Quota) answers(shard int, err error, now time.Time) {
+// noteReachable records whether the owner of a shard answers.
+func (q *Quota) noteReachable(shard int, err error, now time.Time) {
 	switch {
 	case err != nil:
 		if q.shards[shard].Swap(now.Add(Probe).UnixNano()) == 0 {
@@ -191,7 +191,7 @@ func (q *Quota) answers(shard int, err error, now time.Time) {
 	}
 }
 
-// Fallback tells whether some permits are decided here now, for want of an owner.
+// Fallback reports whether the local limiter decides for some shard now.
 func (q *Quota) Fallback() bool {
 	for i := range q.shards {
 		if q.shards[i].Load() != 0 {
@@ -206,7 +206,7 @@ func (q *Quota) Stats() Stats {
 	return Stats{Asked: q.asked.Load(), Leased: q.leased.Load(), Denied: q.denied.Load(), Local: q.local.Load()}
 }
 
-// Latency returns how long permits from ratelimit took, and begins anew.
+// Latency returns the times that ratelimit took since the last call.
 func (q *Quota) Latency() wire.Histogram {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -215,16 +215,16 @@ func (q *Quota) Latency() wire.Histogram {
 	return h
 }
 
-// reachable tells whether to ask a shard: it answered last time, or it is due for
-// a probe, which the caller then is.
+// reachable reports whether to ask a shard: it answered last time, or it is due for a
+// probe, and the caller's request is that probe.
 func (q *Quota) reachable(shard int, now time.Time) bool {
 	until := q.shards[shard].Load()
 	return until == 0 || now.UnixNano() >= until && q.shards[shard].CompareAndSwap(until, now.Add(Probe).UnixNano())
 }
 
-// alone grants at most half the limit, rounded up: two edges that are both on
-// their own then still hold the limit together. Holds q.mu.
-func (q *Quota) alone(t take, now time.Time) Decision {
+// decideLocally grants at most half the limit, rounded up, so that two edges without
+// ratelimit together still keep the limit. The caller holds q.mu.
+func (q *Quota) decideLocally(t take, now time.Time) Decision {
 	q.local.Add(1)
 	d := q.decide(q.table, t, (t.limit+1)/2, now)
 	d.Local = true

@@ -9,30 +9,30 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// Listen begins to answer the owners of permits, who recall leases and ask for
-// what is held. stop ends that and gives back what this edge has; whoever takes
-// permits has stopped by then.
+// Listen starts answering the owners of permits, which recall leases and ask for the held
+// ones. stop ends that and returns all leases to their owners. Take must not be called
+// after stop.
 func (q *Quota) Listen(nc *nats.Conn) (stop func(), err error) {
-	recalls, err := nc.Subscribe(subject.EdgeRecall(q.Edge), q.recalls)
+	recalls, err := nc.Subscribe(subject.EdgeRecall(q.Edge), q.onRecall)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to recalls: %w", err)
 	}
-	syncs, err := nc.Subscribe(subject.EdgesLeases, q.syncs)
+	syncs, err := nc.Subscribe(subject.EdgesLeases, q.onLeaseSync)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to lease syncs: %w", err)
 	}
 	return func() {
-		for _, leases := range q.held(-1, true) {
+		for _, leases := range q.heldLeases(-1, true) {
 			q.publish(nc, subject.Limit(int(leases.Shard), subject.OpReturn), &leases)
 		}
 		for _, sub := range []*nats.Subscription{recalls, syncs} {
-			_ = sub.Unsubscribe() // or the connection is gone, and the subscription with it
+			_ = sub.Unsubscribe() // it fails if the connection is closed, which ends the subscription too
 		}
 	}, nil
 }
 
-// recalls answers wire.Recall.
-func (q *Quota) recalls(m *nats.Msg) {
+// onRecall answers wire.Recall.
+func (q *Quota) onRecall(m *nats.Msg) {
 	var r wire.Recall
 	if wire.Unmarshal(m.Data, &r) != nil || m.Reply == "" {
 		return
@@ -41,13 +41,13 @@ func (q *Quota) recalls(m *nats.Msg) {
 	q.respond(m, &leased)
 }
 
-// syncs answers wire.LeaseSync.
-func (q *Quota) syncs(m *nats.Msg) {
+// onLeaseSync answers wire.LeaseSync.
+func (q *Quota) onLeaseSync(m *nats.Msg) {
 	var s wire.LeaseSync
 	if wire.Unmarshal(m.Data, &s) != nil || m.Reply == "" || s.Shard >= subject.Shards {
 		return
 	}
-	for _, leases := range q.held(int(s.Shard), false) {
+	for _, leases := range q.heldLeases(int(s.Shard), false) {
 		q.respond(m, &leases)
 	}
 }
@@ -60,6 +60,6 @@ func (q *Quota) respond(m *nats.Msg, answer wire.Message) {
 
 func (q *Quota) publish(nc *nats.Conn, subj string, m wire.Message) {
 	if err := nc.Publish(subj, wire.Marshal(m)); err != nil {
-		q.Logger.Debug("leases not given back", "event", "quota.return", "err", err)
+		q.Logger.Debug("leases not returned", "event", "quota.return", "err", err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// actions are those that have a limit, as the metrics name them.
+// actions lists the actions with a limit, and their names in metrics.
 var actions = [...]struct {
 	action wire.Action
 	name   string
@@ -19,19 +19,20 @@ var actions = [...]struct {
 	{wire.ActionResume, "resume"},
 }
 
-// counters count since the start.
+// counters holds counts since the start.
 type counters struct {
-	granted   [len(actions) + 1]atomic.Uint64 // by action; 0 is not used
-	denied    [len(actions) + 1]atomic.Uint64
-	malformed atomic.Uint64 // requests that nobody should send
-	unsent    atomic.Uint64 // answers that NATS did not take
-	leases    atomic.Uint64 // see Leases
-	claims    atomic.Uint64
-	recalls   atomic.Uint64
-	unheard   atomic.Uint64
+	granted    [len(actions) + 1]atomic.Uint64 // by action; index 0 is unused
+	denied     [len(actions) + 1]atomic.Uint64
+	malformed  atomic.Uint64 // requests that could not be decoded
+	unsent     atomic.Uint64 // answers that could not be published
+	evicted    atomic.Uint64 // see Evicted
+	leases     atomic.Uint64 // see Leases
+	claims     atomic.Uint64
+	recalls    atomic.Uint64
+	unanswered atomic.Uint64
 }
 
-// decision counts one; a is one of actions.
+// decision counts one decision; a is one of actions.
 func (c *counters) decision(a wire.Action, ok bool) {
 	if ok {
 		c.granted[a].Add(1)
@@ -40,7 +41,7 @@ func (c *counters) decision(a wire.Action, ok bool) {
 	}
 }
 
-// Decisions is how often one action was granted and denied since the start.
+// Decisions counts how often one action was granted and denied since the start.
 type Decisions struct {
 	Action          string
 	Granted, Denied uint64
@@ -57,36 +58,43 @@ func (e *Endpoint) Decisions() []Decisions {
 	return list
 }
 
-// Malformed counts requests that were no requests. Safe for concurrent use.
+// Malformed returns the number of malformed requests. Safe for concurrent use.
 func (e *Endpoint) Malformed() uint64 { return e.counters.malformed.Load() }
 
-// Leases counts what became of leases since the start.
+// Evicted returns how many keys in use were dropped because their shard was full: each user
+// of them may get a few permits twice. At most a second old. Safe for concurrent use.
+func (e *Endpoint) Evicted() uint64 { return e.counters.evicted.Load() }
+
+// Leases counts leases since the start.
 type Leases struct {
-	Given    uint64 // to edges that asked
-	Claimed  uint64 // edges have said to hold, to a new owner
-	Recalled uint64 // asked back
-	Unheard  uint64 // of them, not answered in time
+	Given      uint64 // granted to edges
+	Claimed    uint64 // reported by edges to a new owner
+	Recalled   uint64 // recalls sent
+	Unanswered uint64 // recalls without an answer in time
 }
 
-// Leases is safe for concurrent use.
+// Leases returns the counts. Safe for concurrent use.
 func (e *Endpoint) Leases() Leases {
 	c := &e.counters
-	return Leases{c.leases.Load(), c.claims.Load(), c.recalls.Load(), c.unheard.Load()}
+	return Leases{c.leases.Load(), c.claims.Load(), c.recalls.Load(), c.unanswered.Load()}
 }
 
-// Load is what this instance owns, as of the last second. Safe for concurrent use.
+// Load returns what this instance owns, at most a second old. Safe for concurrent use.
 func (e *Endpoint) Load() wire.LimitLoad {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return wire.LimitLoad{Shards: slices.Clone(e.load.Shards), Keys: e.load.Keys}
 }
 
-// measure brings load up to date; on Run's goroutine.
-func (e *Endpoint) measure() {
+// updateLoad updates load. Called by Run's goroutine only.
+func (e *Endpoint) updateLoad() {
 	shards, keys := make([]int, 0, len(e.owned)), 0
 	for s := range maps.Values(e.owned) {
 		shards = append(shards, s.number)
 		keys += s.table.Len()
+		evicted := s.table.Evicted()
+		e.counters.evicted.Add(evicted - s.evicted)
+		s.evicted = evicted
 	}
 	slices.Sort(shards)
 	e.mu.Lock()

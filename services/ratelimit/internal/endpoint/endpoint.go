@@ -23,67 +23,67 @@ import (
 )
 
 const (
-	// maxWaiting bounds the requests that have arrived and wait. They are 50 ms
-	// of work, and that is how long an edge waits: what is older has been
-	// decided there already. Past it NATS drops the newest and counts them.
+	// maxWaiting bounds the requests that wait: 50 ms of work, as long as an edge waits for
+	// an answer. Beyond it NATS drops the newest and counts them.
 	maxWaiting = 8192
 
-	// maxKeys bounds the keys of one shard: 64 shards of so many, 300 B each, are
-	// the 1.2 GB of a million users that do everything at once. limit.Table says
-	// what happens when it is full.
+	// maxKeys bounds the keys of one shard. 64 full shards at 300 B a key take 1.2 GB: a
+	// million users that use every action at once. limit.Table says what happens when it
+	// is full.
 	maxKeys = 1 << 16
 
-	// sweepEvery and sweepKeys: each shard is looked through once in a minute
-	// when full, and costs nothing to speak of when not.
+	// Every sweepEvery, sweepKeys keys of each shard are checked: a full shard takes a
+	// minute.
 	sweepEvery = time.Second
 	sweepKeys  = maxKeys / 60
 
-	// LeaseFor is how long an edge decides for a user by itself before it asks again
-	// and says what it has granted: until then a lease costs nobody anything.
+	// LeaseFor is how long an edge decides alone for a user, before it asks again and
+	// reports what it has granted.
 	LeaseFor = 5 * time.Minute
 
-	// maxUser bounds a user id: protocol.md allows 128 bytes.
+	// maxUser bounds a user id, in bytes.
 	maxUser = 128
 )
 
-// ErrClosed is returned when the endpoint does not run any more.
+// ErrClosed means that the endpoint has stopped.
 var ErrClosed = errors.New("the permit endpoint has stopped")
 
-// Endpoint grants permits. One goroutine, Run's, owns every log, so that nothing
-// needs a lock: the simplest of what was measured, and no slower. On two cores,
-// a callback for each shard, or two or four goroutines with a lock for each shard,
-// were within the noise at 1 and 64 requests in flight; at 512 callbacks were a
-// tenth slower, more goroutines 2 % faster. It implements [partition.Holder].
+// Endpoint grants permits. One goroutine, that of Run, owns every log, so nothing needs a
+// lock. It is the simplest design that was measured, and no slower: on two cores, a
+// callback per shard, or two or four goroutines with a lock per shard, were within the
+// noise at 1 and 64 requests in flight; at 512, callbacks were a tenth slower and more
+// goroutines 2 % faster. It implements [partition.Holder].
 type Endpoint struct {
 	// Static.
 	nc     *nats.Conn
 	limits policy.Limits
 	log    *slog.Logger
 	req    *natsconn.Requester
-	inbox  string // of what edges say they hold, without its last token, the shard
+	inbox  string // prefix of the subjects on which edges claim leases; the shard follows
 
-	msgs    chan *nats.Msg // to Run; never closed: NATS sends
+	msgs    chan *nats.Msg // to Run; never closed, because NATS sends on it
 	control chan func()    // to Run; never closed
 	done    chan struct{}  // closed by Run when it returns
 
 	// Owned by Run.
 	owned map[*nats.Subscription]*shard
 	syncs *nats.Subscription // on inbox
-	lease uint64             // the last one's number
+	lease uint64             // id of the last one
 	out   reply
 
-	counters counters // written by Run, read by anybody
+	counters counters // written by Run, read by any goroutine
 	mu       sync.Mutex
 	load     wire.LimitLoad // guarded by mu; as of the last change or sweep
 }
 
-// shard is one shard's logs, and which edges decide for its users.
+// shard holds one shard's logs, and which edges decide for its users.
 type shard struct {
 	number  int
 	sub     *nats.Subscription
 	table   *limit.Table
 	holders holders
 	begun   time.Time
+	evicted uint64 // of table, as counted so far
 }
 
 // reply is the scratch space of one answer.
@@ -93,7 +93,7 @@ type reply struct {
 	buf   []byte
 }
 
-// New makes an endpoint; nothing is answered before Run.
+// New returns an endpoint. It answers nothing before Run.
 func New(nc *nats.Conn, limits policy.Limits, log *slog.Logger) (*Endpoint, error) {
 	e := &Endpoint{
 		nc: nc, limits: limits, log: log,
@@ -102,7 +102,7 @@ func New(nc *nats.Conn, limits policy.Limits, log *slog.Logger) (*Endpoint, erro
 		done:    make(chan struct{}),
 		owned:   make(map[*nats.Subscription]*shard),
 		inbox:   nc.NewInbox() + ".",
-		lease:   uint64(time.Now().UnixNano()), // above those of any owner before
+		lease:   uint64(time.Now().UnixNano()), // above those of any earlier owner
 	}
 	var err error
 	if e.req, err = natsconn.NewRequester(nc, e.msgs); err == nil {
@@ -125,9 +125,9 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	for {
 		select {
 		case m := <-e.msgs:
-			e.handle(m)
+			e.dispatch(m)
 			for range len(e.msgs) { // what waits already needs no select
-				e.handle(<-e.msgs)
+				e.dispatch(<-e.msgs)
 			}
 		case act := <-e.control:
 			act()
@@ -136,10 +136,10 @@ func (e *Endpoint) Run(ctx context.Context) error {
 				s.table.Sweep(now, sweepKeys)
 				s.holders.sweep(now)
 			}
-			e.measure()
+			e.updateLoad()
 		case <-ctx.Done():
 			for sub := range e.owned {
-				e.drop(sub)
+				e.dropShard(sub)
 			}
 			e.unsubscribe(e.syncs)
 			return nil
@@ -147,8 +147,8 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	}
 }
 
-// Acquire begins to answer for a shard. The logs are with the edges that hold
-// leases, which it asks for them; who held the shard before has taken the others along.
+// Acquire starts answering for a shard. It asks the edges for the logs of the users whose
+// leases they hold. The logs of other users are lost with the former owner.
 func (e *Endpoint) Acquire(ctx context.Context, l partition.Lease) error {
 	result := make(chan error, 1)
 	act := func() {
@@ -159,7 +159,7 @@ func (e *Endpoint) Acquire(ctx context.Context, l partition.Lease) error {
 		}
 		e.owned[sub] = &shard{number: l.Shard, sub: sub, table: limit.NewTable(maxKeys), begun: time.Now()}
 		e.askLeases(l.Shard)
-		e.measure()
+		e.updateLoad()
 		result <- nil
 	}
 	select {
@@ -179,10 +179,10 @@ func (e *Endpoint) Release(number int) {
 		defer close(finished)
 		for sub, s := range e.owned {
 			if s.number == number {
-				e.drop(sub)
+				e.dropShard(sub)
 			}
 		}
-		e.measure()
+		e.updateLoad()
 	}
 	select {
 	case e.control <- act:
@@ -191,8 +191,8 @@ func (e *Endpoint) Release(number int) {
 	}
 }
 
-// drop unsubscribes; requests of it that wait already will be refused.
-func (e *Endpoint) drop(sub *nats.Subscription) {
+// dropShard unsubscribes a shard. Requests that wait already will be refused.
+func (e *Endpoint) dropShard(sub *nats.Subscription) {
 	e.unsubscribe(sub)
 	delete(e.owned, sub)
 }
@@ -203,18 +203,18 @@ func (e *Endpoint) unsubscribe(sub *nats.Subscription) {
 	}
 }
 
-// errMoved is what the last requests to a shard hear that was just released.
+// errMoved answers the last requests to a shard that was just released.
 var errMoved = code.New(code.Unavailable, "the permits of this user are decided elsewhere now")
 
-// handle takes what has arrived: the answer to a recall, leases that an edge
-// holds or gives back, or a request for a permit.
-func (e *Endpoint) handle(m *nats.Msg) {
+// dispatch processes one message: the answer to a recall, leases that an edge claims or
+// returns, or a request for a permit.
+func (e *Endpoint) dispatch(m *nats.Msg) {
 	switch {
 	case e.req.Handle(m):
 	case m.Sub == e.syncs:
-		e.claimed(m)
+		e.onClaim(m)
 	case strings.HasSuffix(m.Subject, returned):
-		e.returned(m)
+		e.onReturn(m)
 	default:
 		e.answer(m)
 	}
@@ -222,7 +222,7 @@ func (e *Endpoint) handle(m *nats.Msg) {
 
 var returned = "." + string(subject.OpReturn)
 
-// answer decides one request and replies, unless others must be heard first.
+// answer decides one request and replies, unless the request must wait for a recall.
 func (e *Endpoint) answer(m *nats.Msg) {
 	out := &e.out
 	out.take, out.taken = wire.Take{}, wire.Taken{}
@@ -248,14 +248,14 @@ func (e *Endpoint) reply(m *nats.Msg) {
 	if m.Reply == "" {
 		return
 	}
-	// An edge that does not hear decides by itself; the log is right either way.
+	// An edge that gets no answer decides locally; the log is right either way.
 	if err := e.nc.Publish(m.Reply, e.out.buf); err != nil {
 		e.counters.unsent.Add(1)
 	}
 }
 
-// permit takes one permit out of the log.
-func (e *Endpoint) permit(s *shard, now time.Time, take *wire.Take, permits int, taken *wire.Taken) {
+// takePermit takes one permit from the user's log.
+func (e *Endpoint) takePermit(s *shard, now time.Time, take *wire.Take, permits int, taken *wire.Taken) {
 	key := limit.Key{User: take.User, Action: take.Action}
 	ok, retryAfter := s.table.Take(now, key, permits)
 	taken.OK = ok

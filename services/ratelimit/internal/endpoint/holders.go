@@ -8,38 +8,37 @@ import (
 	"github.com/confab-chat/confab/shared/limit"
 )
 
-// maxHolders bounds the users of one shard of whom is known which edge asked last.
-// Beyond it nobody is given a lease.
+// maxHolders bounds the holders of one shard. Beyond it no new lease is given.
 const maxHolders = 1 << 16
 
-// maxHeldBack bounds the requests that wait for one user's lease to come back.
-const maxHeldBack = 64
+// maxRecallWaiters bounds the requests that wait for the recall of one user's lease.
+const maxRecallWaiters = 64
 
-// holder says which edge asks for a user's permits, and whether it decides by itself.
+// holder is the edge that asked last for a user's permits, and its lease if it has one.
 type holder struct {
-	edge     string
-	lease    uint64    // that edge has; 0: none
-	until    time.Time // of the lease, as far as the edge is concerned
-	mixed    time.Time // when it was another edge's turn last
-	recalled time.Time // when the lease was asked back last
-	recall   bool      // that is under way
-	waiting  []*nats.Msg
+	edge      string
+	lease     uint64    // id of the edge's lease; 0 means none
+	until     time.Time // when the lease ends
+	sharedAt  time.Time // when another edge was last involved
+	recalled  time.Time // when the last recall was sent
+	recalling bool      // a recall is in flight
+	waiting   []*nats.Msg
 }
 
-// leased tells whether the edge decides by itself.
+// leased reports whether the edge holds a valid lease.
 func (h *holder) leased(now time.Time) bool { return h.lease != 0 && now.Before(h.until) }
 
-// alone tells whether only this edge has asked within the last window.
-func (h *holder) alone(now time.Time) bool { return now.Sub(h.mixed) >= limit.Window }
+// exclusive reports whether no other edge has asked within the last window.
+func (h *holder) exclusive(now time.Time) bool { return now.Sub(h.sharedAt) >= limit.Window }
 
-// holders are in two generations, so that who has not asked for a whole LeaseFor,
-// and so has no lease any more, goes without being looked for.
+// holders keeps holders in two generations. A user that has not asked for a whole LeaseFor
+// has no lease any more, and is dropped with the old generation, without a search.
 type holders struct {
 	young, old map[string]*holder
 	turned     time.Time
 }
 
-// of returns the user's holder, a new one if need be; nil when there are too many.
+// of returns the user's holder, a new one if there is none; nil if there are too many.
 func (hs *holders) of(user string) *holder {
 	if h := hs.young[user]; h != nil {
 		return h
@@ -60,7 +59,7 @@ func (hs *holders) of(user string) *holder {
 	return h
 }
 
-// sweep begins a new generation when it is time.
+// sweep starts a new generation every LeaseFor.
 func (hs *holders) sweep(now time.Time) {
 	if hs.turned.IsZero() {
 		hs.turned = now

@@ -17,32 +17,31 @@ import (
 // from then on, exactly, because it has the log. When another edge asks for the
 // same user, the lease is recalled, with the log, and for a window everybody asks.
 const (
-	// recallWait is how long an edge may take to give a lease back: the one that
-	// asks has waited then, and decides by itself after 50 ms.
+	// recallWait is how long an edge may take to return a lease. The edge that asks waits
+	// meanwhile, and decides locally after 50 ms.
 	recallWait = 30 * time.Millisecond
 
-	// recallEvery is how often an edge that did not answer is asked again. Until its
-	// lease is over, the others share a third of the limit.
+	// recallEvery is how often an edge that did not answer is asked again. Until its lease
+	// ends, the other edges share a third of the limit.
 	recallEvery = time.Second
 
-	// syncWait is how long a new owner gives no leases: edges say meanwhile which
-	// they have.
+	// syncWait is how long a new owner grants no leases: meanwhile edges report theirs.
 	syncWait = 500 * time.Millisecond
 )
 
-// errBusy is what the next one hears when many wait for a lease to come back.
+// errBusy refuses a request when too many wait for the same recall.
 var errBusy = code.New(code.Unavailable, "too many requests for the permits of this user")
 
-// decide answers take in taken; false: later, when the lease is back.
+// decide answers take in taken. It returns false if the request waits for a recall.
 func (e *Endpoint) decide(s *shard, m *nats.Msg, take *wire.Take, permits int, taken *wire.Taken) bool {
 	now := time.Now()
 	h := s.holders.of(take.User)
-	if h == nil { // too many are known: this one is given no lease
-		h = &holder{edge: take.Edge, mixed: now}
+	if h == nil { // too many holders: no lease for this one
+		h = &holder{edge: take.Edge, sharedAt: now}
 	}
 	switch {
-	case h.recall:
-		if len(h.waiting) >= maxHeldBack {
+	case h.recalling:
+		if len(h.waiting) >= maxRecallWaiters {
 			taken.Fault = wire.FaultOf(errBusy)
 			return true
 		}
@@ -54,19 +53,19 @@ func (e *Endpoint) decide(s *shard, m *nats.Msg, take *wire.Take, permits int, t
 			e.recall(s, h, take.User, now)
 			return false
 		}
-		permits = (permits + 2) / 3 // 0 stays 0: unlimited
+		permits = (permits + 2) / 3 // 0 stays 0, which means unlimited
 	case h.edge != take.Edge:
 		if h.edge != "" {
-			h.mixed = now
+			h.sharedAt = now
 		}
 		h.edge, h.lease = take.Edge, 0
 	}
-	if h.edge == take.Edge && take.Lease != 0 && (h.lease == take.Lease || h.lease == 0 && h.alone(now)) {
+	if h.edge == take.Edge && take.Lease != 0 && (h.lease == take.Lease || h.lease == 0 && h.exclusive(now)) {
 		s.table.Unpack(now, take.User, take.Grants)
 	}
 	s.table.Add(now, take.User, take.Spent)
-	e.permit(s, now, take, permits, taken)
-	if h.edge == take.Edge && take.Edge != "" && h.alone(now) && now.Sub(s.begun) >= syncWait {
+	e.takePermit(s, now, take, permits, taken)
+	if h.edge == take.Edge && take.Edge != "" && h.exclusive(now) && now.Sub(s.begun) >= syncWait {
 		e.counters.leases.Add(1)
 		e.lease++
 		h.lease, h.until = e.lease, now.Add(LeaseFor)
@@ -76,31 +75,31 @@ func (e *Endpoint) decide(s *shard, m *nats.Msg, take *wire.Take, permits int, t
 	return true
 }
 
-// recall asks an edge for a lease. What is asked for the user meanwhile waits.
+// recall asks an edge to return a lease. Meanwhile requests for the user wait.
 func (e *Endpoint) recall(s *shard, h *holder, user string, now time.Time) {
 	e.counters.recalls.Add(1)
-	h.recall, h.recalled = true, now
+	h.recalling, h.recalled = true, now
 	request := wire.Marshal(&wire.Recall{User: user, Lease: h.lease})
 	e.req.Do(subject.EdgeRecall(h.edge), nil, request, recallWait, func(m *nats.Msg, err error) {
-		back := func() { e.back(s, h, user, m, err) }
+		apply := func() { e.applyRecall(s, h, user, m, err) }
 		switch {
 		case errors.Is(err, nats.ErrTimeout): // on the Requester's goroutine
 			select {
-			case e.control <- back:
+			case e.control <- apply:
 			case <-e.done:
 			}
-		case errors.Is(err, nats.ErrConnectionClosed): // we stop
+		case errors.Is(err, nats.ErrConnectionClosed): // the endpoint stops
 		default:
-			back()
+			apply()
 		}
 	})
 }
 
-// back takes the answer to a recall. An edge that is gone has taken its log along:
-// what was known when the lease began is all there is. One that does not answer
-// keeps the lease.
-func (e *Endpoint) back(s *shard, h *holder, user string, m *nats.Msg, err error) {
-	h.recall = false
+// applyRecall receives the answer to a recall. The log of an edge that is gone is lost:
+// only what was known when the lease began counts. An edge that does not answer keeps the
+// lease.
+func (e *Endpoint) applyRecall(s *shard, h *holder, user string, m *nats.Msg, err error) {
+	h.recalling = false
 	waiting := h.waiting
 	h.waiting = nil
 	var leased wire.Leased
@@ -112,26 +111,26 @@ func (e *Endpoint) back(s *shard, h *holder, user string, m *nats.Msg, err error
 		s.table.Unpack(now, user, leased.Grants)
 	}
 	if err == nil || errors.Is(err, nats.ErrNoResponders) {
-		h.lease, h.mixed = 0, now
+		h.lease, h.sharedAt = 0, now
 	} else {
-		e.counters.unheard.Add(1)
+		e.counters.unanswered.Add(1)
 	}
 	for _, m := range waiting {
 		e.answer(m)
 	}
 }
 
-// askLeases asks all edges what they hold in a shard.
+// askLeases asks all edges for the leases that they hold in a shard.
 func (e *Endpoint) askLeases(shard int) {
 	request := wire.Marshal(&wire.LeaseSync{Shard: uint64(shard)})
 	if err := e.nc.PublishRequest(subject.EdgesLeases, e.inbox+strconv.Itoa(shard), request); err != nil {
-		e.log.Debug("leases not asked for", "shard", shard, "err", err)
+		e.log.Debug("leases not requested", "shard", shard, "err", err)
 	}
 }
 
-// claimed takes what an edge holds in a shard that is newly ours. Of two edges that
-// claim a user the second loses its lease: the next permit is asked for again.
-func (e *Endpoint) claimed(m *nats.Msg) {
+// onClaim receives the leases that an edge holds in a newly acquired shard. If two edges
+// claim a user, the second loses its lease.
+func (e *Endpoint) onClaim(m *nats.Msg) {
 	leases, s := e.leases(m)
 	if s == nil {
 		return
@@ -153,8 +152,8 @@ func (e *Endpoint) claimed(m *nats.Msg) {
 	}
 }
 
-// returned takes leases that an edge gives back.
-func (e *Endpoint) returned(m *nats.Msg) {
+// onReturn receives leases that an edge returns.
+func (e *Endpoint) onReturn(m *nats.Msg) {
 	leases, s := e.leases(m)
 	if s == nil {
 		return
@@ -163,16 +162,16 @@ func (e *Endpoint) returned(m *nats.Msg) {
 	for i := range leases.Users {
 		u := &leases.Users[i]
 		if h := s.holders.of(u.User); h != nil && h.edge == leases.Edge && h.lease == u.Lease {
-			h.lease, h.edge = 0, "" // whoever comes next may have it
+			h.lease, h.edge = 0, "" // the next edge may have it
 			s.table.Unpack(now, u.User, u.Grants)
 		}
 	}
 }
 
-// leases decodes m, and finds the shard that it is about; nil when it is not ours.
+// leases decodes m and finds its shard, nil if this instance does not own it.
 func (e *Endpoint) leases(m *nats.Msg) (*wire.Leases, *shard) {
 	if len(m.Data) == 0 && strings.HasPrefix(m.Subject, e.inbox) {
-		return nil, nil // there are no edges
+		return nil, nil // no edge answers
 	}
 	var l wire.Leases
 	if err := wire.Unmarshal(m.Data, &l); err != nil {

@@ -155,7 +155,7 @@ func TestLeaseIsRecalled(t *testing.T) {
 	if taken := one.take(); taken.OK || taken.Lease != 0 {
 		t.Errorf("the first edge afterwards: %+v", taken)
 	}
-	if n := s.Leases(); n.Given == 0 || n.Recalled != 1 || n.Unheard != 0 {
+	if n := s.Leases(); n.Given == 0 || n.Recalled != 1 || n.Unanswered != 0 {
 		t.Errorf("counted %+v", n)
 	}
 }
@@ -178,7 +178,7 @@ func TestLeaseOfADeafEdge(t *testing.T) {
 	one.leased()
 	one.ignoreRecalls()
 	two.take()
-	if n := s.Leases(); n.Unheard != 1 {
+	if n := s.Leases(); n.Unanswered != 1 {
 		t.Fatalf("counted %+v", n)
 	}
 	granted := 0

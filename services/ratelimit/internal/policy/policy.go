@@ -1,6 +1,5 @@
-// Package policy says which limit an action is counted against. The numbers are
-// settings (protocol.md, section 6): shared/config knows their defaults in each
-// environment, and refuses unlimited users in production.
+// Package policy maps actions to limits. The numbers are settings: shared/config has their
+// defaults for each environment, and refuses unlimited users in production.
 package policy
 
 import (
@@ -9,17 +8,16 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// Resume is the limit of joins that resume a room, in every environment: a client
-// that lost its connection comes back to all of its rooms at once, and a
-// connection may have 100 of them.
+// Resume is the limit of joins that resume a room, in every environment: a client that
+// lost its connection rejoins all of its rooms at once, and a connection may be in 100.
 const Resume = 100
 
-// Limits are permits per user and window; 0 is unlimited.
+// Limits holds permits per user and window; 0 means unlimited.
 type Limits struct {
 	Messages, Joins, Typing, Resume int
 }
 
-// Of is the limit of an action; false when there is no such action.
+// Of returns the limit of an action; false if there is no such action.
 func (l *Limits) Of(a wire.Action) (int, bool) {
 	switch a {
 	case wire.ActionMessage:
@@ -34,7 +32,7 @@ func (l *Limits) Of(a wire.Action) (int, bool) {
 	return 0, false
 }
 
-// Config is what health shows of the limits.
+// Config returns the limits as health shows them.
 func (l *Limits) Config(window time.Duration) *wire.LimitConfig {
 	return &wire.LimitConfig{
 		WindowMs: window.Milliseconds(), Messages: l.Messages, Joins: l.Joins, Typing: l.Typing,
