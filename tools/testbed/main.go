@@ -2,7 +2,7 @@
 // a nats-server, each a process of its own, limits off, on ports that the kernel chose.
 // Load tools find it by the file that the variable TESTBED_SUITE names:
 //
-//	go run ./tools/testbed go run ./tools/chatload fanout -rooms 1 -members 1000
+//	go run ./tools/testbed go -C tools/bench run ./chatload fanout -rooms 1 -members 1000
 //
 // Without a command it runs until it is interrupted. Every repetition gets a new suite.
 package main
@@ -72,6 +72,9 @@ func run(ctx context.Context, args []string) (err error) {
 				err = os.RemoveAll(dir)
 			}
 		}()
+	}
+	if dir, err = filepath.Abs(dir); err != nil { // the command may run in another folder
+		return err
 	}
 	if o.Bin = *bin; o.Bin == "" {
 		o.Bin = filepath.Join(dir, "bin")
