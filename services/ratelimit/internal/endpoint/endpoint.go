@@ -18,6 +18,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/ratelimit/internal/policy"
 	"github.com/confab-chat/confab/shared/limit"
+	"github.com/confab-chat/confab/shared/mailbox"
 	"github.com/confab-chat/confab/shared/natsconn"
 	"github.com/confab-chat/confab/shared/partition"
 )
@@ -61,9 +62,8 @@ type Endpoint struct {
 	req    *natsconn.Requester
 	inbox  string // prefix of the subjects on which edges claim leases; the shard follows
 
-	msgs    chan *nats.Msg // to Run; never closed, because NATS sends on it
-	control chan func()    // to Run; never closed
-	done    chan struct{}  // closed by Run when it returns
+	msgs    chan *nats.Msg   // to Run; never closed, because NATS sends on it
+	mailbox *mailbox.Mailbox // of Run; bounded by the shards and the recalls in flight
 
 	// Owned by Run.
 	owned map[*nats.Subscription]*shard
@@ -98,8 +98,7 @@ func New(nc *nats.Conn, limits policy.Limits, log *slog.Logger) (*Endpoint, erro
 	e := &Endpoint{
 		nc: nc, limits: limits, log: log,
 		msgs:    make(chan *nats.Msg, maxWaiting),
-		control: make(chan func()),
-		done:    make(chan struct{}),
+		mailbox: mailbox.New(),
 		owned:   make(map[*nats.Subscription]*shard),
 		inbox:   nc.NewInbox() + ".",
 		lease:   uint64(time.Now().UnixNano()), // above those of any earlier owner
@@ -118,7 +117,6 @@ func New(nc *nats.Conn, limits policy.Limits, log *slog.Logger) (*Endpoint, erro
 func (e *Endpoint) Run(ctx context.Context) error {
 	var requests sync.WaitGroup
 	defer requests.Wait()
-	defer close(e.done)
 	requests.Go(func() { e.req.Run(ctx) })
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
@@ -129,8 +127,8 @@ func (e *Endpoint) Run(ctx context.Context) error {
 			for range len(e.msgs) { // what waits already needs no select
 				e.dispatch(<-e.msgs)
 			}
-		case act := <-e.control:
-			act()
+		case <-e.mailbox.C():
+			e.mailbox.Run()
 		case now := <-sweep.C:
 			for _, s := range e.owned {
 				s.table.Sweep(now, sweepKeys)
@@ -138,6 +136,8 @@ func (e *Endpoint) Run(ctx context.Context) error {
 			}
 			e.updateLoad()
 		case <-ctx.Done():
+			e.mailbox.Close()
+			e.mailbox.Run()
 			for sub := range e.owned {
 				e.dropShard(sub)
 			}
@@ -151,44 +151,44 @@ func (e *Endpoint) Run(ctx context.Context) error {
 // leases they hold. The logs of other users are lost with the former owner.
 func (e *Endpoint) Acquire(ctx context.Context, l partition.Lease) error {
 	result := make(chan error, 1)
-	act := func() {
-		sub, err := e.nc.ChanQueueSubscribe(subject.Limits(l.Shard), subject.QueueLimit, e.msgs)
-		if err != nil {
-			result <- fmt.Errorf("subscribe to permits of shard %d: %w", l.Shard, err)
-			return
-		}
-		e.owned[sub] = &shard{number: l.Shard, sub: sub, table: limit.NewTable(maxKeys), begun: time.Now()}
-		e.askLeases(l.Shard)
-		e.updateLoad()
-		result <- nil
-	}
-	select {
-	case e.control <- act:
-		return <-result
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-e.done:
+	if !e.mailbox.Post(func() { result <- e.acquire(l.Shard) }) {
 		return ErrClosed
 	}
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done(): // Run may still acquire the shard
+		e.mailbox.Post(func() { e.release(l.Shard) })
+		return ctx.Err()
+	}
+}
+
+func (e *Endpoint) acquire(number int) error {
+	sub, err := e.nc.ChanQueueSubscribe(subject.Limits(number), subject.QueueLimit, e.msgs)
+	if err != nil {
+		return fmt.Errorf("subscribe to permits of shard %d: %w", number, err)
+	}
+	e.owned[sub] = &shard{number: number, sub: sub, table: limit.NewTable(maxKeys), begun: time.Now()}
+	e.askLeases(number)
+	e.updateLoad()
+	return nil
 }
 
 // Release stops answering for a shard and forgets its logs.
 func (e *Endpoint) Release(number int) {
-	finished := make(chan struct{})
-	act := func() {
-		defer close(finished)
-		for sub, s := range e.owned {
-			if s.number == number {
-				e.dropShard(sub)
-			}
+	released := make(chan struct{})
+	if e.mailbox.Post(func() { e.release(number); close(released) }) {
+		<-released
+	}
+}
+
+func (e *Endpoint) release(number int) {
+	for sub, s := range e.owned {
+		if s.number == number {
+			e.dropShard(sub)
 		}
-		e.updateLoad()
 	}
-	select {
-	case e.control <- act:
-		<-finished
-	case <-e.done:
-	}
+	e.updateLoad()
 }
 
 // dropShard unsubscribes a shard. Requests that wait already will be refused.

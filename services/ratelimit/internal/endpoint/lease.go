@@ -84,10 +84,7 @@ func (e *Endpoint) recall(s *shard, h *holder, user string, now time.Time) {
 		apply := func() { e.applyRecall(s, h, user, m, err) }
 		switch {
 		case errors.Is(err, nats.ErrTimeout): // on the Requester's goroutine
-			select {
-			case e.control <- apply:
-			case <-e.done:
-			}
+			e.mailbox.Post(apply)
 		case errors.Is(err, nats.ErrConnectionClosed): // the endpoint stops
 		default:
 			apply()

@@ -75,7 +75,7 @@ func (s *shard) ownsRoom(id string) bool {
 	return s.rooms.Has(id) || event.ValidRoomID(id) && subject.Shard(id) == s.lease.Shard
 }
 
-// command takes one message from the mailbox. An owner that has slept past the end
+// handleCommand carries out one message of commands. An owner that has slept past the end
 // of its lease says nothing: what it remembers is old, and the next owner is asked
 // when the edge sends its command again.
 func (s *shard) handleCommand(m *nats.Msg) {

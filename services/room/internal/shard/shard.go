@@ -13,14 +13,15 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms"
 	"github.com/confab-chat/confab/services/room/internal/shard/users"
+	"github.com/confab-chat/confab/shared/mailbox"
 	"github.com/confab-chat/confab/shared/natsconn"
 	"github.com/confab-chat/confab/shared/partition"
 )
 
 const (
-	// mailbox is what may wait for a shard: 50 ms of work at full load, spread over
-	// 64 shards far more. From shedAt on commands are refused with UNAVAILABLE, which
-	// is quick and empties it; beyond the mailbox the client library drops, which
+	// maxCommands is what may wait for a shard: 50 ms of work at full load, spread over
+	// 64 shards far more. From shedAbove on commands are refused with UNAVAILABLE, which
+	// is quick and empties it; beyond maxCommands the client library drops, which
 	// edges take for silence and repeat.
 	maxCommands = 4096
 	shedAbove   = maxCommands * 3 / 4
@@ -54,8 +55,7 @@ type shard struct {
 
 	report atomic.Pointer[report] // written by the loop
 
-	posts  posts
-	ending atomic.Bool // set by stop
+	mailbox *mailbox.Mailbox // bounded by the requests in flight
 
 	// Owned by the loop's goroutine.
 	now       time.Time
@@ -68,42 +68,12 @@ type shard struct {
 	armed     time.Time // what the timer waits for
 	reportAt  time.Time
 	detailsAt time.Time
+	ending    bool // stop was called
 }
 
 type report struct {
 	rooms.Report
 	online int
-}
-
-// posts are functions for the loop from other goroutines. There are no more of
-// them than requests in flight.
-type posts struct {
-	mu   sync.Mutex // guards list
-	list []func()
-	wake chan struct{} // capacity 1, never closed
-}
-
-func (p *posts) add(f func()) {
-	p.mu.Lock()
-	p.list = append(p.list, f)
-	p.mu.Unlock()
-	p.ring()
-}
-
-// ring has the loop look what there is to do.
-func (p *posts) ring() {
-	select {
-	case p.wake <- struct{}{}:
-	default: // a wake-up is on its way already
-	}
-}
-
-func (p *posts) take() []func() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	list := p.list
-	p.list = nil
-	return list
 }
 
 // newShard returns a shard that is subscribed but not yet started.
@@ -112,7 +82,7 @@ func newShard(cfg Config, lease partition.Lease) (*shard, error) {
 		cfg: cfg, lease: lease,
 		commands: make(chan *nats.Msg, maxCommands),
 		replies:  make(chan *nats.Msg, maxReplies),
-		posts:    posts{wake: make(chan struct{}, 1)},
+		mailbox:  mailbox.New(),
 		now:      time.Now(),
 	}
 	s.report.Store(&report{})
@@ -126,7 +96,7 @@ func newShard(cfg Config, lease partition.Lease) (*shard, error) {
 	clock := func() time.Time { return s.now }
 	s.rooms = rooms.New(rooms.Config{
 		Shard: lease.Shard, Epoch: lease.Epoch, Streams: cfg.Streams,
-		Log: log.New(serialRequester{s.req, s.posts.add}), Publisher: out, Now: clock,
+		Log: log.New(serialRequester{s.req, s.mailbox.Post}), Publisher: out, Now: clock,
 		Logger:   cfg.Logger.With("shard", strconv.Itoa(lease.Shard)),
 		Counters: cfg.Counters, Edges: cfg.Edges,
 		SweepEvery: cfg.SweepEvery, IdleAfter: cfg.IdleAfter, Keep: cfg.Keep,
@@ -161,8 +131,7 @@ const (
 // stop takes no more commands, lets what is under way finish, and ends the loop.
 func (s *shard) stop() {
 	s.drain(drainWait)
-	s.ending.Store(true)
-	s.posts.ring()
+	s.mailbox.Post(func() { s.ending = true })
 	s.done.Wait()
 }
 
@@ -170,7 +139,7 @@ func (s *shard) stop() {
 // due, posted, or the end rings.
 func (s *shard) run() {
 	defer s.cancel()
-	timer := time.AfterFunc(0, s.posts.ring)
+	timer := time.AfterFunc(0, s.mailbox.Wake)
 	defer timer.Stop()
 	s.requestSnapshots(false)
 	for {
@@ -181,14 +150,15 @@ func (s *shard) run() {
 		case m := <-s.commands:
 			s.now = time.Now()
 			s.handleCommand(m)
-		case <-s.posts.wake:
+		case <-s.mailbox.C():
 			s.now = time.Now()
-			if s.ending.Load() {
-				s.finish()
-				return
-			}
 		}
-		if next := s.step(); next != s.armed || !s.now.Before(next) {
+		next := s.step()
+		if s.ending {
+			s.finish()
+			return
+		}
+		if next != s.armed || !s.now.Before(next) {
 			s.armed = next
 			timer.Reset(time.Until(next))
 		}
@@ -197,9 +167,7 @@ func (s *shard) run() {
 
 // step does what is at hand without waiting and returns when there is more to do.
 func (s *shard) step() (next time.Time) {
-	for _, f := range s.posts.take() {
-		f()
-	}
+	s.mailbox.Run()
 	for n := len(s.replies); n > 0; n-- {
 		s.req.Handle(<-s.replies)
 	}
@@ -262,7 +230,7 @@ func (s *shard) finish() {
 		case m := <-s.replies:
 			s.now = time.Now()
 			s.req.Handle(m)
-		case <-s.posts.wake:
+		case <-s.mailbox.C():
 			s.now = time.Now()
 		case <-time.After(10 * time.Millisecond):
 			s.now = time.Now()
@@ -275,7 +243,7 @@ func (s *shard) finish() {
 // and "no responders" among them, come through Handle, so they do already.
 type serialRequester struct {
 	req  *natsconn.Requester
-	post func(func())
+	post func(func()) bool
 }
 
 func (s serialRequester) Do(subject string, hdr nats.Header, data []byte, timeout time.Duration, done natsconn.Done) {

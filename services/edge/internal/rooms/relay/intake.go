@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/stream"
+	"github.com/confab-chat/confab/shared/mailbox"
 	"github.com/confab-chat/confab/shared/natsconn"
 )
 
@@ -48,7 +48,9 @@ type intake struct {
 	log      *slog.Logger
 	handlers map[*nats.Subscription]func(*nats.Msg) // of subscriptions that are not one room's
 
-	mail mail // used by any goroutine
+	// Used by any goroutine; bounded: 64 commands a connection, and one function for
+	// each connection or membership that ends.
+	mailbox *mailbox.Mailbox
 
 	// Owned by run.
 	now       time.Time
@@ -85,48 +87,6 @@ type counts struct {
 	stale                     atomic.Uint64 // broadcasts of an older epoch
 }
 
-// mail is a queue of functions for the intake's goroutine. Its producers bound it: 64
-// commands a connection, and one function for each connection or membership that ends.
-type mail struct {
-	wake chan struct{} // capacity 1: something came; never closed
-
-	mu   sync.Mutex // guards the following
-	fns  []func()
-	shut bool
-}
-
-// post runs fn on the intake's goroutine, after everything posted before. It returns
-// false, and fn does not run, if the relay has ended.
-func (in *intake) post(fn func()) bool {
-	in.mail.mu.Lock()
-	defer in.mail.mu.Unlock()
-	if in.mail.shut {
-		return false
-	}
-	in.mail.fns = append(in.mail.fns, fn)
-	select {
-	case in.mail.wake <- struct{}{}:
-	default: // awake already
-	}
-	return true
-}
-
-func (m *mail) take() []func() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	fns := m.fns
-	m.fns = nil
-	return fns
-}
-
-// close makes every later post fail, and returns what was posted before.
-func (m *mail) close() []func() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.shut = true
-	return m.fns
-}
-
 // run is the intake's goroutine.
 func (in *intake) run(ctx context.Context) {
 	in.timer = time.NewTimer(housekeeping)
@@ -141,7 +101,7 @@ func (in *intake) run(ctx context.Context) {
 		case m := <-source:
 			in.now = time.Now()
 			in.dispatch(m)
-		case <-in.mail.wake:
+		case <-in.mailbox.C():
 			in.now = time.Now()
 		case <-in.timer.C:
 			in.now = time.Now()
@@ -158,9 +118,7 @@ func (in *intake) run(ctx context.Context) {
 
 // turn processes what waits, and then flushes the rooms.
 func (in *intake) turn(source chan *nats.Msg) {
-	for _, fn := range in.mail.take() {
-		fn()
-	}
+	in.mailbox.Run()
 	for range drainAtOnce {
 		select {
 		case m := <-source: // never if it is nil

@@ -90,7 +90,7 @@ func (l *lane) send(c *call) {
 		case errors.Is(err, nats.ErrNoResponders): // there too
 			l.refused(c, attempt)
 		default: // on any goroutine: the Requester reports timeouts on its own
-			l.in.post(func() { l.failed(c, attempt, err) })
+			l.in.mailbox.Post(func() { l.failed(c, attempt, err) })
 		}
 	})
 }

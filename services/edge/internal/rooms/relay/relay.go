@@ -26,6 +26,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
 	"github.com/confab-chat/confab/shared/heartbeat"
+	"github.com/confab-chat/confab/shared/mailbox"
 	"github.com/confab-chat/confab/shared/natsconn"
 )
 
@@ -94,11 +95,11 @@ func New(o Options) (*Relay, error) {
 func newIntake(r *Relay, index int, nc *nats.Conn) (*intake, error) {
 	in := &intake{
 		relay: r, index: index, nc: nc, hub: r.hub,
-		in:    make(chan *nats.Msg, intakeBuffer),
-		state: nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED),
-		log:   r.log,
-		mail:  mail{wake: make(chan struct{}, 1)},
-		now:   time.Now(), keptAt: time.Now(),
+		in:      make(chan *nats.Msg, intakeBuffer),
+		state:   nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED),
+		log:     r.log,
+		mailbox: mailbox.New(),
+		now:     time.Now(), keptAt: time.Now(),
 		handlers: make(map[*nats.Subscription]func(*nats.Msg)),
 		rooms:    make(map[string]*room),
 		stalled:  make(map[*lane]struct{}), withTimer: make(map[*room]struct{}),
@@ -153,9 +154,8 @@ func (in *intake) stop() {
 	for _, r := range in.rooms {
 		_ = r.sub.Unsubscribe()
 	}
-	for _, fn := range in.mail.close() {
-		fn()
-	}
+	in.mailbox.Close()
+	in.mailbox.Run()
 	for _, lanes := range in.lanes {
 		for _, l := range lanes {
 			l.abandon()
@@ -178,7 +178,7 @@ func (r *Relay) renewGeneration(lostAt time.Time) {
 	}
 	r.log.Warn("reconnected after a long outage: sending all members to their owners again", "event", "relay.generation")
 	for _, in := range r.intakes {
-		in.post(in.rejoinAll)
+		in.mailbox.Post(in.rejoinAll)
 	}
 }
 
@@ -197,7 +197,7 @@ func (r *Relay) UserCommand(shard int, op subject.UserOp, m wire.Message, deadli
 func (r *Relay) command(k kind, shard int, subj string, m wire.Message, header nats.Header, deadline time.Time, done func([]byte, error)) {
 	c := &call{subject: subj, header: header, data: wire.Marshal(m), deadline: deadline, done: done}
 	in := r.intake(shard)
-	if !in.post(func() { in.lane(k, shard).submit(c) }) {
+	if !in.mailbox.Post(func() { in.lane(k, shard).submit(c) }) {
 		done(nil, ErrStopped)
 	}
 }
@@ -206,7 +206,7 @@ func (r *Relay) command(k kind, shard int, subj string, m wire.Message, header n
 func (r *Relay) Typing(shard int, m *wire.Typing) {
 	data := wire.Marshal(m)
 	in := r.intake(shard)
-	in.post(func() {
+	in.mailbox.Post(func() {
 		if l := in.lane(roomShard, shard); l.stalled {
 			return
 		}
@@ -221,7 +221,7 @@ func (r *Relay) Typing(shard int, m *wire.Typing) {
 // the relay or, after the relay has ended, before this returns. It must not block.
 func (r *Relay) Do(subj string, header nats.Header, data []byte, timeout time.Duration, done natsconn.Done) {
 	in := r.intake(subject.ShardOf(subj)) // any, but the same for the same subject
-	if !in.post(func() { in.req.Do(subj, header, data, timeout, done) }) {
+	if !in.mailbox.Post(func() { in.req.Do(subj, header, data, timeout, done) }) {
 		done(nil, nats.ErrConnectionClosed)
 	}
 }
@@ -234,7 +234,7 @@ func (r *Relay) Members(rooms []string, limit int, done func(ids []string)) {
 	for _, id := range rooms {
 		in, then := r.intake(subject.Shard(id)), next
 		next = func() {
-			ok := in.post(func() {
+			ok := in.mailbox.Post(func() {
 				found = in.members(id, limit, found)
 				then()
 			})
@@ -278,7 +278,7 @@ func (r *Relay) Flush(ctx context.Context) {
 func (r *Relay) openCommands(ctx context.Context) int {
 	answers := make(chan int, len(r.intakes)) // buffered for all: an intake never waits
 	for _, in := range r.intakes {
-		if !in.post(func() { answers <- in.open() }) {
+		if !in.mailbox.Post(func() { answers <- in.open() }) {
 			answers <- 0
 		}
 	}

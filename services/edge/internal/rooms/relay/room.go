@@ -77,7 +77,7 @@ type JoinRequest struct {
 // error there is nothing to release.
 func (r *Relay) Join(j JoinRequest, done func(Seat, error)) {
 	in := r.intake(subject.Shard(j.Room))
-	if !in.post(func() { in.join(j, done) }) {
+	if !in.mailbox.Post(func() { in.join(j, done) }) {
 		j.Loop.Post(func() { done(Seat{}, ErrStopped) })
 	}
 }
@@ -94,7 +94,7 @@ type Leaving struct {
 // Leave releases a seat.
 func (r *Relay) Leave(l Leaving) {
 	in := r.intake(subject.Shard(l.Room))
-	in.post(func() {
+	in.mailbox.Post(func() {
 		if held := in.rooms[l.Room]; held != nil {
 			held.hub.Leave(l.Loop, l.Codec)
 			in.counts.memberships.Add(-1)

@@ -30,7 +30,7 @@ type user struct {
 func (r *Relay) UserOpened(u *wire.User, atMost int, refused func()) {
 	shard := subject.Shard(u.ID)
 	in := r.intake(shard)
-	in.post(func() {
+	in.mailbox.Post(func() {
 		held := in.user(u.ID)
 		if held == nil {
 			held = &user{in: in, shard: uint8(shard), user: u}
@@ -51,7 +51,7 @@ func (r *Relay) UserOpened(u *wire.User, atMost int, refused func()) {
 // when the grace has passed, unless the user has reconnected.
 func (r *Relay) UserClosed(id string, grace time.Duration) {
 	in := r.intake(subject.Shard(id))
-	in.post(func() {
+	in.mailbox.Post(func() {
 		u := in.user(id)
 		if u == nil {
 			return
@@ -67,7 +67,7 @@ func (r *Relay) UserClosed(id string, grace time.Duration) {
 // last one has left it.
 func (r *Relay) userRoom(id, room string, joined bool) {
 	in := r.intake(subject.Shard(id))
-	in.post(func() {
+	in.mailbox.Post(func() {
 		u := in.user(id)
 		if u == nil {
 			return

@@ -63,17 +63,8 @@ func (l *Loop) expireAlarms() {
 	for n := 0; n < expiriesPerTurn && len(l.alarms) > 0 && l.alarms[0].at <= now; n++ {
 		a := l.alarms[0]
 		l.alarms.remove(0)
-		l.sound(a)
+		l.protect(a.Owner.Expire)
 	}
-}
-
-func (l *Loop) sound(a *Alarm) {
-	defer func() {
-		if r := recover(); r != nil {
-			l.logPanic(r)
-		}
-	}()
-	a.Owner.Expire()
 }
 
 // alarms is a binary heap by time.

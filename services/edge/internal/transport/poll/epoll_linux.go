@@ -103,7 +103,7 @@ func (p *epoll) wait(d time.Duration) {
 		p.yield()
 	}
 	if int(n) > 0 { // -1 is an interrupted call
-		p.loop.mail.asleep.Store(false) // awake already: spare the eventfd
+		p.loop.asleep.Store(false) // awake already: spare the eventfd
 		p.dispatch(p.events[:n])
 	}
 	p.free = append(p.free, p.freed...)
@@ -168,7 +168,7 @@ func (p *epoll) add(fd int, accept Acceptor, peer netip.AddrPort) {
 		s.Close()
 		return
 	}
-	defer s.recoverPanic()
+	defer s.poll.loop.recoverPanic(s.fail)
 	accept(s, peer)
 	if s.handler == nil {
 		s.Close()
@@ -195,7 +195,7 @@ type sock struct {
 }
 
 func (s *sock) ready(events uint32) {
-	defer s.recoverPanic()
+	defer s.poll.loop.recoverPanic(s.fail)
 	if s.interest&unix.EPOLLIN != 0 {
 		if events&(unix.EPOLLIN|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 			s.read()
@@ -253,21 +253,6 @@ func (s *sock) fail(reason error) {
 	if h != nil {
 		h.Closed(reason)
 	}
-}
-
-// recoverPanic ends only the connection whose handler panicked.
-func (s *sock) recoverPanic() {
-	r := recover()
-	if r == nil {
-		return
-	}
-	s.poll.loop.logPanic(r)
-	defer func() {
-		if r := recover(); r != nil { // Closed panicked too: it was told
-			s.poll.loop.logPanic(r)
-		}
-	}()
-	s.fail(ErrPanic)
 }
 
 func (s *sock) pendingError() error {

@@ -14,7 +14,13 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"github.com/confab-chat/confab/shared/mailbox"
 )
+
+// PostBacklog is how many posted functions may wait before TryPost refuses: about
+// 10 ms of work. A loop that has more is overloaded, and what can be refused is.
+const PostBacklog = 16384
 
 // expiriesPerTurn bounds how many timers one turn serves, so that a second in
 // which 30 000 heartbeats are due does not hold up the traffic between them.
@@ -57,8 +63,9 @@ type Loop struct {
 	lingering int // connections that are over, see Linger
 
 	// Shared.
-	mail  mailbox
-	conns atomic.Int64
+	mailbox *mailbox.Mailbox
+	asleep  atomic.Bool // the loop waits in its poller, or is about to
+	conns   atomic.Int64
 }
 
 // Index numbers the loops of a group from 0.
@@ -121,12 +128,14 @@ func (l *Loop) SetClock(clock func() time.Time) { l.clock = clock }
 // alarms, deferred flushes, in this order, with now as the time.
 func (l *Loop) Turn(now time.Time) {
 	l.setNow(now)
-	l.runPosted()
+	l.mailbox.RunEach(l.protect)
 	l.wheel.collect(l.ticks)
-	for n := 0; n < expiriesPerTurn; n++ {
-		if !l.expireOne() {
+	for range expiriesPerTurn {
+		t := l.wheel.pop()
+		if t == nil {
 			break
 		}
+		l.protect(t.Owner.Expire)
 	}
 	l.expireAlarms()
 	for len(l.deferred) > 0 {
@@ -142,18 +151,40 @@ func newLoop(index int, o Options, g *Group) *Loop {
 		buf: make([]byte, o.ReadBuffer), scratch: make([]byte, o.ReadBuffer),
 		pumps: make(map[*pump]struct{}),
 	}
+	l.mailbox = mailbox.NewHook(l.wake)
 	l.wheel.init(l.ticks)
 	return l
+}
+
+// Post runs fn on the loop, after everything posted before. It never blocks and
+// never drops; it returns false when the loop has ended, and then fn will not run.
+// Producers bound the queue: a callback for each request in flight, a read for each
+// pump. One that is fed without bound from outside uses TryPost.
+func (l *Loop) Post(fn func()) bool { return l.mailbox.Post(fn) }
+
+// TryPost is Post for work that may be lost, such as a broadcast whose loss is
+// noticed and repaired: it also returns false while PostBacklog functions wait.
+func (l *Loop) TryPost(fn func()) bool { return l.mailbox.TryPost(fn, PostBacklog) }
+
+// Backlog returns the number of posted functions that wait.
+func (l *Loop) Backlog() int { return l.mailbox.Len() }
+
+// wake ends the poller's wait, once for each time the loop went to sleep: it may
+// cost a system call.
+func (l *Loop) wake() {
+	if l.asleep.Load() && l.asleep.CompareAndSwap(true, false) {
+		l.poller.wake()
+	}
 }
 
 // run turns the loop until stop was called on it.
 func (l *Loop) run() {
 	for !l.stopping {
 		l.poller.wait(l.patience())
-		l.mail.asleep.Store(false)
+		l.asleep.Store(false)
 		l.Turn(l.now)
 	}
-	l.mail.shut()
+	l.mailbox.Close()
 	l.Turn(time.Now()) // what was posted until then
 }
 
@@ -176,11 +207,11 @@ func (l *Loop) AtEnd(fn func()) { l.endings = append(l.endings, fn) }
 // patience is how long the loop may sleep: not at all while work waits, else
 // until the next tick or the first alarm.
 func (l *Loop) patience() time.Duration {
-	if l.wheel.waiting() || len(l.deferred) > 0 || l.mail.waiting() {
+	if l.wheel.waiting() || len(l.deferred) > 0 || l.mailbox.Len() > 0 {
 		return 0
 	}
-	l.mail.asleep.Store(true)
-	if l.mail.waiting() { // posted before it could see that we sleep
+	l.asleep.Store(true)
+	if l.mailbox.Len() > 0 { // posted before it could see that we sleep
 		return 0
 	}
 	left := l.tick - l.now.Sub(l.start)%l.tick
@@ -197,72 +228,39 @@ func (l *Loop) setNow(now time.Time) {
 	}
 }
 
-// runPosted runs what had been posted when it was called.
-func (l *Loop) runPosted() {
-	fns := l.mail.take()
-	for i := 0; i < len(fns); {
-		i = l.runFrom(fns, i)
-	}
-	l.mail.giveBack(fns)
-}
-
-// runFrom runs fns[i:] and returns where to go on: after the end, or after the
-// one that panicked.
-func (l *Loop) runFrom(fns []func(), i int) (next int) {
-	defer func() {
-		if r := recover(); r != nil {
-			l.logPanic(r)
-			next = i + 1
-		}
-	}()
-	for ; i < len(fns); i++ {
-		fns[i]()
-	}
-	return i
-}
-
-func (l *Loop) expireOne() bool {
-	defer func() {
-		if r := recover(); r != nil {
-			l.logPanic(r)
-		}
-	}()
-	t := l.wheel.pop()
-	if t == nil {
-		return false
-	}
-	t.Owner.Expire()
-	return true
-}
-
 func (l *Loop) flushDeferred() {
 	list := l.deferred
 	l.deferred, l.spare = l.spare, nil // what is flushed may defer again
-	for i := 0; i < len(list); {
-		i = l.flushFrom(list, i)
+	for i, f := range list {
+		if i%flushesPerLook == flushesPerLook-1 {
+			l.protect(l.poller.look) // what it brings is deferred behind this list
+		}
+		l.protect(f.Flush)
+		list[i] = nil
 	}
-	l.spare = list[:0] // its room serves the next turn
+	l.spare = list[:0] // its memory serves the next turn
 }
 
-func (l *Loop) flushFrom(list []Flusher, i int) (next int) {
+// protect runs fn and reports a panic, which is a programming error in a handler.
+// The loop goes on: one connection's fault must not cost the others their connection.
+func (l *Loop) protect(fn func()) {
 	defer func() {
 		if r := recover(); r != nil {
 			l.logPanic(r)
-			next = i + 1
 		}
 	}()
-	for ; i < len(list); i++ {
-		if i%flushesPerLook == flushesPerLook-1 {
-			l.poller.look() // what it brings is deferred behind this list
-		}
-		list[i].Flush()
-		list[i] = nil
-	}
-	return i
+	fn()
 }
 
-// logPanic reports a programming error in a handler. The loop goes on: one
-// connection's fault must not cost the others their connection.
+// recoverPanic is protect for a connection's handler, as a deferred call: a panic
+// also ends the connection, through its fail.
+func (l *Loop) recoverPanic(fail func(reason error)) {
+	if r := recover(); r != nil {
+		l.logPanic(r)
+		l.protect(func() { fail(ErrPanic) }) // Closed may panic too
+	}
+}
+
 func (l *Loop) logPanic(r any) {
 	l.logger.Error("panic on an event loop", "event", "loop.panic", "err", r, "stack", string(debug.Stack()))
 }

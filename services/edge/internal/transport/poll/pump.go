@@ -69,7 +69,7 @@ func (p *pump) start(accept Acceptor) {
 	}
 	p.loop.pumps[p] = struct{}{}
 	p.loop.group.wg.Go(p.read)
-	defer p.recoverPanic()
+	defer p.loop.recoverPanic(p.fail)
 	accept(p, p.RemoteAddr())
 	if p.handler == nil {
 		p.Close()
@@ -99,7 +99,7 @@ func (p *pump) deliver() {
 		p.held = true
 		return
 	}
-	defer p.recoverPanic()
+	defer p.loop.recoverPanic(p.fail)
 	if p.n > 0 {
 		n := p.n
 		p.n = 0
@@ -192,7 +192,7 @@ func (p *pump) rest() bool {
 
 func (p *pump) writable() {
 	if !p.closed {
-		defer p.recoverPanic()
+		defer p.loop.recoverPanic(p.fail)
 		p.handler.Writable()
 	}
 }
@@ -206,20 +206,6 @@ func (p *pump) fail(reason error) {
 	if h != nil {
 		h.Closed(reason)
 	}
-}
-
-func (p *pump) recoverPanic() {
-	r := recover()
-	if r == nil {
-		return
-	}
-	p.loop.logPanic(r)
-	defer func() {
-		if r := recover(); r != nil {
-			p.loop.logPanic(r)
-		}
-	}()
-	p.fail(ErrPanic)
 }
 
 // release forgets the connection without closing it.
