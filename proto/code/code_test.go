@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"math"
 	"slices"
 	"strconv"
 	"testing"
@@ -159,5 +160,17 @@ func TestClose(t *testing.T) {
 	}
 	if code.Close(4499).Reconnect() != true || code.Close(4999).Reconnect() != false || code.Close(1).String() != "closed" {
 		t.Error("codes of others")
+	}
+}
+
+func TestMillis(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]uint64{
+		-time.Second: 0, 0: 0, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, 1500 * time.Millisecond: 1500,
+		math.MaxInt64: 9223372036855,
+	} {
+		if got := code.Millis(d); got != want {
+			t.Errorf("%v: %d, want %d", d, got, want)
+		}
 	}
 }

@@ -1,12 +1,14 @@
 package event
 
 import (
+	"slices"
+
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/strictjson"
 )
 
-// decoder reads the members of a payload object. Its first error sticks. A
-// member that is null counts as not given.
+// decoder reads the members of a payload object for the generated Decode methods.
+// Its first error sticks. A member that is null counts as absent.
 type decoder struct {
 	r   strictjson.Reader
 	err *code.Error
@@ -35,17 +37,25 @@ func (d *decoder) end() error {
 	return nil
 }
 
-// is checks that the member is of that kind; false when it is null or not.
+// is reports whether the member is of that kind. It records an error when the member
+// is of another kind and not null.
 func (d *decoder) is(field string, kind strictjson.Kind) bool {
 	switch found := d.r.Kind(); {
 	case found == kind:
 		return true
-	case found == strictjson.Null, found == strictjson.Invalid: // Invalid: end finds it
+	case found == strictjson.Null, found == strictjson.Invalid: // Invalid: end reports it
 		d.r.Skip()
 	default:
 		d.err = code.New(code.BadRequest, "%s must be %s", field, kind)
 	}
 	return false
+}
+
+// refuse records an error, unless there is one already.
+func (d *decoder) refuse(format string, args ...any) {
+	if d.err == nil && d.r.Err() == nil {
+		d.err = code.New(code.BadRequest, format, args...)
+	}
 }
 
 func (d *decoder) text(field string) string {
@@ -55,7 +65,42 @@ func (d *decoder) text(field string) string {
 	return d.r.Text()
 }
 
-// flag reads a boolean and tells whether it was given.
+// limited reads a string of at most limit bytes.
+func (d *decoder) limited(field string, limit int) string {
+	s := d.text(field)
+	if len(s) > limit {
+		d.refuse("%s must be 1 to %d characters", field, limit)
+	}
+	return s
+}
+
+func (d *decoder) clientID(field string) string {
+	if !d.is(field, strictjson.String) {
+		return ""
+	}
+	id := d.r.Text()
+	if !ValidClientID(id) {
+		d.refuse("%s must be 1 to %d visible ASCII characters", field, MaxClientID)
+	}
+	return id
+}
+
+// choice reads one of the values; "" when the member is absent.
+func (d *decoder) choice(field string, values ...string) string {
+	if !d.is(field, strictjson.String) {
+		return ""
+	}
+	text := d.r.TextBytes()
+	for _, v := range values {
+		if string(text) == v {
+			return v
+		}
+	}
+	d.refuse("%s", mustBe(field, values...).Message)
+	return ""
+}
+
+// flag reads a boolean and reports whether it was given.
 func (d *decoder) flag(field string) (value, given bool) {
 	if !d.is(field, strictjson.Bool) {
 		return false, false
@@ -63,7 +108,7 @@ func (d *decoder) flag(field string) (value, given bool) {
 	return d.r.Bool(), true
 }
 
-// integer reads a whole number of at least least; false when it was not given.
+// integer reads a whole number of at least least and reports whether it was given.
 func (d *decoder) integer(field string, least int64) (n int64, given bool) {
 	if !d.is(field, strictjson.Number) {
 		return 0, false
@@ -75,7 +120,7 @@ func (d *decoder) integer(field string, least int64) (n int64, given bool) {
 	return n, true
 }
 
-// seq reads a message number; nil when it was not given.
+// seq reads a message number; nil when it is absent.
 func (d *decoder) seq(field string) *uint64 {
 	n, given := d.integer(field, 0)
 	if !given {
@@ -85,28 +130,51 @@ func (d *decoder) seq(field string) *uint64 {
 	return &seq
 }
 
-// check refuses the payload with that message unless ok.
-func (d *decoder) check(ok bool, message string) {
-	if !ok && d.err == nil && d.r.Err() == nil {
-		d.err = code.New(code.BadRequest, "%s", message)
+// userIDs reads at most limit user ids and drops repeated ones; nil when they are absent.
+func (d *decoder) userIDs(field string, limit int) []string {
+	if !d.is(field, strictjson.Array) {
+		return nil
 	}
-}
-
-// decodeRoom decodes and checks the payload {roomId}.
-func decodeRoom(data []byte) (string, error) {
-	var d decoder
-	var room string
-	for d.begin(data); d.next(); {
-		if string(d.r.Key()) == "roomId" {
-			room = d.text("roomId")
+	ids := []string{}
+	for d.r.BeginArray(); d.err == nil && d.r.NextElement(); {
+		switch d.r.Kind() {
+		case strictjson.String:
+		case strictjson.Invalid: // end reports it
+			continue
+		default:
+			d.refuse("%s must be an array of strings", field)
+			continue
+		}
+		id := d.r.Text()
+		if !ValidUserID(id) {
+			d.refuse("%s contains something that is no user id", field)
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+		if len(ids) > limit {
+			d.err = code.New(code.BadRequest, "%s has more than %d users", field, limit)
 		}
 	}
-	if err := d.end(); err != nil {
-		return "", err
-	}
-	return room, checkRoomID(room)
+	return ids
 }
 
 func missing(field string) error {
 	return code.New(code.BadRequest, "%s is missing", field)
+}
+
+// mustBe names the values that a member may have: "status must be online, away or busy".
+func mustBe(field string, values ...string) *code.Error {
+	text := field + " must be "
+	for i, v := range values {
+		switch i {
+		case 0:
+		case len(values) - 1:
+			text += " or "
+		default:
+			text += ", "
+		}
+		text += v
+	}
+	return code.New(code.BadRequest, "%s", text)
 }

@@ -36,14 +36,6 @@ func AppendEscaped(dst, object []byte) []byte {
 	}
 }
 
-func isTextKey(key []byte) bool {
-	switch string(key) {
-	case "content", "username", "customStatus":
-		return true
-	}
-	return false
-}
-
 // appendBodyHTML appends the inside of a JSON string with HTML escapes.
 func appendBodyHTML(dst, body []byte) []byte {
 	for {

@@ -15,6 +15,8 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
+//go:generate go run ../../tools/eventgen ../..
+
 // Request is the payload of a client event.
 type Request interface {
 	// Decode replaces the payload by what data, the JSON of it, says, and checks
@@ -30,8 +32,14 @@ type RoomRequest interface {
 
 // Reply is the success that answers a client event.
 type Reply interface {
-	// AppendJSON appends the reply object, which has at least one member; all but
-	// [TypingUpdated] say success: true, whatever their field holds.
+	// AppendJSON appends the reply object, which has at least one member. It does not
+	// allocate when dst has room.
+	AppendJSON(dst []byte) []byte
+}
+
+// Payload is the payload of a server event.
+type Payload interface {
+	// AppendJSON appends the payload. It does not allocate when dst has room.
 	AppendJSON(dst []byte) []byte
 }
 
@@ -45,6 +53,16 @@ func AppendNamed(dst []byte, name string, reply []byte) []byte {
 // NamedSize is how much longer than the reply object AppendNamed's result is.
 func NamedSize(name string) int { return len(`"event":"",`) + len(name) }
 
+// True is a member that is true on the wire, whatever the Go field holds.
+//
+//typescript:inline true
+type True = bool
+
+// False is a member that is false on the wire, whatever the Go field holds.
+//
+//typescript:inline false
+type False = bool
+
 // User is a user as others see them.
 type User = wire.User
 
@@ -53,7 +71,7 @@ type User = wire.User
 // A User converts to it.
 type Author struct {
 	ID   UserID `json:"id"`
-	Name string `json:"username"`
+	Name Text   `json:"username"`
 }
 
 // appendText appends a member: its key as it stands in JSON, from the comma or
@@ -70,6 +88,16 @@ func appendTime(dst []byte, key string, t Time) []byte {
 	return t.append(append(dst, key...))
 }
 
+// appendSameTime is appendTime for a t that mostly equals last, which dst ends with:
+// it copies that instead of formatting t.
+func appendSameTime(dst []byte, key string, t, last Time) []byte {
+	if t != last || t == 0 {
+		return appendTime(dst, key, t)
+	}
+	at := dst[len(dst)-len(`"2026-01-02T03:04:05.678Z"`):]
+	return append(append(dst, key...), at...)
+}
+
 func appendBool(dst []byte, key string, b bool) []byte {
 	return strconv.AppendBool(append(dst, key...), b)
 }
@@ -84,12 +112,6 @@ func appendList[T any](dst []byte, key string, list []T, each func([]byte, *T) [
 		dst = each(dst, &list[i])
 	}
 	return append(dst, ']')
-}
-
-func appendUser(dst []byte, u *User) []byte {
-	dst = appendText(dst, `{"userId":`, u.ID)
-	dst = appendText(dst, `,"username":`, u.Name)
-	return append(dst, '}')
 }
 
 func appendUserID(dst []byte, u *User) []byte { return strictjson.AppendString(dst, u.ID) }

@@ -20,44 +20,27 @@ const (
 	MaxHistory     = 200 // what is above is clamped
 )
 
+var getHistory = Def{
+	Name: NameGetHistory, Reply: NameHistory, Route: RouteRoom, NeedsRoom: true,
+	Payload: request[GetHistory], Success: reply[History],
+}
+
 // GetHistory asks for messages of a room: the ones before or after a seq, both
 // exclusive, or the newest.
 type GetHistory struct {
 	RoomID RoomID  `json:"roomId"`
 	Before *uint64 `json:"before,omitempty"`
 	After  *uint64 `json:"after,omitempty"`
-	Limit  int     `json:"limit,omitempty"` // at least 1; DefaultHistory when not given; more than MaxHistory counts as that
+	Limit  int     `json:"limit,omitempty" check:"min=1,clamp=MaxHistory" default:"DefaultHistory"` // at least 1; DefaultHistory when not given; more than MaxHistory counts as that
 }
 
-// Decode implements Request.
-func (p *GetHistory) Decode(data []byte) error {
-	*p = GetHistory{Limit: DefaultHistory}
-	var d decoder
-	for d.begin(data); d.next(); {
-		switch string(d.r.Key()) {
-		case "roomId":
-			p.RoomID = d.text("roomId")
-		case "before":
-			p.Before = d.seq("before")
-		case "after":
-			p.After = d.seq("after")
-		case "limit":
-			if n, given := d.integer("limit", 1); given {
-				p.Limit = int(min(n, MaxHistory))
-			}
-		}
-	}
-	if err := d.end(); err != nil {
-		return err
-	}
+// Validate implements validator.
+func (p *GetHistory) Validate() error {
 	if p.Before != nil && p.After != nil {
 		return code.New(code.BadRequest, "before and after exclude each other")
 	}
-	return checkRoomID(p.RoomID)
+	return nil
 }
-
-// Room implements RoomRequest.
-func (p *GetHistory) Room() RoomID { return p.RoomID }
 
 // Query is the payload as the owner of the room is asked.
 func (p *GetHistory) Query() wire.History {
@@ -76,15 +59,7 @@ type History struct {
 	RoomID   RoomID   `json:"roomId"`
 	Messages Messages `json:"messages"` // ascending by seq
 	HasMore  bool     `json:"hasMore"`  // in the direction asked
-	Success  bool     `json:"success"`
-}
-
-// AppendJSON implements Reply.
-func (r *History) AppendJSON(dst []byte) []byte {
-	dst = appendText(dst, `{"roomId":`, r.RoomID)
-	dst = appendList(dst, `,"messages":`, r.Messages, appendItem)
-	dst = appendBool(dst, `,"hasMore":`, r.HasMore)
-	return append(dst, `,"success":true}`...)
+	Success  True     `json:"success"`
 }
 
 // Messages are messages as room has encoded them.

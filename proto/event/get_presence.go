@@ -1,12 +1,6 @@
 package event
 
-import (
-	"slices"
-
-	"github.com/confab-chat/confab/proto/code"
-	"github.com/confab-chat/confab/proto/strictjson"
-	"github.com/confab-chat/confab/proto/wire"
-)
+import "github.com/confab-chat/confab/proto/wire"
 
 // Names of the event and of its reply.
 const (
@@ -17,57 +11,21 @@ const (
 // MaxPresence is how many users one GetPresence may ask for.
 const MaxPresence = 100
 
+var getPresence = Def{
+	Name: NameGetPresence, Reply: NamePresenceRetrieved,
+	Payload: request[GetPresence], Success: reply[PresenceRetrieved],
+}
+
 // GetPresence asks who is online.
 type GetPresence struct {
-	UserIDs []UserID `json:"userIds,omitempty"` // at most MaxPresence, each once; not given: whom the user may see; empty: nobody
-}
-
-// Decode implements Request. The payload itself may be missing.
-func (p *GetPresence) Decode(data []byte) error {
-	*p = GetPresence{}
-	if len(data) == 0 || string(data) == "null" {
-		return nil
-	}
-	var d decoder
-	for d.begin(data); d.next(); {
-		if string(d.r.Key()) == "userIds" && d.is("userIds", strictjson.Array) {
-			p.UserIDs = d.userIDs()
-		}
-	}
-	return d.end()
-}
-
-func (d *decoder) userIDs() []string {
-	ids := []string{}
-	for d.r.BeginArray(); d.err == nil && d.r.NextElement(); {
-		if d.r.Kind() != strictjson.String {
-			d.check(d.r.Kind() == strictjson.Invalid, "userIds must be an array of strings")
-			continue
-		}
-		id := d.r.Text()
-		d.check(ValidUserID(id), "userIds contains something that is no user id")
-		if !slices.Contains(ids, id) {
-			ids = append(ids, id)
-		}
-		if len(ids) > MaxPresence {
-			d.err = code.New(code.BadRequest, "userIds has more than %d users", MaxPresence)
-		}
-	}
-	return ids
+	UserIDs []UserID `json:"userIds,omitempty" check:"max=MaxPresence"` // at most MaxPresence, each once; not given: whom the user may see; empty: nobody
 }
 
 // PresenceRetrieved answers GetPresence.
 type PresenceRetrieved struct {
-	Success      bool       `json:"success"`
+	Success      True       `json:"success"`
 	PresenceData []Presence `json:"presenceData"`
 	Timestamp    Time       `json:"timestamp"`
-}
-
-// AppendJSON implements Reply.
-func (r *PresenceRetrieved) AppendJSON(dst []byte) []byte {
-	dst = appendList(dst, `{"success":true,"presenceData":`, r.PresenceData, appendPresence)
-	dst = appendTime(dst, `,"timestamp":`, r.Timestamp)
-	return append(dst, '}')
 }
 
 // SeenStatus is what others see of a user: what the user says, or StatusOffline.
@@ -79,7 +37,7 @@ const StatusOffline SeenStatus = "offline" // has no connection
 type Presence struct {
 	User
 	Status       SeenStatus `json:"status"`
-	CustomStatus string     `json:"customStatus,omitempty"`
+	CustomStatus Text       `json:"customStatus,omitempty"`
 	IsOnline     bool       `json:"isOnline"`
 	LastSeen     TimeOrNull `json:"lastSeen"` // null when never seen
 }
@@ -87,16 +45,4 @@ type Presence struct {
 // PresenceOf is p as clients see it.
 func PresenceOf(p wire.Presence) Presence {
 	return Presence{User: p.User, Status: p.Status, CustomStatus: p.Custom, IsOnline: p.Online, LastSeen: Time(p.LastSeenMs)}
-}
-
-func appendPresence(dst []byte, p *Presence) []byte {
-	dst = appendText(dst, `{"userId":`, p.ID)
-	dst = appendText(dst, `,"username":`, p.Name)
-	dst = appendText(dst, `,"status":`, p.Status)
-	if p.CustomStatus != "" {
-		dst = appendText(dst, `,"customStatus":`, p.CustomStatus)
-	}
-	dst = appendBool(dst, `,"isOnline":`, p.IsOnline)
-	dst = appendTime(dst, `,"lastSeen":`, p.LastSeen)
-	return append(dst, '}')
 }

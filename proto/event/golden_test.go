@@ -297,7 +297,7 @@ func checkRefusal(t *testing.T, name string, refused, refusal []byte) {
 // newRequest is the zero payload of a client event.
 func newRequest(name string) event.Request {
 	defs := event.Catalog()
-	return defs[slices.IndexFunc(defs, func(d event.Def) bool { return d.Name == name })].Payload
+	return defs[slices.IndexFunc(defs, func(d event.Def) bool { return d.Name == name })].Payload()
 }
 
 // Guards: whoever adds an event adds its frames.
@@ -344,7 +344,7 @@ func TestCatalog(t *testing.T) {
 			t.Errorf("row %+v", def)
 		}
 		seen[def.Name] = true
-		if want := goldens()[def.Name]; reflect.TypeOf(def.Payload) != reflect.TypeOf(want.requests["request"]) || reflect.TypeOf(def.Success) != reflect.TypeOf(want.replies["reply"]) {
+		if want := goldens()[def.Name]; reflect.TypeOf(def.Payload()) != reflect.TypeOf(want.requests["request"]) || reflect.TypeOf(def.Success()) != reflect.TypeOf(want.replies["reply"]) {
 			t.Errorf("%s: the golden frames are a %T and a %T", def.Name, want.requests["request"], want.replies["reply"])
 		}
 		// NeedsRoom says that there is a roomId to look at; joinRoom alone has one without needing it.
@@ -354,7 +354,7 @@ func TestCatalog(t *testing.T) {
 		}
 	}
 	for _, def := range event.ServerEvents() {
-		if want := goldens()[def.Name].events["event"]; def.Name != event.NameError && reflect.TypeOf(def.Payload) != reflect.TypeOf(want) {
+		if want := goldens()[def.Name].events["event"]; def.Name != event.NameError && reflect.TypeOf(def.Payload()) != reflect.TypeOf(want) {
 			t.Errorf("%s: the golden frame is a %T", def.Name, want)
 		}
 	}

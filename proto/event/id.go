@@ -70,9 +70,9 @@ func ValidClientID(id string) bool {
 	return true
 }
 
-func checkRoomID(id string) error {
+func checkRoomID(field, id string) error {
 	if !ValidRoomID(id) {
-		return code.New(code.BadRequest, "roomId must be 1 to 64 characters of A-Z a-z 0-9 _ - . : /")
+		return code.New(code.BadRequest, "%s must be 1 to %d characters of A-Z a-z 0-9 _ - . : /", field, MaxRoomID)
 	}
 	return nil
 }

@@ -1,14 +1,13 @@
 package event
 
+import "github.com/confab-chat/confab/proto/wire"
+
 // NamePing is sent every heartbeat interval (30 s); answer heartbeat if you like.
 const NamePing = "ping"
+
+var ping = ServerDef{Name: NamePing, Class: wire.ClassReliable, Payload: serverEvent[Ping]}
 
 // Ping is the payload of ping.
 type Ping struct {
 	Timestamp Time `json:"timestamp"`
-}
-
-// AppendJSON appends the payload.
-func (p *Ping) AppendJSON(dst []byte) []byte {
-	return append(appendTime(dst, `{"timestamp":`, p.Timestamp), '}')
 }

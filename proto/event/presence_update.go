@@ -1,25 +1,17 @@
 package event
 
+import "github.com/confab-chat/confab/proto/wire"
+
 // NamePresenceUpdate is sent when somebody set their status; your own connections get it too.
 const NamePresenceUpdate = "presenceUpdate"
+
+var presenceUpdate = ServerDef{Name: NamePresenceUpdate, Class: wire.ClassPresence, Payload: serverEvent[PresenceUpdate]}
 
 // PresenceUpdate is the payload of presenceUpdate.
 type PresenceUpdate struct {
 	UserID       UserID `json:"userId"`
-	Username     string `json:"username"`
+	Username     Text   `json:"username"`
 	Status       Status `json:"status"`
-	CustomStatus string `json:"customStatus,omitempty"`
+	CustomStatus Text   `json:"customStatus,omitempty"`
 	Timestamp    Time   `json:"timestamp"`
-}
-
-// AppendJSON appends the payload.
-func (p *PresenceUpdate) AppendJSON(dst []byte) []byte {
-	dst = appendText(dst, `{"userId":`, p.UserID)
-	dst = appendText(dst, `,"username":`, p.Username)
-	dst = appendText(dst, `,"status":`, p.Status)
-	if p.CustomStatus != "" {
-		dst = appendText(dst, `,"customStatus":`, p.CustomStatus)
-	}
-	dst = appendTime(dst, `,"timestamp":`, p.Timestamp)
-	return append(dst, '}')
 }

@@ -11,26 +11,18 @@ const (
 // MaxToken is how many bytes a token may have.
 const MaxToken = 4 << 10
 
-// RefreshToken brings a new token for the same user before the old one expires.
-type RefreshToken struct {
-	Token string `json:"token"`
+var refreshToken = Def{
+	Name: NameRefreshToken, Reply: NameTokenRefreshed,
+	Payload: request[RefreshToken], Success: reply[TokenRefreshed],
 }
 
-// Decode implements Request.
-func (p *RefreshToken) Decode(data []byte) error {
-	*p = RefreshToken{}
-	var d decoder
-	for d.begin(data); d.next(); {
-		if string(d.r.Key()) == "token" {
-			p.Token = d.text("token")
-		}
-	}
-	if err := d.end(); err != nil {
-		return err
-	}
-	if p.Token == "" {
-		return missing("token")
-	}
+// RefreshToken brings a new token for the same user before the old one expires.
+type RefreshToken struct {
+	Token string `json:"token" check:"validate"`
+}
+
+// Validate implements validator.
+func (p *RefreshToken) Validate() error {
 	if len(p.Token) > MaxToken {
 		return code.New(code.BadRequest, "token is longer than %d bytes", MaxToken)
 	}
@@ -39,12 +31,6 @@ func (p *RefreshToken) Decode(data []byte) error {
 
 // TokenRefreshed answers RefreshToken.
 type TokenRefreshed struct {
-	Success   bool `json:"success"`
+	Success   True `json:"success"`
 	ExpiresAt Time `json:"expiresAt"`
-}
-
-// AppendJSON implements Reply.
-func (r *TokenRefreshed) AppendJSON(dst []byte) []byte {
-	dst = appendTime(dst, `{"success":true,"expiresAt":`, r.ExpiresAt)
-	return append(dst, '}')
 }

@@ -1,7 +1,11 @@
 package event
 
+import "github.com/confab-chat/confab/proto/wire"
+
 // NameRoomStats is sent after the reply to getRoomStats, to the connection that asked.
 const NameRoomStats = "roomStats"
+
+var roomStats = ServerDef{Name: NameRoomStats, Class: wire.ClassReliable, Payload: serverEvent[RoomStats]}
 
 // RoomStats is the payload of roomStats.
 type RoomStats struct {
@@ -12,19 +16,4 @@ type RoomStats struct {
 	CreatedAt    TimeOrNull `json:"createdAt"`    // null when unknown
 	LastActivity TimeOrNull `json:"lastActivity"` // null when unknown
 	Timestamp    Time       `json:"timestamp"`
-}
-
-// AppendJSON appends the payload.
-func (s *RoomStats) AppendJSON(dst []byte) []byte {
-	return append(s.appendMembers(append(dst, '{')), '}')
-}
-
-func (s *RoomStats) appendMembers(dst []byte) []byte {
-	dst = appendText(dst, `"roomId":`, s.RoomID)
-	dst = appendUint(dst, `,"userCount":`, s.UserCount)
-	dst = appendList(dst, `,"users":`, s.Users, appendUser)
-	dst = appendList(dst, `,"typingUsers":`, s.TypingUsers, appendUserID)
-	dst = appendTime(dst, `,"createdAt":`, s.CreatedAt)
-	dst = appendTime(dst, `,"lastActivity":`, s.LastActivity)
-	return appendTime(dst, `,"timestamp":`, s.Timestamp)
 }

@@ -16,6 +16,30 @@ const (
 	MaxName         = 64
 )
 
+// Text is written by people: CONFAB_ESCAPE_HTML escapes it on its way to clients.
+//
+//typescript:inline string
+type Text = string
+
+// requiredText returns s trimmed. It refuses s when nothing of it is visible, and
+// what checkText refuses.
+func requiredText(field, s string, limit int) (string, error) {
+	if s = trim(s); !visible(s) {
+		return "", code.New(code.BadRequest, "%s is empty: 1 to %d characters are allowed", field, limit)
+	}
+	return s, checkText(field, s, limit)
+}
+
+// optionalText returns s trimmed, and "" when nothing of it is visible. It refuses
+// what checkText refuses.
+func optionalText(field, s string, limit int) (string, error) {
+	s = trim(s)
+	if err := checkText(field, s, limit); err != nil || !visible(s) {
+		return "", err
+	}
+	return s, nil
+}
+
 // checkText tells what is wrong with a trimmed text: bytes that are not UTF-8,
 // control characters but newline and tab, bidi overrides, too long.
 func checkText(field, s string, limit int) error {

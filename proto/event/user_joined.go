@@ -1,5 +1,7 @@
 package event
 
+import "github.com/confab-chat/confab/proto/wire"
+
 // Server events with the payload MemberChange.
 const (
 	// NameUserJoined is sent when another user's first connection has joined the room.
@@ -8,19 +10,15 @@ const (
 	NameUserLeft = "userLeft"
 )
 
+var (
+	userJoined = ServerDef{Name: NameUserJoined, Class: wire.ClassPresence, Payload: serverEvent[MemberChange]}
+	userLeft   = ServerDef{Name: NameUserLeft, Class: wire.ClassPresence, Payload: serverEvent[MemberChange]}
+)
+
 // MemberChange is the payload of userJoined and userLeft.
 type MemberChange struct {
 	UserID    UserID `json:"userId"`
-	Username  string `json:"username"`
+	Username  Text   `json:"username"`
 	RoomID    RoomID `json:"roomId"`
 	Timestamp Time   `json:"timestamp"`
-}
-
-// AppendJSON appends the payload.
-func (m *MemberChange) AppendJSON(dst []byte) []byte {
-	dst = appendText(dst, `{"userId":`, m.UserID)
-	dst = appendText(dst, `,"username":`, m.Username)
-	dst = appendText(dst, `,"roomId":`, m.RoomID)
-	dst = appendTime(dst, `,"timestamp":`, m.Timestamp)
-	return append(dst, '}')
 }

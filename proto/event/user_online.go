@@ -1,5 +1,7 @@
 package event
 
+import "github.com/confab-chat/confab/proto/wire"
+
 // Server events with the payload OnlineChange.
 const (
 	// NameUserOnline is sent when another user's first connection has opened.
@@ -8,17 +10,14 @@ const (
 	NameUserOffline = "userOffline"
 )
 
+var (
+	userOnline  = ServerDef{Name: NameUserOnline, Class: wire.ClassPresence, Payload: serverEvent[OnlineChange]}
+	userOffline = ServerDef{Name: NameUserOffline, Class: wire.ClassPresence, Payload: serverEvent[OnlineChange]}
+)
+
 // OnlineChange is the payload of userOnline and userOffline.
 type OnlineChange struct {
 	UserID    UserID `json:"userId"`
-	Username  string `json:"username"`
+	Username  Text   `json:"username"`
 	Timestamp Time   `json:"timestamp"`
-}
-
-// AppendJSON appends the payload.
-func (o *OnlineChange) AppendJSON(dst []byte) []byte {
-	dst = appendText(dst, `{"userId":`, o.UserID)
-	dst = appendText(dst, `,"username":`, o.Username)
-	dst = appendTime(dst, `,"timestamp":`, o.Timestamp)
-	return append(dst, '}')
 }

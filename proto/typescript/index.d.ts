@@ -1,6 +1,58 @@
 // Types of the Confab client contract. Generated from the Go types in proto by
 // tools/typegen: do not edit. What events mean is in proto/WEBSOCKET_API.md.
 
+/**
+ * GetHistory asks for messages of a room: the ones before or after a seq, both exclusive, or the
+ * newest.
+ */
+export interface GetHistory {
+  roomId: RoomId;
+  before?: number;
+  after?: number;
+  /** at least 1; 50 when not given; more than 200 counts as that */
+  limit?: number;
+}
+
+/** History answers GetHistory. */
+export interface History {
+  roomId: RoomId;
+  /** ascending by seq */
+  messages: Message[];
+  /** in the direction asked */
+  hasMore: boolean;
+  success: true;
+}
+
+/** GetPresence asks who is online. */
+export interface GetPresence {
+  /** at most 100, each once; not given: whom the user may see; empty: nobody */
+  userIds?: UserId[];
+}
+
+/** PresenceRetrieved answers GetPresence. */
+export interface PresenceRetrieved {
+  success: true;
+  presenceData: Presence[];
+  timestamp: Time;
+}
+
+/** GetRoomStats asks for a room's statistics. */
+export interface GetRoomStats {
+  roomId: RoomId;
+}
+
+/** RoomStatsRetrieved answers GetRoomStats. */
+export interface RoomStatsRetrieved extends RoomStats {
+  success: true;
+}
+
+/** HeartbeatResponse answers Heartbeat. */
+export interface HeartbeatResponse {
+  timestamp: Time;
+  userId: UserId;
+  success: true;
+}
+
 /** JoinRoom asks to join a room and, with since, for all its messages after that seq. */
 export interface JoinRoom {
   roomId: RoomId;
@@ -31,6 +83,29 @@ export interface LeftRoom {
   roomId: RoomId;
   success: true;
   timestamp: Time;
+}
+
+/** MessageRead says that the user has read the messages of a room up to one. */
+export interface MessageRead {
+  messageId: string;
+  roomId: RoomId;
+}
+
+/** MessageReadReply answers MessageRead. */
+export interface MessageReadReply {
+  success: true;
+  readReceipt: ReadReceipt;
+}
+
+/** RefreshToken brings a new token for the same user before the old one expires. */
+export interface RefreshToken {
+  token: string;
+}
+
+/** TokenRefreshed answers RefreshToken. */
+export interface TokenRefreshed {
+  success: true;
+  expiresAt: Time;
 }
 
 /** SendMessage asks to store a message and to deliver it to the room. */
@@ -68,45 +143,6 @@ export interface TypingUpdated {
   retryAfterMs?: number;
 }
 
-/** GetRoomStats asks for a room's statistics. */
-export interface GetRoomStats {
-  roomId: RoomId;
-}
-
-/** RoomStatsRetrieved answers GetRoomStats. */
-export interface RoomStatsRetrieved extends RoomStats {
-  success: true;
-}
-
-/** HeartbeatResponse answers Heartbeat. */
-export interface HeartbeatResponse {
-  timestamp: Time;
-  userId: UserId;
-  success: true;
-}
-
-/**
- * GetHistory asks for messages of a room: the ones before or after a seq, both exclusive, or the
- * newest.
- */
-export interface GetHistory {
-  roomId: RoomId;
-  before?: number;
-  after?: number;
-  /** at least 1; 50 when not given; more than 200 counts as that */
-  limit?: number;
-}
-
-/** History answers GetHistory. */
-export interface History {
-  roomId: RoomId;
-  /** ascending by seq */
-  messages: Message[];
-  /** in the direction asked */
-  hasMore: boolean;
-  success: true;
-}
-
 /** UpdatePresence sets what a user says of themselves. */
 export interface UpdatePresence {
   status: Status;
@@ -123,40 +159,52 @@ export interface PresenceUpdated {
   timestamp: Time;
 }
 
-/** GetPresence asks who is online. */
-export interface GetPresence {
-  /** at most 100, each once; not given: whom the user may see; empty: nobody */
-  userIds?: UserId[];
+/** Failure is the error object as a client gets it. */
+export interface Failure {
+  success: false;
+  error: ErrorCode;
+  /** for people */
+  message: string;
+  /** HTTP's */
+  statusCode: number;
+  timestamp: Time;
+  /** with RATE_LIMITED: when the same act is allowed again */
+  retryAfterMs?: number;
+  /** the client event that failed, when it is known */
+  event?: string;
+  /** finds the line in the server's log */
+  ref: string;
 }
 
-/** PresenceRetrieved answers GetPresence. */
-export interface PresenceRetrieved {
-  success: true;
-  presenceData: Presence[];
+/** Gap is the payload of gap: the missing seqs, both inclusive. */
+export interface Gap {
+  roomId: RoomId;
+  from: number;
+  to: number;
+}
+
+/** MessageReadUpdate is the payload of messageReadUpdate. */
+export interface MessageReadUpdate {
+  roomId: RoomId;
+  userId: UserId;
+  username: string;
+  messageId: string;
+  seq: number;
   timestamp: Time;
 }
 
-/** MessageRead says that the user has read the messages of a room up to one. */
-export interface MessageRead {
-  messageId: string;
-  roomId: RoomId;
+/** Ping is the payload of ping. */
+export interface Ping {
+  timestamp: Time;
 }
 
-/** MessageReadReply answers MessageRead. */
-export interface MessageReadReply {
-  success: true;
-  readReceipt: ReadReceipt;
-}
-
-/** RefreshToken brings a new token for the same user before the old one expires. */
-export interface RefreshToken {
-  token: string;
-}
-
-/** TokenRefreshed answers RefreshToken. */
-export interface TokenRefreshed {
-  success: true;
-  expiresAt: Time;
+/** PresenceUpdate is the payload of presenceUpdate. */
+export interface PresenceUpdate {
+  userId: UserId;
+  username: string;
+  status: Status;
+  customStatus?: string;
+  timestamp: Time;
 }
 
 /** Message is a stored message as clients see it. */
@@ -172,6 +220,39 @@ export interface Message {
   timestamp: Time;
   createdAt: Time;
   updatedAt: Time;
+}
+
+/**
+ * ReconnectSoon is the payload of reconnectSoon: connect again after afterMs, then let go of this
+ * connection.
+ */
+export interface ReconnectSoon {
+  reason: string;
+  afterMs: number;
+}
+
+/** RoomStats is the payload of roomStats. */
+export interface RoomStats {
+  roomId: RoomId;
+  /** all of them */
+  userCount: number;
+  /** at most 200 */
+  users: User[];
+  typingUsers: UserId[];
+  /** null when unknown */
+  createdAt: Time | null;
+  /** null when unknown */
+  lastActivity: Time | null;
+  timestamp: Time;
+}
+
+/** RoomUsers is the payload of roomUsers. */
+export interface RoomUsers {
+  roomId: RoomId;
+  /** at most 200 */
+  users: User[];
+  /** all of them */
+  total: number;
 }
 
 /** MemberChange is the payload of userJoined and userLeft. */
@@ -198,97 +279,34 @@ export interface UserTyping {
   timestamp: Time;
 }
 
-/** RoomUsers is the payload of roomUsers. */
-export interface RoomUsers {
-  roomId: RoomId;
-  /** at most 200 */
-  users: User[];
-  /** all of them */
-  total: number;
-}
-
-/** RoomStats is the payload of roomStats. */
-export interface RoomStats {
-  roomId: RoomId;
-  /** all of them */
-  userCount: number;
-  /** at most 200 */
-  users: User[];
-  typingUsers: UserId[];
-  /** null when unknown */
-  createdAt: Time | null;
-  /** null when unknown */
-  lastActivity: Time | null;
-  timestamp: Time;
-}
-
-/** PresenceUpdate is the payload of presenceUpdate. */
-export interface PresenceUpdate {
-  userId: UserId;
-  username: string;
-  status: Status;
-  customStatus?: string;
-  timestamp: Time;
-}
-
-/** MessageReadUpdate is the payload of messageReadUpdate. */
-export interface MessageReadUpdate {
-  roomId: RoomId;
-  userId: UserId;
-  username: string;
-  messageId: string;
-  seq: number;
-  timestamp: Time;
-}
-
-/** Ping is the payload of ping. */
-export interface Ping {
-  timestamp: Time;
-}
-
-/** Gap is the payload of gap: the missing seqs, both inclusive. */
-export interface Gap {
-  roomId: RoomId;
-  from: number;
-  to: number;
-}
-
-/**
- * ReconnectSoon is the payload of reconnectSoon: connect again after afterMs, then let go of this
- * connection.
- */
-export interface ReconnectSoon {
-  reason: string;
-  afterMs: number;
-}
-
-/** Failure is the error object as a client gets it. */
-export interface Failure {
-  success: false;
-  error: ErrorCode;
-  /** for people */
-  message: string;
-  /** HTTP's */
-  statusCode: number;
-  timestamp: Time;
-  /** with RATE_LIMITED: when the same act is allowed again */
-  retryAfterMs?: number;
-  /** the client event that failed, when it is known */
-  event?: string;
-  /** finds the line in the server's log */
-  ref: string;
-}
-
 /** RoomId names a room: 1 to 64 characters of A-Z a-z 0-9 _ - . : /. */
 export type RoomId = string;
 
 /** UserId is the sub of the user's token: 1 to 128 bytes of visible characters. */
 export type UserId = string;
 
+/** Presence is what is known of a user. Of somebody who was never seen the name is empty. */
+export interface Presence extends User {
+  status: SeenStatus;
+  customStatus?: string;
+  isOnline: boolean;
+  /** null when never seen */
+  lastSeen: Time | null;
+}
+
 /**
  * Time is a point in time. Clients see ISO 8601 in UTC with milliseconds: 2026-01-02T03:04:05.678Z.
  */
 export type Time = string;
+
+/** ReadReceipt says who has read which message when. */
+export interface ReadReceipt {
+  messageId: string;
+  userId: UserId;
+  username: string;
+  seq: number;
+  readAt: Time;
+}
 
 /** MessageType says what the content of a message is. */
 export type MessageType =
@@ -308,24 +326,6 @@ export type Status =
   | "online"
   | "away"
   | "busy";
-
-/** Presence is what is known of a user. Of somebody who was never seen the name is empty. */
-export interface Presence extends User {
-  status: SeenStatus;
-  customStatus?: string;
-  isOnline: boolean;
-  /** null when never seen */
-  lastSeen: Time | null;
-}
-
-/** ReadReceipt says who has read which message when. */
-export interface ReadReceipt {
-  messageId: string;
-  userId: UserId;
-  username: string;
-  seq: number;
-  readAt: Time;
-}
 
 /** Author is the author of a message. */
 export interface Author {
@@ -424,51 +424,63 @@ export type CloseCode = ReconnectCode | FinalCode;
 
 /** Client events, with what `emit` takes behind the name. */
 export interface Requests {
-  /** Asks to join a room and, with since, for all its messages after that seq. */
-  joinRoom: [payload: JoinRoom];
-  /** Asks to leave a room. */
-  leaveRoom: [payload: LeaveRoom];
-  /** Asks to store a message and to deliver it to the room. */
-  sendMessage: [payload: SendMessage];
-  /** Says that the user types or has stopped. */
-  typing: [payload: Typing];
+  /** Asks for messages of a room: the ones before or after a seq, both exclusive, or the newest. */
+  getHistory: [payload: GetHistory];
+  /** Asks who is online. */
+  getPresence: [] | [payload: GetPresence];
   /** Asks for a room's statistics. */
   getRoomStats: [payload: GetRoomStats];
   /** Says that the client lives. */
   heartbeat: [];
-  /** Asks for messages of a room: the ones before or after a seq, both exclusive, or the newest. */
-  getHistory: [payload: GetHistory];
-  /** Sets what a user says of themselves. */
-  updatePresence: [payload: UpdatePresence];
-  /** Asks who is online. */
-  getPresence: [] | [payload: GetPresence];
+  /** Asks to join a room and, with since, for all its messages after that seq. */
+  joinRoom: [payload: JoinRoom];
+  /** Asks to leave a room. */
+  leaveRoom: [payload: LeaveRoom];
   /** Says that the user has read the messages of a room up to one. */
   messageRead: [payload: MessageRead];
   /** Brings a new token for the same user before the old one expires. */
   refreshToken: [payload: RefreshToken];
+  /** Asks to store a message and to deliver it to the room. */
+  sendMessage: [payload: SendMessage];
+  /** Says that the user types or has stopped. */
+  typing: [payload: Typing];
+  /** Sets what a user says of themselves. */
+  updatePresence: [payload: UpdatePresence];
 }
 
 /** Client events, with the name of what answers them. */
 export interface ReplyNames {
-  joinRoom: "joinedRoom";
-  leaveRoom: "leftRoom";
-  sendMessage: "messageSent";
-  typing: "typingUpdated";
+  getHistory: "history";
+  getPresence: "presenceRetrieved";
   getRoomStats: "roomStatsRetrieved";
   heartbeat: "heartbeatResponse";
-  getHistory: "history";
-  updatePresence: "presenceUpdated";
-  getPresence: "presenceRetrieved";
+  joinRoom: "joinedRoom";
+  leaveRoom: "leftRoom";
   messageRead: "messageRead";
   refreshToken: "tokenRefreshed";
+  sendMessage: "messageSent";
+  typing: "typingUpdated";
+  updatePresence: "presenceUpdated";
 }
 
 /** What answers client events, by its name. */
 export interface Replies {
+  /** History answers GetHistory. */
+  history: History;
+  /** PresenceRetrieved answers GetPresence. */
+  presenceRetrieved: PresenceRetrieved;
+  /** RoomStatsRetrieved answers GetRoomStats. */
+  roomStatsRetrieved: RoomStatsRetrieved;
+  /** HeartbeatResponse answers Heartbeat. */
+  heartbeatResponse: HeartbeatResponse;
   /** JoinedRoom answers JoinRoom. */
   joinedRoom: JoinedRoom;
   /** LeftRoom answers LeaveRoom. */
   leftRoom: LeftRoom;
+  /** MessageReadReply answers MessageRead. */
+  messageRead: MessageReadReply;
+  /** TokenRefreshed answers RefreshToken. */
+  tokenRefreshed: TokenRefreshed;
   /** MessageSent answers SendMessage once the message is stored. */
   messageSent: MessageSent;
   /**
@@ -476,63 +488,51 @@ export interface Replies {
    * retryAfterMs says when it would.
    */
   typingUpdated: TypingUpdated;
-  /** RoomStatsRetrieved answers GetRoomStats. */
-  roomStatsRetrieved: RoomStatsRetrieved;
-  /** HeartbeatResponse answers Heartbeat. */
-  heartbeatResponse: HeartbeatResponse;
-  /** History answers GetHistory. */
-  history: History;
   /** PresenceUpdated answers UpdatePresence. */
   presenceUpdated: PresenceUpdated;
-  /** PresenceRetrieved answers GetPresence. */
-  presenceRetrieved: PresenceRetrieved;
-  /** MessageReadReply answers MessageRead. */
-  messageRead: MessageReadReply;
-  /** TokenRefreshed answers RefreshToken. */
-  tokenRefreshed: TokenRefreshed;
 }
 
 /** Server events, with their payloads. */
 export interface ServerEvents {
   /**
+   * When a request that asked for no reply has failed, or the connection is about to be closed for
+   * good.
+   */
+  error: Failure;
+  /** When messages cannot be delivered any more: they are older than what is retained. */
+  gap: Gap;
+  /** When somebody has read a message; rooms of up to 200 members, coalesced. */
+  messageReadUpdate: MessageReadUpdate;
+  /** Every heartbeat interval (30 s); answer heartbeat if you like. */
+  ping: Ping;
+  /** When somebody set their status; your own connections get it too. */
+  presenceUpdate: PresenceUpdate;
+  /**
    * When a message was accepted in a room that this connection has joined; you get your own too.
    */
   receiveMessage: Message;
-  /** When another user's first connection has joined the room. */
-  userJoined: MemberChange;
-  /** When another user's last connection has left the room. */
-  userLeft: MemberChange;
-  /** When another user's first connection has opened. */
-  userOnline: OnlineChange;
-  /** When another user's last connection has closed. */
-  userOffline: OnlineChange;
-  /**
-   * When another user types or has stopped; it ends by itself 5 s after the last typing, on send,
-   * on leave.
-   */
-  userTyping: UserTyping;
+  /** When this server goes away: connect again after afterMs, then let go of this connection. */
+  reconnectSoon: ReconnectSoon;
+  /** After the reply to getRoomStats, to the connection that asked. */
+  roomStats: RoomStats;
   /**
    * After joining; in rooms of more than 200 members also while the number changes, at most once a
    * second.
    */
   roomUsers: RoomUsers;
-  /** After the reply to getRoomStats, to the connection that asked. */
-  roomStats: RoomStats;
-  /** When somebody set their status; your own connections get it too. */
-  presenceUpdate: PresenceUpdate;
-  /** When somebody has read a message; rooms of up to 200 members, coalesced. */
-  messageReadUpdate: MessageReadUpdate;
-  /** Every heartbeat interval (30 s); answer heartbeat if you like. */
-  ping: Ping;
-  /** When messages cannot be delivered any more: they are older than what is retained. */
-  gap: Gap;
-  /** When this server goes away: connect again after afterMs, then let go of this connection. */
-  reconnectSoon: ReconnectSoon;
+  /** When another user's first connection has joined the room. */
+  userJoined: MemberChange;
+  /** When another user's last connection has left the room. */
+  userLeft: MemberChange;
+  /** When another user's last connection has closed. */
+  userOffline: OnlineChange;
+  /** When another user's first connection has opened. */
+  userOnline: OnlineChange;
   /**
-   * When a request that asked for no reply has failed, or the connection is about to be closed for
-   * good.
+   * When another user types or has stopped; it ends by itself 5 s after the last typing, on send,
+   * on leave.
    */
-  error: Failure;
+  userTyping: UserTyping;
 }
 
 /** Name of a client event. */

@@ -21,6 +21,7 @@ func TestFault(t *testing.T) {
 		"success": {nil, nil},
 		"refusal": {limited, limited},
 		"wrapped": {fmt.Errorf("take: %w", limited), limited},
+		"rounded": {&code.Error{Code: code.RateLimited, RetryAfter: 1}, &code.Error{Code: code.RateLimited, RetryAfter: time.Millisecond}},
 		"unknown": {errors.New("dial tcp 10.0.0.1"), &code.Error{Code: code.Internal, Message: "internal error"}},
 	} {
 		t.Run(name, func(t *testing.T) {

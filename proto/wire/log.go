@@ -17,27 +17,15 @@ package wire
 // stored, instead of reading each of them; where they end, or the record at Page
 // is not the expected one, it reads the messages.
 type Record struct {
-	Epoch     uint64 // of the owner that appended
-	First     uint64
-	Mark64    uint64
-	Mark1024  uint64
-	CreatedMs uint64 // of the room: when its first message was stored
-	Room      string
-	Entries   []Entry
-	Page      uint64
-	Known     []byte
-}
-
-func (m *Record) fields(c *codec) {
-	c.uint(1, &m.Epoch)
-	c.uint(2, &m.First)
-	c.uint(3, &m.Mark64)
-	c.uint(4, &m.Mark1024)
-	c.uint(5, &m.CreatedMs)
-	c.string(6, &m.Room)
-	repeated(c, 7, &m.Entries)
-	c.uint(8, &m.Page)
-	c.bytes(9, &m.Known)
+	Epoch     uint64  `wire:"1"` // of the owner that appended
+	First     uint64  `wire:"2"`
+	Mark64    uint64  `wire:"3"`
+	Mark1024  uint64  `wire:"4"`
+	CreatedMs uint64  `wire:"5"` // of the room: when its first message was stored
+	Room      string  `wire:"6"`
+	Entries   []Entry `wire:"7"`
+	Page      uint64  `wire:"8"`
+	Known     []byte  `wire:"9"`
 }
 
 // Last is the seq of the record's last message.
@@ -46,19 +34,11 @@ func (m *Record) Last() uint64 { return m.First + uint64(len(m.Entries)) - 1 }
 // Entry is one message of a Record. User and ClientID make the de-duplication
 // key; Sum is a hash of type and content, which tells a repeat from a conflict.
 type Entry struct {
-	User     string
-	ClientID string
-	Sum      uint64
-	AtMs     uint64 // when it was accepted, unix milliseconds, never falling within a room
-	JSON     []byte // the message as clients see it
-}
-
-func (m *Entry) fields(c *codec) {
-	c.string(1, &m.User)
-	c.string(2, &m.ClientID)
-	c.uint(3, &m.Sum)
-	c.uint(4, &m.AtMs)
-	c.bytes(5, &m.JSON)
+	User     string `wire:"1"`
+	ClientID string `wire:"2"`
+	Sum      uint64 `wire:"3"`
+	AtMs     uint64 `wire:"4"` // when it was accepted, unix milliseconds, never falling within a room
+	JSON     []byte `wire:"5"` // the message as clients see it
 }
 
 // Class says what may be dropped for a client that reads too slowly, first class first.
@@ -74,55 +54,30 @@ const (
 // subject.RoomBroadcast, and the owner of a user shard tells all edges, on
 // subject.UserBroadcast. Either Record is set (messages) or Event is.
 type Broadcast struct {
-	Epoch  uint64 // of the owner's lease; edges drop events of older ones
-	Room   string // empty on subject.UserBroadcast
-	Total  uint64 // members of the room after this, 0 = not told
-	Pos    uint64 // log position of Record
-	Record []byte // a Record, the bytes of the log
+	Epoch  uint64 `wire:"1"` // of the owner's lease; edges drop events of older ones
+	Room   string `wire:"2"` // empty on subject.UserBroadcast
+	Total  uint64 `wire:"3"` // members of the room after this, 0 = not told
+	Pos    uint64 `wire:"4"` // log position of Record
+	Record []byte `wire:"5"` // a Record, the bytes of the log
 
-	Event  string   // server event of the contract, e.g. userJoined
-	Data   []byte   // its payload as clients see it
-	Class  Class    // what a slow client loses first
-	Except string   // this user's connections are not told
-	Only   string   // only this user's connections are told
-	Rooms  []string // presence: the user's rooms; a member of two is told once
-}
-
-func (m *Broadcast) fields(c *codec) {
-	c.uint(1, &m.Epoch)
-	c.string(2, &m.Room)
-	c.uint(3, &m.Total)
-	c.uint(4, &m.Pos)
-	c.bytes(5, &m.Record)
-	c.string(6, &m.Event)
-	c.bytes(7, &m.Data)
-	c.uint(8, (*uint64)(&m.Class))
-	c.string(9, &m.Except)
-	c.string(10, &m.Only)
-	c.strings(11, &m.Rooms)
+	Event  string   `wire:"6"`  // server event of the contract, e.g. userJoined
+	Data   []byte   `wire:"7"`  // its payload as clients see it
+	Class  Class    `wire:"8"`  // what a slow client loses first
+	Except string   `wire:"9"`  // this user's connections are not told
+	Only   string   `wire:"10"` // only this user's connections are told
+	Rooms  []string `wire:"11"` // presence: the user's rooms; a member of two is told once
 }
 
 // Digest lists heads: on subject.Head each second those that moved in the last
 // three, and in answer to Heads.
 type Digest struct {
 	Fault
-	Epoch uint64
-	Heads []Head
-}
-
-func (m *Digest) fields(c *codec) {
-	m.fault(c)
-	c.uint(4, &m.Epoch)
-	repeated(c, 5, &m.Heads)
+	Epoch uint64 `wire:"4"`
+	Heads []Head `wire:"5"`
 }
 
 // Head is the seq of a room's last message.
 type Head struct {
-	Room string
-	Seq  uint64
-}
-
-func (m *Head) fields(c *codec) {
-	c.string(1, &m.Room)
-	c.uint(2, &m.Seq)
+	Room string `wire:"1"`
+	Seq  uint64 `wire:"2"`
 }

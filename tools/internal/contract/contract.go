@@ -1,16 +1,13 @@
-// Package contract reads the client contract out of the Go code of module proto:
-// which events there are, from its catalog; what their payloads look like, from the
-// source of their types. Documents and TypeScript are written from it.
+// Package contract reads the client contract from the Go source of module proto:
+// the events from their Def and ServerDef variables, their payloads from their types.
+// Code, documents and TypeScript are generated from it.
 package contract
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"reflect"
+	"slices"
 
 	"github.com/confab-chat/confab/proto/code"
-	"github.com/confab-chat/confab/proto/event"
 )
 
 // Contract is the whole of it, in the order of the documents.
@@ -89,11 +86,11 @@ func (c *Contract) Type(name string) *Type {
 
 // Read reads the contract; root is the workspace's folder.
 func Read(root string) (*Contract, error) {
-	src, err := parse(root)
+	src, err := Parse(root)
 	if err != nil {
 		return nil, err
 	}
-	r := reader{source: src, contract: &Contract{}, seen: map[string]*Type{}}
+	r := reader{Source: src, contract: &Contract{}, seen: map[string]*Type{}}
 	if err := r.events(); err != nil {
 		return nil, err
 	}
@@ -107,62 +104,33 @@ func Read(root string) (*Contract, error) {
 }
 
 func (r *reader) events() error {
-	for _, def := range event.Catalog() {
-		payload, err := r.payload(def.Payload, "")
-		if err != nil {
-			return fmt.Errorf("%s: %w", def.Name, err)
-		}
-		said, err := successOf(def.Success)
-		if err != nil {
-			return fmt.Errorf("%s: %w", def.Reply, err)
-		}
-		success, err := r.payload(def.Success, said)
-		if err != nil {
-			return fmt.Errorf("%s: %w", def.Reply, err)
-		}
-		row := Request{Name: def.Name, Payload: payload, Doc: payload.Doc, Reply: def.Reply, Success: success}
-		if row.Optional = def.Payload.Decode(nil) == nil; len(payload.Fields) == 0 {
-			row.Payload = nil
-		}
-		r.contract.Client = append(r.contract.Client, row)
+	rows, err := r.Events()
+	if err != nil {
+		return err
 	}
-	for _, def := range event.ServerEvents() {
-		payload, err := r.payload(def.Payload, "false") // the error object alone has success
+	for _, row := range rows {
+		payload, err := r.named("event." + row.Payload)
 		if err != nil {
-			return fmt.Errorf("%s: %w", def.Name, err)
+			return fmt.Errorf("%s: %w", row.Name, err)
 		}
-		when, err := r.when(def.Name)
+		if row.Reply == "" {
+			when, err := r.when(row.Name)
+			if err != nil {
+				return err
+			}
+			r.contract.Server = append(r.contract.Server, Event{row.Name, payload, when})
+			continue
+		}
+		success, err := r.named("event." + row.Success)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", row.Reply, err)
 		}
-		r.contract.Server = append(r.contract.Server, Event{def.Name, payload, when})
+		request := Request{Name: row.Name, Payload: payload, Doc: payload.Doc, Reply: row.Reply, Success: success}
+		request.Optional = !slices.ContainsFunc(payload.Fields, func(f Field) bool { return !f.Optional })
+		if len(payload.Fields) == 0 {
+			request.Payload = nil
+		}
+		r.contract.Client = append(r.contract.Client, request)
 	}
 	return r.rest()
-}
-
-// successOf tells what the encoder of a reply makes of its field Success: what a
-// reply says of it is the encoder's doing, not the field's.
-func successOf(reply event.Reply) (string, error) {
-	said := [2]bool{}
-	for i, success := range []bool{false, true} {
-		r := reflect.New(reflect.TypeOf(reply).Elem())
-		for _, f := range r.Elem().Fields() {
-			if f.Type() == reflect.TypeFor[event.EncodedMessage]() {
-				f.SetBytes([]byte("{}"))
-			}
-		}
-		r.Elem().FieldByName("Success").SetBool(success)
-		var body struct{ Success *bool }
-		if err := json.Unmarshal(r.Interface().(event.Reply).AppendJSON(nil), &body); err != nil {
-			return "", err
-		}
-		if body.Success == nil {
-			return "", errors.New("a reply without success")
-		}
-		said[i] = *body.Success
-	}
-	if said[0] != said[1] {
-		return "boolean", nil
-	}
-	return fmt.Sprint(said[0]), nil
 }

@@ -96,7 +96,7 @@ func TestOptionalMembers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := def.Payload.Decode(data); (err == nil) != f.Optional {
+				if err := def.Payload().Decode(data); (err == nil) != f.Optional {
 					t.Errorf("%s, %s without %s: %v, but optional is %v", def.Name, key, f.Name, err, f.Optional)
 				}
 			}
@@ -121,11 +121,11 @@ func planted(t *testing.T, eventSource string) *reader {
 			t.Fatal(err)
 		}
 	}
-	src, err := parse(root)
+	src, err := Parse(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &reader{source: src, contract: &Contract{}, seen: map[string]*Type{}}
+	return &reader{Source: src, contract: &Contract{}, seen: map[string]*Type{}}
 }
 
 // What is not understood is an error and never a type that says nothing.

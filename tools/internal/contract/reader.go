@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"go/ast"
 	"go/token"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,25 +12,10 @@ import (
 
 // reader turns declarations into Types, each once.
 type reader struct {
-	*source
+	*Source
 	contract *Contract
 	seen     map[string]*Type // by package.name
 	waiting  []string         // named by a field, not read yet
-}
-
-// payload reads the type that v points to, and tells its success member's type.
-func (r *reader) payload(v any, success string) (*Type, error) {
-	typ := reflect.TypeOf(v).Elem()
-	t, err := r.named(typ.PkgPath()[strings.LastIndexByte(typ.PkgPath(), '/')+1:] + "." + typ.Name())
-	if err != nil {
-		return nil, err
-	}
-	for i, f := range t.Fields {
-		if f.Name == "success" {
-			t.Fields[i].Type = success
-		}
-	}
-	return t, nil
 }
 
 // rest reads what fields have named.
@@ -99,20 +83,22 @@ func (r *reader) fill(t *Type, key string, spec *ast.TypeSpec) (err error) {
 }
 
 func (r *reader) object(t *Type, pkg string, spec *ast.TypeSpec, body *ast.StructType) error {
-	for _, f := range body.Fields.List {
-		typ, err := r.notation(pkg, f.Type)
-		if err != nil {
+	fields, err := members(body)
+	if err != nil {
+		return err
+	}
+	for _, f := range fields {
+		typ, err := r.notation(pkg, f.expr)
+		switch {
+		case err != nil:
 			return err
-		}
-		if len(f.Names) == 0 {
+		case f.Name == "":
 			t.Extends = typ
-			continue
+		case f.JSON == "":
+			return fmt.Errorf("%s: a field without a json tag", f.Name)
+		default:
+			t.Fields = append(t.Fields, Field{f.JSON, typ, f.Optional, r.translate(f.doc, t, spec)})
 		}
-		name, optional, err := tag(f)
-		if err != nil {
-			return err
-		}
-		t.Fields = append(t.Fields, Field{name, typ, optional, r.translate(prose(f.Comment), t, spec)})
 	}
 	return nil
 }
@@ -184,9 +170,9 @@ var word = regexp.MustCompile(`\b[A-Z]\w+\b`)
 func (r *reader) translate(doc string, t *Type, spec *ast.TypeSpec) string {
 	fields := map[string]string{}
 	if body, ok := spec.Type.(*ast.StructType); ok {
-		for _, f := range body.Fields.List {
-			if name, _, err := tag(f); err == nil && len(f.Names) == 1 {
-				fields[f.Names[0].Name] = name
+		if all, err := members(body); err == nil {
+			for _, f := range all {
+				fields[f.Name] = f.JSON
 			}
 		}
 	}

@@ -9,15 +9,18 @@ import (
 	"go/token"
 	"go/types"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
-// source is what the packages of proto that clients see of declare. Keys are
-// package.name.
-type source struct {
+// Source holds the declarations of the packages of proto that define the contract.
+// It is read without compiling them, so that generated code that is missing or stale
+// does not matter. Keys are package.name.
+type Source struct {
 	types     map[string]*ast.TypeSpec
 	docs      map[string]*ast.CommentGroup
+	order     []string                     // the keys of types, in the order of the source
+	methods   map[string]bool              // package.type.method
+	variables map[string]*ast.CompositeLit // package variables that are composite literals
 	constants []named
 }
 
@@ -29,8 +32,12 @@ type named struct {
 	doc            string
 }
 
-func parse(root string) (*source, error) {
-	s := &source{types: map[string]*ast.TypeSpec{}, docs: map[string]*ast.CommentGroup{}}
+// Parse reads the source in root, the workspace's folder.
+func Parse(root string) (*Source, error) {
+	s := &Source{
+		types: map[string]*ast.TypeSpec{}, docs: map[string]*ast.CommentGroup{},
+		methods: map[string]bool{}, variables: map[string]*ast.CompositeLit{},
+	}
 	for _, pkg := range []string{"code", "event", "wire"} {
 		files, err := filepath.Glob(filepath.Join(root, "proto", pkg, "*.go"))
 		if err != nil || len(files) == 0 {
@@ -45,8 +52,14 @@ func parse(root string) (*source, error) {
 				return nil, err
 			}
 			for _, d := range f.Decls {
-				if d, ok := d.(*ast.GenDecl); ok {
+				switch d := d.(type) {
+				case *ast.GenDecl:
 					s.declare(pkg, d)
+				case *ast.FuncDecl:
+					if d.Recv != nil {
+						receiver := strings.TrimPrefix(types.ExprString(d.Recv.List[0].Type), "*")
+						s.methods[pkg+"."+receiver+"."+d.Name.Name] = true
+					}
 				}
 			}
 		}
@@ -54,24 +67,30 @@ func parse(root string) (*source, error) {
 	return s, nil
 }
 
-func (s *source) declare(pkg string, d *ast.GenDecl) {
+func (s *Source) declare(pkg string, d *ast.GenDecl) {
 	for _, spec := range d.Specs {
 		switch spec := spec.(type) {
 		case *ast.TypeSpec:
 			key := pkg + "." + spec.Name.Name
 			s.types[key], s.docs[key] = spec, spec.Doc
+			s.order = append(s.order, key)
 			if spec.Doc == nil {
 				s.docs[key] = d.Doc
 			}
 		case *ast.ValueSpec:
-			if d.Tok == token.CONST && len(spec.Values) == 1 {
+			if len(spec.Values) != 1 {
+				continue
+			}
+			if d.Tok == token.CONST {
 				s.constant(pkg, d, spec)
+			} else if literal, ok := spec.Values[0].(*ast.CompositeLit); ok {
+				s.variables[pkg+"."+spec.Names[0].Name] = literal
 			}
 		}
 	}
 }
 
-func (s *source) constant(pkg string, d *ast.GenDecl, spec *ast.ValueSpec) {
+func (s *Source) constant(pkg string, d *ast.GenDecl, spec *ast.ValueSpec) {
 	v, err := types.Eval(token.NewFileSet(), nil, token.NoPos, types.ExprString(spec.Values[0]))
 	if err != nil || v.Value == nil {
 		return // made of other constants: none that documents name
@@ -95,7 +114,7 @@ func (s *source) constant(pkg string, d *ast.GenDecl, spec *ast.ValueSpec) {
 }
 
 // valueDoc is the comment of the constant with that value, "" when there is none.
-func (s *source) valueDoc(pkg, value string) string {
+func (s *Source) valueDoc(pkg, value string) string {
 	for _, c := range s.constants {
 		if c.pkg == pkg && c.value == value {
 			_, doc, ok := strings.Cut(c.doc, c.name+" is for ")
@@ -109,7 +128,7 @@ func (s *source) valueDoc(pkg, value string) string {
 }
 
 // when is what the comment of the constant that names a server event says after "is sent".
-func (s *source) when(name string) (string, error) {
+func (s *Source) when(name string) (string, error) {
 	for _, c := range s.constants {
 		if c.pkg == "event" && c.value == name && strings.HasPrefix(c.name, "Name") {
 			if _, when, ok := strings.Cut(c.doc, c.name+" is sent "); ok {
@@ -122,7 +141,7 @@ func (s *source) when(name string) (string, error) {
 }
 
 // directive is the text behind //typescript:KIND in a type's comment.
-func (s *source) directive(key, kind string) string {
+func (s *Source) directive(key, kind string) string {
 	if doc := s.docs[key]; doc != nil {
 		for _, c := range doc.List {
 			if text, ok := strings.CutPrefix(c.Text, "//typescript:"+kind+" "); ok {
@@ -141,21 +160,4 @@ func prose(g *ast.CommentGroup) string {
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(g.Text()), "\n\n")
 	return strings.Join(strings.Fields(first), " ")
-}
-
-// tag is the name of a field in JSON, and whether it may be left out.
-func tag(f *ast.Field) (name string, optional bool, err error) {
-	if f.Tag == nil {
-		return "", false, errors.New("a field without a json tag")
-	}
-	raw, err := strconv.Unquote(f.Tag.Value)
-	if err != nil {
-		return "", false, err
-	}
-	raw = strings.TrimSuffix(strings.TrimPrefix(raw, `json:"`), `"`)
-	name, optional = strings.CutSuffix(raw, ",omitempty")
-	if name == "" || strings.ContainsAny(name, `,:" `) {
-		return "", false, fmt.Errorf("the tag %s is none that is understood here", f.Tag.Value)
-	}
-	return name, optional, nil
 }
