@@ -163,7 +163,7 @@ func Pure() []string {
 		"services/monitor/internal/fleet", "services/monitor/internal/aggregate",
 		"services/ratelimit/internal/policy",
 		"shared/limit",
-		"services/room/internal/timerheap", "services/room/internal/shard/rooms/membership", "services/room/internal/shard/users/presence", "services/room/internal/shard/rooms/typing",
+		"shared/timerheap", "services/room/internal/shard/rooms/membership", "services/room/internal/shard/users/presence", "services/room/internal/shard/rooms/typing",
 	}
 }
 

@@ -33,7 +33,7 @@ func New(loops []*poll.Loop, codecs ...codec.Codec) *Hub {
 	}
 	for _, l := range loops {
 		local := &Local{hub: h, loop: l}
-		local.pause.local, local.pause.alarm.Owner = local, &local.pause
+		local.pause.local, local.pause.timer.Owner = local, &local.pause
 		h.locals = append(h.locals, local)
 	}
 	return h

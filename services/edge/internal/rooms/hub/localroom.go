@@ -50,7 +50,7 @@ func (r *LocalRoom) addPosts(posts []post) {
 		r.pending = append(r.pending, posts...)
 	}
 	switch pause := &r.local.pause; {
-	case !pause.alarm.Armed():
+	case !pause.timer.Armed():
 		r.deferFlush()
 	case !r.paused:
 		r.paused = true

@@ -18,10 +18,10 @@ const minWriting = 2 * time.Millisecond
 // Owned by the loop.
 type writePause struct {
 	local   *Local // static
-	alarm   poll.Alarm
+	timer   poll.PreciseTimer
 	stage   stage
-	began   poll.Moment  // of the writing
-	waiting []*LocalRoom // have something pending, in no particular order
+	began   time.Duration // of the writing
+	waiting []*LocalRoom  // have something pending, in no particular order
 }
 
 // stage is how far a loop is within one turn's writing.
@@ -37,7 +37,7 @@ const (
 // the end of the writing.
 func (w *writePause) noteSending() {
 	if w.stage == idle {
-		w.stage, w.began = sending, w.local.loop.Clock()
+		w.stage, w.began = sending, w.local.loop.UptimeNow()
 		w.local.loop.Defer(w)
 	}
 }
@@ -52,9 +52,9 @@ func (w *writePause) Flush() {
 		return
 	}
 	w.stage = idle
-	now := loop.Clock()
-	if took := now - w.began; took >= poll.Moment(minWriting) {
-		loop.ArmAt(&w.alarm, now+took/4)
+	now := loop.UptimeNow()
+	if took := now - w.began; took >= minWriting {
+		loop.ArmPrecise(&w.timer, now+took/4)
 	}
 }
 

@@ -107,9 +107,9 @@ func (s *Socket) closeForSecondPost() {
 }
 
 // closeIfOverdue closes a session whose client has not answered a ping in time, even
-// when the alarm has not expired yet in this turn. It reports whether it did.
+// when the timer has not expired yet in this turn. It reports whether it did.
 func (s *Socket) closeIfOverdue() bool {
-	if !s.overdue(s.local.loop.Clock()) {
+	if !s.overdue(s.local.loop.UptimeNow()) {
 		return false
 	}
 	s.closeForTimeout()

@@ -74,7 +74,7 @@ type peerExchange struct {
 	id     uint64
 	reply  func(*wire.Polled)
 
-	alarm poll.Alarm // a GET waits no longer than peers.Hold
+	timer poll.PreciseTimer // a GET waits no longer than peers.Hold
 }
 
 // accept passes the request to the session.
@@ -82,15 +82,15 @@ func (x *peerExchange) accept(m wire.Poll) {
 	loop := x.socket.local.loop
 	switch m.Kind {
 	case wire.PollGet:
-		x.alarm.Owner = x
-		loop.ArmAt(&x.alarm, loop.Moment().After(peers.Hold))
+		x.timer.Owner = x
+		loop.ArmPrecise(&x.timer, loop.Uptime()+peers.Hold)
 		x.socket.acceptPoll(x)
 	case wire.PollPost:
 		x.socket.acceptPost(x, m.Body)
 	case wire.PollGone:
 		if t := x.socket.polling; t != nil {
 			if waits, ok := t.get.(*peerExchange); ok && waits.id == x.id {
-				loop.DisarmAt(&waits.alarm)
+				loop.DisarmPrecise(&waits.timer)
 				x.socket.abandonPoll(waits)
 			}
 		}
@@ -99,7 +99,7 @@ func (x *peerExchange) accept(m wire.Poll) {
 
 // answer implements exchange.
 func (x *peerExchange) answer(status int, body []byte) {
-	x.socket.local.loop.DisarmAt(&x.alarm)
+	x.socket.local.loop.DisarmPrecise(&x.timer)
 	x.reply(&wire.Polled{Status: uint64(status), Body: body})
 }
 

@@ -132,6 +132,6 @@ func (l *local) endPolling() {
 // newSocket returns a session that has no connection yet.
 func (l *local) newSocket(token string) *Socket {
 	s := &Socket{local: l, handler: l.server.Open(Request{Loop: l.loop, Token: token})}
-	s.alarm.Owner = s
+	s.timer.Owner = s
 	return s
 }

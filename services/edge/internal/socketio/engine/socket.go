@@ -24,12 +24,12 @@ type Socket struct {
 	polling *polling // nil over a WebSocket
 	probe   *probe   // the WebSocket that may replace long-polling; nil for none
 
-	// Deadlines; 0 for none. alarm is armed for the earliest.
-	alarm   poll.Alarm
-	pingAt  poll.Moment // of the next ping
-	deadAt  poll.Moment // by which the client must answer the last ping
-	beatAt  poll.Moment // of the next Handler.Heartbeat
-	limitAt poll.Moment // see Limit
+	// Deadlines; 0 for none. timer is armed for the earliest.
+	timer   poll.PreciseTimer
+	pingAt  time.Duration // of the next ping
+	deadAt  time.Duration // by which the client must answer the last ping
+	beatAt  time.Duration // of the next Handler.Heartbeat
+	limitAt time.Duration // see Limit
 
 	posting atomic.Bool // a POST is being received; written by any goroutine
 	left    bool        // the client has sent a close packet
@@ -47,11 +47,11 @@ func (s *Socket) Opened(c *conn.Conn) {
 		h.SID = o.Peers.NewID() // required by the protocol; no later request carries it
 	}
 	s.Send(ws.AppendFrame(nil, ws.OpText, engineio.AppendOpen(nil, h)), conn.Reply)
-	now := l.loop.Moment()
-	s.pingAt = now.After(o.PingInterval)
+	now := l.loop.Uptime()
+	s.pingAt = now + o.PingInterval
 	// Spread over the second half of the first interval, by number.
 	half := o.Heartbeat / 2
-	s.beatAt = now.After(half + half*time.Duration(c.ID()%64)/64)
+	s.beatAt = now + half + half*time.Duration(c.ID()%64)/64
 	s.arm()
 	s.handler.Opened(s)
 }
@@ -105,7 +105,7 @@ func (s *Socket) Closed(c *conn.Conn, cause conn.Cause) {
 		return
 	}
 	s.ended = true
-	s.local.loop.DisarmAt(&s.alarm)
+	s.local.loop.DisarmPrecise(&s.timer)
 	s.leavePolling()
 	if s.probe != nil {
 		s.probe.conn.Close(code.CloseNormal, "")
@@ -131,7 +131,7 @@ func (s *Socket) leavePolling() {
 func (s *Socket) Limit(d time.Duration) {
 	s.limitAt = 0
 	if d > 0 {
-		s.limitAt = s.local.loop.Moment().After(d)
+		s.limitAt = s.local.loop.Uptime() + d
 		s.arm()
 	}
 }
@@ -145,9 +145,9 @@ func (s *Socket) Expire() {
 	if s.ended {
 		return
 	}
-	now, o := s.local.loop.Moment(), &s.local.server.Options
+	now, o := s.local.loop.Uptime(), &s.local.server.Options
 	if s.Paused() && s.deadAt != 0 {
-		s.deadAt = now.After(o.PingTimeout) // no answer can be read while reads are paused
+		s.deadAt = now + o.PingTimeout // no answer can be read while reads are paused
 	}
 	switch {
 	case s.overdue(now):
@@ -161,29 +161,29 @@ func (s *Socket) Expire() {
 		s.ping(now)
 	}
 	if due(s.beatAt, now) {
-		s.beatAt = now.After(o.Heartbeat)
+		s.beatAt = now + o.Heartbeat
 		s.handler.Heartbeat(s)
 	}
 	s.arm()
 }
 
 // ping sends a ping, and sets when it must be answered and when the next one is sent.
-func (s *Socket) ping(now poll.Moment) {
+func (s *Socket) ping(now time.Duration) {
 	o := &s.local.server.Options
-	if now > s.pingAt.After(maxLateness) {
+	if now > s.pingAt+maxLateness {
 		s.pingAt = now // the client gets its full time to answer
 	}
 	if s.deadAt == 0 {
-		s.deadAt = s.pingAt.After(o.PingTimeout)
+		s.deadAt = s.pingAt + o.PingTimeout
 	}
-	s.pingAt = s.pingAt.After(o.PingInterval)
+	s.pingAt = s.pingAt + o.PingInterval
 	s.Send(s.local.ping, conn.Reply)
 }
 
-func due(at, now poll.Moment) bool { return at != 0 && at <= now }
+func due(at, now time.Duration) bool { return at != 0 && at <= now }
 
 // overdue reports whether the client has not answered the last ping in time.
-func (s *Socket) overdue(now poll.Moment) bool { return due(s.deadAt, now) && !s.Paused() }
+func (s *Socket) overdue(now time.Duration) bool { return due(s.deadAt, now) && !s.Paused() }
 
 // closeForTimeout ends the session of a client that does not answer pings.
 func (s *Socket) closeForTimeout() {
@@ -194,18 +194,18 @@ func (s *Socket) closeForTimeout() {
 	s.Close(code.CloseHeartbeatTimeout, "")
 }
 
-// arm arms the alarm for the earliest deadline.
+// arm arms the timer for the earliest deadline.
 func (s *Socket) arm() {
 	next := min(s.pingAt, s.beatAt)
-	for _, at := range [...]poll.Moment{s.deadAt, s.limitAt} {
+	for _, at := range [...]time.Duration{s.deadAt, s.limitAt} {
 		if at != 0 && at < next {
 			next = at
 		}
 	}
-	if s.ended || s.alarm.Armed() && s.alarm.At() == next {
+	if s.ended || s.timer.Armed() && s.timer.Due() == next {
 		return
 	}
-	s.local.loop.ArmAt(&s.alarm, next)
+	s.local.loop.ArmPrecise(&s.timer, next)
 }
 
 var (

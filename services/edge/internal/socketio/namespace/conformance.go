@@ -20,10 +20,10 @@ const authPause = 5 * time.Millisecond
 // payload that it gave, and its own events where the namespace echoes.
 type bareSocket struct {
 	*engine.Socket
-	client *Client    // static
-	ns     *Namespace // static
-	auth   []byte     // JSON
-	alarm  poll.Alarm // for the auth event
+	client *Client           // static
+	ns     *Namespace        // static
+	auth   []byte            // JSON
+	timer  poll.PreciseTimer // for the auth event
 }
 
 func (c *Client) connectBare(ns *Namespace, auth []byte) {
@@ -32,8 +32,8 @@ func (c *Client) connectBare(ns *Namespace, auth []byte) {
 		b.auth = bytes.Clone(auth)
 	}
 	c.sendConnected(ns, "")
-	b.alarm.Owner = b
-	b.Loop().ArmAt(&b.alarm, b.Loop().Moment().After(authPause))
+	b.timer.Owner = b
+	b.Loop().ArmPrecise(&b.timer, b.Loop().Uptime()+authPause)
 	c.sockets = append(c.sockets, b)
 }
 
@@ -44,7 +44,7 @@ func (b *bareSocket) namespace() string      { return b.ns.Namespace }
 func (b *bareSocket) wantsAttachments() bool { return true }
 func (b *bareSocket) heartbeat()             {}
 func (b *bareSocket) drained()               {}
-func (b *bareSocket) closed(conn.Cause)      { b.Loop().DisarmAt(&b.alarm) }
+func (b *bareSocket) closed(conn.Cause)      { b.Loop().DisarmPrecise(&b.timer) }
 
 func (b *bareSocket) message(p socketio.Packet, _ []byte, attachments [][]byte) {
 	name, rest, err := socketio.SplitEvent(p.Data)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/shared/mailbox"
+	"github.com/confab-chat/confab/shared/timerheap"
 )
 
 // PostBacklog is how many posted functions may wait before TryPost refuses: about
@@ -50,7 +51,7 @@ type Loop struct {
 	now      time.Time
 	ticks    uint32
 	wheel    wheel
-	alarms   alarms
+	precise  timerheap.Queue[*PreciseTimer]
 	endings  []func() // run at the end, see AtEnd
 	deferred []Flusher
 	spare    []Flusher // empty
@@ -120,12 +121,12 @@ func NewManual(now time.Time, tick time.Duration) *Loop {
 	return l
 }
 
-// SetClock gives a manual loop a clock for Clock, in place of the turn's time: for
+// SetClock gives a manual loop a clock for UptimeNow, in place of the turn's time: for
 // tests of what takes its time within a turn.
 func (l *Loop) SetClock(clock func() time.Time) { l.clock = clock }
 
-// Turn runs one turn without waiting: posted functions, due timers and
-// alarms, deferred flushes, in this order, with now as the time.
+// Turn runs one turn without waiting: posted functions, due timers,
+// deferred flushes, in this order, with now as the time.
 func (l *Loop) Turn(now time.Time) {
 	l.setNow(now)
 	l.mailbox.RunEach(l.protect)
@@ -137,7 +138,13 @@ func (l *Loop) Turn(now time.Time) {
 		}
 		l.protect(t.Owner.Expire)
 	}
-	l.expireAlarms()
+	for range expiriesPerTurn {
+		t, ok := l.precise.Pop(l.Uptime())
+		if !ok {
+			break
+		}
+		l.protect(t.Owner.Expire)
+	}
 	for len(l.deferred) > 0 {
 		l.flushDeferred()
 	}
@@ -205,7 +212,7 @@ func (l *Loop) end() {
 func (l *Loop) AtEnd(fn func()) { l.endings = append(l.endings, fn) }
 
 // patience is how long the loop may sleep: not at all while work waits, else
-// until the next tick or the first alarm.
+// until the next tick or the first precise timer.
 func (l *Loop) patience() time.Duration {
 	if l.wheel.waiting() || len(l.deferred) > 0 || l.mailbox.Len() > 0 {
 		return 0
@@ -215,8 +222,8 @@ func (l *Loop) patience() time.Duration {
 		return 0
 	}
 	left := l.tick - l.now.Sub(l.start)%l.tick
-	if len(l.alarms) > 0 {
-		left = min(left, max(0, time.Duration(l.alarms[0].at-l.Moment())))
+	if at, ok := l.precise.Next(); ok {
+		left = min(left, max(0, at-l.Uptime()))
 	}
 	return left
 }

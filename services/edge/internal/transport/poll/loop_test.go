@@ -197,23 +197,23 @@ func TestUnknownMode(t *testing.T) {
 	}
 }
 
-// alarm is a timer that writes down when it went off.
-type alarm struct {
+// recorder is a timer that writes down when it went off.
+type recorder struct {
 	timer poll.Timer
 	loop  *poll.Loop
-	rang  []uint32
+	fired  []uint32
 	then  func()
 }
 
-func (a *alarm) Expire() {
-	a.rang = append(a.rang, a.loop.Tick())
+func (a *recorder) Expire() {
+	a.fired = append(a.fired, a.loop.Tick())
 	if a.then != nil {
 		a.then()
 	}
 }
 
-func newAlarm(l *poll.Loop) *alarm {
-	a := &alarm{loop: l}
+func newRecorder(l *poll.Loop) *recorder {
+	a := &recorder{loop: l}
 	a.timer.Owner = a
 	return a
 }
@@ -224,36 +224,36 @@ func TestTimers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Unix(1e9, 0)
 		l := poll.NewManual(now, time.Second)
-		alarms := make([]*alarm, 8)
-		for i := range alarms {
-			alarms[i] = newAlarm(l)
+		timers := make([]*recorder, 8)
+		for i := range timers {
+			timers[i] = newRecorder(l)
 		}
 		due := make(map[int]uint32)
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			i := rapid.IntRange(0, len(alarms)-1).Draw(t, "alarm")
+			i := rapid.IntRange(0, len(timers)-1).Draw(t, "timer")
 			switch rapid.IntRange(0, 2).Draw(t, "what") {
 			case 0:
 				at := l.Tick() + uint32(rapid.IntRange(0, 200).Draw(t, "in"))
-				l.Arm(&alarms[i].timer, at)
+				l.Arm(&timers[i].timer, at)
 				due[i] = max(at, l.Tick()+1)
 			case 1:
-				l.Disarm(&alarms[i].timer)
+				l.Disarm(&timers[i].timer)
 				delete(due, i)
 			case 2:
 				now = now.Add(time.Duration(rapid.IntRange(0, 150).Draw(t, "seconds")) * time.Second)
 				l.Turn(now)
-				for i, a := range alarms {
+				for i, a := range timers {
 					at, armed := due[i]
 					rings := armed && at <= l.Tick()
-					if rings != (len(a.rang) == 1) {
-						t.Fatalf("tick %d: alarm %d rang %v, was due at %d (%v)", l.Tick(), i, a.rang, at, armed)
+					if rings != (len(a.fired) == 1) {
+						t.Fatalf("tick %d: timer %d fired %v, was due at %d (%v)", l.Tick(), i, a.fired, at, armed)
 					}
 					if rings {
 						delete(due, i)
 					}
-					a.rang = nil
+					a.fired = nil
 					if _, armed := due[i]; armed != a.timer.Armed() {
-						t.Fatalf("alarm %d: Armed is %v", i, a.timer.Armed())
+						t.Fatalf("timer %d: Armed is %v", i, a.timer.Armed())
 					}
 				}
 			}
@@ -266,22 +266,22 @@ func TestTimersInTurns(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	l := poll.NewManual(now, time.Second)
-	rang := 0
+	fired := 0
 	for range 1000 {
-		a := newAlarm(l)
-		a.then = func() { rang++ }
+		a := newRecorder(l)
+		a.then = func() { fired++ }
 		l.Arm(&a.timer, l.Tick()+1)
 	}
 	now = now.Add(time.Second)
 	l.Turn(now)
-	if rang == 0 || rang == 1000 {
-		t.Errorf("%d rang in one turn", rang)
+	if fired == 0 || fired == 1000 {
+		t.Errorf("%d fired in one turn", fired)
 	}
 	for range 10 {
 		l.Turn(now)
 	}
-	if rang != 1000 {
-		t.Errorf("%d rang in all", rang)
+	if fired != 1000 {
+		t.Errorf("%d fired in all", fired)
 	}
 }
 
@@ -290,23 +290,23 @@ func TestTimersInside(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	l := poll.NewManual(now, time.Second)
-	a, b, c := newAlarm(l), newAlarm(l), newAlarm(l)
+	a, b, c := newRecorder(l), newRecorder(l), newRecorder(l)
 	a.then = func() {
 		l.Disarm(&b.timer)
 		l.Arm(&c.timer, l.Tick()+1)
-		if len(a.rang) < 3 {
+		if len(a.fired) < 3 {
 			l.Arm(&a.timer, l.Tick()) // "now" means the next tick: no endless turn
 		}
 	}
-	for _, x := range []*alarm{a, b, c} {
+	for _, x := range []*recorder{a, b, c} {
 		l.Arm(&x.timer, l.Tick()+1)
 	}
 	for range 6 {
 		now = now.Add(time.Second)
 		l.Turn(now)
 	}
-	if got := fmt.Sprint(a.rang, b.rang, c.rang); got != "[2 3 4] [] [3 4 5]" {
-		t.Errorf("a, b, c rang at %s", got)
+	if got := fmt.Sprint(a.fired, b.fired, c.fired); got != "[2 3 4] [] [3 4 5]" {
+		t.Errorf("a, b, c fired at %s", got)
 	}
 }
 
@@ -316,16 +316,16 @@ func TestTimersRun(t *testing.T) {
 	modes(t, func(t *testing.T, o poll.Options) {
 		g, _ := serve(t, o, acceptEcho)
 		l := g.Loops()[1]
-		rang := make(chan uint32, 1)
-		a := newAlarm(l)
-		a.then = func() { rang <- l.Tick() }
+		fired := make(chan uint32, 1)
+		a := newRecorder(l)
+		a.then = func() { fired <- l.Tick() }
 		var armed uint32
 		on(t, l, func() {
 			armed = l.Tick()
 			l.Arm(&a.timer, armed+3)
 		})
-		if at := receive(t, rang); at < armed+3 {
-			t.Errorf("rang at %d, armed for %d", at, armed+3)
+		if at := receive(t, fired); at < armed+3 {
+			t.Errorf("fired at %d, armed for %d", at, armed+3)
 		}
 	})
 }
@@ -378,7 +378,7 @@ func BenchmarkPost(b *testing.B) {
 
 func BenchmarkTimer(b *testing.B) {
 	l := poll.NewManual(time.Now(), time.Second)
-	a := newAlarm(l)
+	a := newRecorder(l)
 	b.ReportAllocs()
 	for b.Loop() {
 		l.Arm(&a.timer, l.Tick()+30)

@@ -15,7 +15,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
 	"github.com/confab-chat/confab/services/room/internal/stats"
-	"github.com/confab-chat/confab/services/room/internal/timerheap"
+	"github.com/confab-chat/confab/shared/timerheap"
 )
 
 // Config is what a shard needs. Everything is required.

@@ -8,7 +8,7 @@ import (
 	"unique"
 
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/room/internal/timerheap"
+	"github.com/confab-chat/confab/shared/timerheap"
 )
 
 // Edge names one edge process. Gen grows with every start of the edge ID, so a

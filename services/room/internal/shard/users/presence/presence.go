@@ -8,7 +8,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
-	"github.com/confab-chat/confab/services/room/internal/timerheap"
+	"github.com/confab-chat/confab/shared/timerheap"
 )
 
 // Edge names one edge process, as in package membership.

@@ -6,7 +6,7 @@ import (
 	"unique"
 
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/room/internal/timerheap"
+	"github.com/confab-chat/confab/shared/timerheap"
 )
 
 // maxTold is how many rooms a user is remembered to have been told to beyond

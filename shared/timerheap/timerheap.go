@@ -1,17 +1,17 @@
-// Package timerheap keeps what is due when: a queue that always knows the next
-// deadline and from which anything can be taken back. It has no clock.
+// Package timerheap is a queue of deadlines: it always knows the earliest one, and any
+// item can be moved or removed. It never reads a clock; callers pass the time.
 package timerheap
 
 import "time"
 
-// Never is the deadline of what does not end. It is later than any other.
+// Never is later than any other deadline.
 const Never = time.Duration(1<<63 - 1)
 
-// Clock turns instants into offsets from the first instant it saw, which need 8
-// bytes instead of 24 and follow the monotonic clock. The zero value is ready.
+// Clock converts times to offsets from the first time passed to it. An offset needs 8
+// bytes instead of 24 and follows the monotonic clock. The zero value is ready.
 type Clock struct{ origin time.Time }
 
-// At is the offset of now; the first call makes now the origin.
+// At returns the offset of now. The first call makes now the origin.
 func (c *Clock) At(now time.Time) time.Duration {
 	if c.origin.IsZero() {
 		c.origin = now
@@ -19,11 +19,11 @@ func (c *Clock) At(now time.Time) time.Duration {
 	return now.Sub(c.origin)
 }
 
-// Time is the instant of an offset that At gave.
+// Time returns the time of an offset that At returned.
 func (c *Clock) Time(at time.Duration) time.Time { return c.origin.Add(at) }
 
-// Place is an item's deadline and where it stands in a Queue; items embed it.
-// The zero value stands in no queue.
+// Place is an item's deadline and its index in a Queue; items embed it. The zero value
+// is in no queue.
 type Place struct {
 	at   time.Duration
 	slot int // index in the queue + 1, 0 = not queued
@@ -31,23 +31,24 @@ type Place struct {
 
 func (p *Place) place() *Place { return p }
 
-// Due is the deadline of an item that Queued reports.
+// Due returns the deadline for which the item is, or was last, queued.
 func (p *Place) Due() time.Duration { return p.at }
 
-// Queued tells whether the item stands in its queue.
+// Queued reports whether the item is in its queue.
 func (p *Place) Queued() bool { return p.slot > 0 }
 
-// Item is anything that embeds a Place. An item belongs to at most one queue.
+// Item is a type that embeds a Place. An item is in at most one queue.
 type Item interface{ place() *Place }
 
-// Queue is a binary heap of items by deadline; every operation but Next and Len
-// costs O(log n). The zero value is empty and ready. Not safe for concurrent use.
+// Queue is a binary heap of items by deadline. Set, Remove and Pop cost O(log n) and
+// allocate only when the heap grows. The zero value is empty and ready. Its methods must
+// not be called concurrently.
 type Queue[T Item] struct{ items []T }
 
-// Len is the number of items queued.
+// Len returns the number of queued items.
 func (q *Queue[T]) Len() int { return len(q.items) }
 
-// Set queues item for at, or moves it there when it is queued already.
+// Set queues item for the deadline at, or moves it there if it is queued already.
 func (q *Queue[T]) Set(item T, at time.Duration) {
 	p := item.place()
 	if p.slot == 0 {
@@ -58,7 +59,7 @@ func (q *Queue[T]) Set(item T, at time.Duration) {
 	q.fix(p.slot - 1)
 }
 
-// Remove takes item out; it need not be queued.
+// Remove removes item. It is a no-op if item is not queued.
 func (q *Queue[T]) Remove(item T) {
 	p := item.place()
 	if p.slot == 0 {
@@ -78,7 +79,7 @@ func (q *Queue[T]) Remove(item T) {
 	}
 }
 
-// Next is the earliest deadline; false when nothing is queued.
+// Next returns the earliest deadline, and false if nothing is queued.
 func (q *Queue[T]) Next() (time.Duration, bool) {
 	if len(q.items) == 0 {
 		return 0, false
@@ -86,8 +87,8 @@ func (q *Queue[T]) Next() (time.Duration, bool) {
 	return q.items[0].place().at, true
 }
 
-// Pop removes and returns the item with the earliest deadline if that is at now
-// or before it. Items with the same deadline come in no particular order.
+// Pop removes and returns the item with the earliest deadline, and false if none is due
+// at now. Items with the same deadline have no order.
 func (q *Queue[T]) Pop(now time.Duration) (item T, ok bool) {
 	if at, some := q.Next(); !some || at > now {
 		return item, false

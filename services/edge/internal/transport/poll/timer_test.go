@@ -9,71 +9,71 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
-// ringer notes when its alarm expires.
-type ringer struct {
-	poll.Alarm
+// firing notes when its timer expires.
+type firing struct {
+	poll.PreciseTimer
 	loop *poll.Loop
-	rang *[]poll.Moment
+	fired *[]time.Duration
 }
 
-func (r *ringer) Expire() { *r.rang = append(*r.rang, r.At()) }
+func (r *firing) Expire() { *r.fired = append(*r.fired, r.Due()) }
 
-// Alarms expire in the order of their times, none early, none late, whatever was
+// Precise timers expire in the order of their times, none early, none late, whatever was
 // moved and stopped in between.
-func TestAlarms(t *testing.T) {
+func TestPreciseTimers(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
 	loop := poll.NewManual(now, time.Second)
-	var rang []poll.Moment
-	var all []*ringer
+	var fired []time.Duration
+	var all []*firing
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 500 {
-		r := &ringer{loop: loop, rang: &rang}
+		r := &firing{loop: loop, fired: &fired}
 		r.Owner = r
 		all = append(all, r)
-		loop.ArmAt(&r.Alarm, poll.Moment(rnd.Int64N(int64(time.Second))))
+		loop.ArmPrecise(&r.PreciseTimer, time.Duration(rnd.Int64N(int64(time.Second))))
 	}
 	for range 1000 {
 		r := all[rnd.IntN(len(all))]
 		switch rnd.IntN(3) {
 		case 0:
-			loop.DisarmAt(&r.Alarm)
+			loop.DisarmPrecise(&r.PreciseTimer)
 		default:
-			loop.ArmAt(&r.Alarm, poll.Moment(rnd.Int64N(int64(time.Second))))
+			loop.ArmPrecise(&r.PreciseTimer, time.Duration(rnd.Int64N(int64(time.Second))))
 		}
 	}
-	var want []poll.Moment
+	var want []time.Duration
 	for _, r := range all {
 		if r.Armed() {
-			want = append(want, r.At())
+			want = append(want, r.Due())
 		}
 	}
 	slices.Sort(want)
 	for ms := time.Duration(0); ms <= 1000; ms += 5 {
 		loop.Turn(now.Add(ms * time.Millisecond))
-		for len(want) > 0 && want[0] <= loop.Moment() {
-			if len(rang) == 0 || rang[0] != want[0] {
-				t.Fatalf("at %d ms: rang %v, want %v first", ms, rang, want[0])
+		for len(want) > 0 && want[0] <= loop.Uptime() {
+			if len(fired) == 0 || fired[0] != want[0] {
+				t.Fatalf("at %d ms: fired %v, want %v first", ms, fired, want[0])
 			}
-			rang, want = rang[1:], want[1:]
+			fired, want = fired[1:], want[1:]
 		}
-		if len(rang) > 0 {
-			t.Fatalf("at %d ms: %v rang too early", ms, rang)
+		if len(fired) > 0 {
+			t.Fatalf("at %d ms: %v fired too early", ms, fired)
 		}
 	}
 	if len(want) > 0 {
-		t.Errorf("never rang: %v", want)
+		t.Errorf("never fired: %v", want)
 	}
 }
 
 // One that is armed again while it expires expires again in its time.
-func TestAlarmRepeats(t *testing.T) {
+func TestPreciseTimerRepeats(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
 	loop := poll.NewManual(now, time.Second)
 	r := &repeater{loop: loop}
 	r.Owner = r
-	loop.ArmAt(&r.Alarm, 1)
+	loop.ArmPrecise(&r.PreciseTimer, 1)
 	for ms := time.Duration(0); ms < 100; ms++ {
 		loop.Turn(now.Add(ms * time.Millisecond))
 	}
@@ -83,12 +83,12 @@ func TestAlarmRepeats(t *testing.T) {
 }
 
 type repeater struct {
-	poll.Alarm
+	poll.PreciseTimer
 	loop *poll.Loop
 	n    int
 }
 
 func (r *repeater) Expire() {
 	r.n++
-	r.loop.ArmAt(&r.Alarm, r.loop.Moment().After(10*time.Millisecond))
+	r.loop.ArmPrecise(&r.PreciseTimer, r.loop.Uptime()+10*time.Millisecond)
 }

@@ -6,7 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/confab-chat/confab/services/room/internal/timerheap"
+	"github.com/confab-chat/confab/shared/timerheap"
 )
 
 type item struct {
