@@ -53,14 +53,19 @@ func (t *recoverables) addLive(s *sessionSocket) {
 	t.byPID[s.pid] = &recoverable{loop: s.Loop(), user: s.session.User.ID, live: s}
 }
 
-// keepLost replaces a live session that ends, before it leaves its rooms. The session
-// cannot be recovered when the client ended it, or must not reconnect.
+// canRecover reports whether a session that ended so can be recovered: the client has
+// not ended it, and may reconnect.
+func canRecover(cause conn.Cause) bool {
+	return cause.Kind != conn.Clean && cause.Code.Reconnect()
+}
+
+// keepLost replaces a live session that ends, before it leaves its rooms.
 func (t *recoverables) keepLost(s *sessionSocket, cause conn.Cause) {
 	if s.pid == "" { // released, or CONNECT was never granted
 		return
 	}
 	var lost *recoverable
-	if cause.Kind != conn.Clean && cause.Code.Reconnect() {
+	if canRecover(cause) {
 		lost = &recoverable{loop: s.Loop(), user: s.session.User.ID, mark: s.session.Mark()}
 	}
 	t.mu.Lock()
