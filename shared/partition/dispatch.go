@@ -3,6 +3,7 @@ package partition
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -65,9 +66,15 @@ func (r *run) do(a lease.Action) {
 		r.contexts[a.Shard] = cancel
 		l := Lease{Shard: a.Shard, Epoch: a.Epoch, until: r.horizons[a.Shard]}
 		r.log.Debug("shard lease taken", "shard", l.Shard, "epoch", l.Epoch)
-		r.calling.Go(func() { r.calls <- call{shard: l.Shard, acquire: true, err: r.h.Acquire(ctx, l)} })
+		r.calling.Go(func() {
+			err := r.h.Acquire(ctx, l)
+			r.mailbox.Post(func() { r.acquired(l.Shard, err) })
+		})
 	case lease.Stop:
-		r.calling.Go(func() { r.h.Release(a.Shard); r.calls <- call{shard: a.Shard} })
+		r.calling.Go(func() {
+			r.h.Release(a.Shard)
+			r.mailbox.Post(func() { r.released(a.Shard) })
+		})
 	case lease.End:
 		r.log.Debug("shard lease lost", "shard", a.Shard)
 		r.contexts[a.Shard]()
@@ -81,8 +88,12 @@ func (r *run) do(a lease.Action) {
 	}
 }
 
-// opened begins or ends to listen to a watch.
+// opened starts or stops listening to a watch.
 func (r *run) opened(e watchEvent) {
+	if e.err != nil {
+		r.err = fmt.Errorf("partition: lost nats: %w", e.err)
+		r.table.Quit()
+	}
 	r.messages, r.pending, r.lastSeen, r.listed = e.messages, e.pending, 0, false
 	if e.messages == nil {
 		r.table.Blind()
@@ -158,18 +169,19 @@ func (r *run) answered(m *nats.Msg) {
 	}
 }
 
-// returned takes the end of a call of the Holder.
-func (r *run) returned(c call) {
-	if !c.acquire {
-		r.contexts[c.shard]()
-		r.table.Stopped(c.shard)
-		return
+// acquired handles the end of the Holder's Acquire.
+func (r *run) acquired(shard int, err error) {
+	if err != nil {
+		r.contexts[shard]()
+		r.log.Warn("shard not acquired", "shard", shard, "err", err)
 	}
-	if c.err != nil {
-		r.contexts[c.shard]()
-		r.log.Warn("shard not acquired", "shard", c.shard, "err", c.err)
-	}
-	r.table.Started(time.Now(), c.shard, c.err)
+	r.table.Started(time.Now(), shard, err)
+}
+
+// released handles the end of the Holder's Release.
+func (r *run) released(shard int) {
+	r.contexts[shard]()
+	r.table.Stopped(shard)
 }
 
 // publication is the message of an action of the table; nil if it is none.

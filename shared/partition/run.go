@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
+	"github.com/confab-chat/confab/shared/mailbox"
 	"github.com/confab-chat/confab/shared/partition/internal/bucket"
 	"github.com/confab-chat/confab/shared/partition/internal/lease"
 )
@@ -41,11 +42,11 @@ type run struct {
 	listed   bool             // the present watch has shown them
 	lastSeen uint64           // delivery number of its last message
 
+	err error // why NATS was lost for good
+
 	answers chan *nats.Msg
-	failed  chan lease.Action // publications that were not sent; from the sender
-	out     chan outgoing     // to the sender
-	calls   chan call         // returned calls of the Holder; one for each shard at most
-	events  chan watchEvent
+	out     chan outgoing    // to the sender
+	mailbox *mailbox.Mailbox // bounded: one call for each shard, what out holds, and a watch's begin and end
 	again   chan bool
 	floor   atomic.Uint64 // for the keeper
 
@@ -56,13 +57,6 @@ type run struct {
 type outgoing struct {
 	action lease.Action
 	msg    *nats.Msg
-}
-
-// call is a call of the Holder that returned.
-type call struct {
-	shard   int
-	acquire bool
-	err     error
 }
 
 // Run takes part in the group until ctx ends, then gives everything back and
@@ -87,12 +81,12 @@ func (m *Member) Run(ctx context.Context) error {
 
 	k := &keeper{
 		conn: m.o.Conn, js: js, replicas: m.o.Replicas, filter: r.keys.All(), log: r.log,
-		events: r.events, again: r.again, floor: &r.floor, fresh: true,
+		report: func(e watchEvent) { r.mailbox.Post(func() { r.opened(e) }) }, again: r.again, floor: &r.floor, fresh: true,
 	}
 	work, stop := context.WithCancel(r.base)
 	var helpers sync.WaitGroup
 	helpers.Go(func() { k.run(work) })
-	helpers.Go(func() { r.send(work) })
+	helpers.Go(r.send)
 	err = r.loop(ctx)
 	close(r.out)
 	stop()
@@ -115,13 +109,11 @@ func newRun(m *Member, base context.Context) *run {
 		// A shard has one publication under way; after a stall the answers to
 		// given up ones come on top. What overflows counts as lost.
 		answers: make(chan *nats.Msg, 32*o.Shards),
-		failed:  make(chan lease.Action, 2*o.Shards),
 		// One for each shard and the announcements. Full means that the
 		// connection does not take any more: a publication then fails at once.
-		out:    make(chan outgoing, 2*o.Shards+8),
-		calls:  make(chan call, o.Shards),
-		events: make(chan watchEvent),
-		again:  make(chan bool, 1),
+		out:     make(chan outgoing, 2*o.Shards+8),
+		mailbox: mailbox.New(),
+		again:   make(chan bool, 1),
 	}
 	now := time.Now()
 	for shard := range r.horizons {
@@ -136,26 +128,23 @@ func newRun(m *Member, base context.Context) *run {
 
 // loop feeds the table and does what it says. It never blocks on NATS or on
 // the Holder, so that deadlines are kept whatever happens to them.
-func (r *run) loop(ctx context.Context) (err error) {
+func (r *run) loop(ctx context.Context) error {
+	defer r.mailbox.Close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	done := ctx.Done()
 	for {
 		r.step()
 		if r.table.Done() {
-			return err
+			return r.err
 		}
 		timer.Reset(time.Until(r.table.Next(time.Now())))
 		select {
 		case <-done:
 			done = nil
 			r.table.Quit()
-		case e := <-r.events:
-			if e.err != nil {
-				err = fmt.Errorf("partition: lost nats: %w", e.err)
-				r.table.Quit()
-			}
-			r.opened(e)
+		case <-r.mailbox.C():
+			r.mailbox.Run()
 		case m := <-r.messages:
 			r.showAll(m)
 		case m := <-r.answers:
@@ -163,10 +152,6 @@ func (r *run) loop(ctx context.Context) (err error) {
 			for range len(r.answers) { // of one renewal: they come together
 				r.answered(<-r.answers)
 			}
-		case a := <-r.failed:
-			r.table.Failed(time.Now(), a.Shard, a.Op)
-		case c := <-r.calls:
-			r.returned(c)
 		case <-timer.C:
 		}
 	}
@@ -175,17 +160,14 @@ func (r *run) loop(ctx context.Context) (err error) {
 // send publishes what the loop hands out, until out is closed. It is a
 // goroutine of its own because publishing blocks while the connection's buffer
 // is full.
-func (r *run) send(ctx context.Context) {
+func (r *run) send() {
 	for o := range r.out {
 		err := errNotConnected
 		if r.o.Conn.IsConnected() { // else it might be kept and sent much later
 			err = r.o.Conn.PublishMsg(o.msg)
 		}
 		if err != nil && o.action.Op != 0 {
-			select {
-			case r.failed <- o.action:
-			case <-ctx.Done():
-			}
+			r.mailbox.Post(func() { r.table.Failed(time.Now(), o.action.Shard, o.action.Op) })
 		}
 	}
 	if r.o.Conn.IsConnected() {

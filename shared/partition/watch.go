@@ -43,9 +43,9 @@ type keeper struct {
 	filter   string
 	log      *slog.Logger
 
-	events chan<- watchEvent // to the loop, unbuffered: the loop always listens
-	again  <-chan bool       // from the loop: begin a new watch; true: the bucket was rewound
-	floor  *atomic.Uint64    // written by the loop: highest revision seen
+	report func(watchEvent) // to the loop; does not block
+	again  <-chan bool      // from the loop: begin a new watch; true: the bucket was rewound
+	floor  *atomic.Uint64   // written by the loop: highest revision seen
 
 	// Owned by run.
 	rewound bool
@@ -68,7 +68,7 @@ func (k *keeper) run(ctx context.Context) {
 	wait := openRetry
 	for ctx.Err() == nil {
 		if k.conn.IsClosed() {
-			k.tell(ctx, watchEvent{err: nats.ErrConnectionClosed})
+			k.report(watchEvent{err: nats.ErrConnectionClosed})
 			return
 		}
 		err := errNotConnected
@@ -117,8 +117,8 @@ func (k *keeper) session(ctx context.Context, status <-chan nats.Status, timeout
 	// The server removes the consumer by itself when nobody listens.
 	defer func() { _ = sub.Unsubscribe() }()
 	k.say(nil)
-	k.tell(ctx, e)
-	defer k.tell(ctx, watchEvent{})
+	k.report(e)
+	defer k.report(watchEvent{})
 	timer := time.NewTicker(statusPoll)
 	defer timer.Stop()
 	for {
@@ -164,13 +164,6 @@ func (k *keeper) open(ctx context.Context, timeout time.Duration) (*nats.Subscri
 		return nil, watchEvent{}, fmt.Errorf("watch leases: %w", err)
 	}
 	return sub, watchEvent{messages: messages, pending: c.CachedInfo().NumPending}, nil
-}
-
-func (k *keeper) tell(ctx context.Context, e watchEvent) {
-	select {
-	case k.events <- e:
-	case <-ctx.Done():
-	}
 }
 
 // say logs a change of state once.

@@ -201,7 +201,7 @@ func TestUnknownMode(t *testing.T) {
 type recorder struct {
 	timer poll.Timer
 	loop  *poll.Loop
-	fired  []uint32
+	fired []uint32
 	then  func()
 }
 

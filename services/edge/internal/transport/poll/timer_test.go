@@ -12,7 +12,7 @@ import (
 // firing notes when its timer expires.
 type firing struct {
 	poll.PreciseTimer
-	loop *poll.Loop
+	loop  *poll.Loop
 	fired *[]time.Duration
 }
 
