@@ -114,12 +114,6 @@ func Service() lifecycle.Service[Config] {
 	return lifecycle.Service[Config]{
 		Name:    wire.ServiceEdge,
 		Summary: "holds client connections and fans messages out to them",
-		Process: func(c Config) lifecycle.Process {
-			return lifecycle.Process{
-				AdminAddr: c.AdminAddr, LogLevel: c.LogLevel, LogText: c.LogFormat == "text",
-				NoMetrics: !c.EnableMetrics, ShutdownTimeout: c.ShutdownTimeout,
-			}
-		},
-		Run: Run,
+		Run:     Run,
 	}
 }

@@ -23,12 +23,6 @@ func Service() lifecycle.Service[Config] {
 	return lifecycle.Service[Config]{
 		Name:    wire.ServiceMonitor,
 		Summary: "shows the health and statistics of the whole cluster",
-		Process: func(c Config) lifecycle.Process {
-			return lifecycle.Process{
-				AdminAddr: c.AdminAddr, LogLevel: c.LogLevel, LogText: c.LogFormat == "text",
-				NoMetrics: !c.EnableMetrics, ShutdownTimeout: c.ShutdownTimeout,
-			}
-		},
-		Run: Run,
+		Run:     Run,
 	}
 }

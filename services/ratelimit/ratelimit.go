@@ -32,13 +32,7 @@ func Service() lifecycle.Service[Config] {
 	return lifecycle.Service[Config]{
 		Name:    wire.ServiceRateLimit,
 		Summary: "grants permits to send, join and type",
-		Process: func(c Config) lifecycle.Process {
-			return lifecycle.Process{
-				AdminAddr: c.AdminAddr, LogLevel: c.LogLevel, LogText: c.LogFormat == "text",
-				NoMetrics: !c.EnableMetrics, ShutdownTimeout: c.ShutdownTimeout,
-			}
-		},
-		Run: Run,
+		Run:     Run,
 	}
 }
 

@@ -29,13 +29,7 @@ func Service() lifecycle.Service[Config] {
 	return lifecycle.Service[Config]{
 		Name:    wire.ServiceRoom,
 		Summary: "keeps the order of rooms, their members, and who is online",
-		Process: func(c Config) lifecycle.Process {
-			return lifecycle.Process{
-				AdminAddr: c.AdminAddr, LogLevel: c.LogLevel, LogText: c.LogFormat == "text",
-				NoMetrics: !c.EnableMetrics, ShutdownTimeout: c.ShutdownTimeout,
-			}
-		},
-		Run: Run,
+		Run:     Run,
 	}
 }
 

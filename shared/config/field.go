@@ -2,117 +2,117 @@ package config
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
+	"slices"
 	"strings"
+	"time"
 )
 
-// leaf is one field that a variable sets.
-type leaf struct {
+// field is one field that a variable sets.
+type field struct {
+	reflect.StructField
 	name     string // of the variable, with Prefix
-	field    reflect.StructField
 	value    reflect.Value
 	required bool
-
-	fallback string // default set by an enclosing struct
-	override bool   // there is one
+	fallback *string // default set by an enclosing struct, nil for none
 }
 
-func (f leaf) secret() bool { return f.field.Type == reflect.TypeFor[Secret]() }
+func (f field) isSecret() bool { return f.Type == reflect.TypeFor[Secret]() }
 
-// defaultIn is the default in an environment; empty for none.
-func (f leaf) defaultIn(e Env) string {
-	if f.override {
-		return f.fallback
+// defaultIn returns the default in an environment, or "".
+func (f field) defaultIn(e Env) string {
+	if f.fallback != nil {
+		return *f.fallback
 	}
-	if value, ok := f.field.Tag.Lookup(string(e)); ok {
+	if value, ok := f.Tag.Lookup(string(e)); ok {
 		return value
 	}
-	return f.field.Tag.Get("envDefault")
+	return f.Tag.Get("envDefault")
 }
 
-// fields is a settings struct taken apart.
-type fields struct {
-	leaves  []leaf
+// oneOf returns the allowed values, or nil when the type decides.
+func (f field) oneOf() []string { return strings.Fields(f.Tag.Get("oneof")) }
+
+// example returns a value that would be accepted, or "" for none.
+func (f field) example() string {
+	for _, value := range append([]string{f.Tag.Get("example")}, f.oneOf()...) {
+		if value != "" {
+			return value
+		}
+	}
+	if f.isSecret() {
+		return ""
+	}
+	for _, e := range []Env{Production, Development} {
+		if value := f.defaultIn(e); value != "" {
+			return value
+		}
+	}
+	switch {
+	case f.Type == reflect.TypeFor[time.Duration]():
+		return "30s"
+	case f.Type.Kind() == reflect.Bool:
+		return "true"
+	case f.value.CanInt() || f.value.CanUint():
+		return "10"
+	}
+	return ""
+}
+
+// structure is a settings struct taken apart.
+type structure struct {
+	fields  []field
 	structs []reflect.Value // outermost first
 }
 
 // walk takes root apart; the error is a mistake in a tag.
-func walk(root reflect.Value) (*fields, error) {
+func walk(root reflect.Value) (*structure, error) {
 	if root.Kind() != reflect.Struct {
 		return nil, fmt.Errorf("config: %s is not a struct", root.Type())
 	}
-	fs := new(fields)
-	return fs, fs.enter(root, Prefix, nil)
+	s := new(structure)
+	return s, s.enter(root, Prefix)
 }
 
-// enter adds the fields of a struct; defaults are those that enclosing structs set.
-func (fs *fields) enter(v reflect.Value, prefix string, defaults map[string]string) error {
-	fs.structs = append(fs.structs, v)
-	for i := range v.NumField() {
-		field := v.Type().Field(i)
-		if !field.IsExported() {
-			continue
-		}
-		var err error
-		if tag, ok := field.Tag.Lookup("env"); ok {
-			err = fs.add(v.Field(i), field, prefix, tag, defaults)
-		} else if field.Type.Kind() == reflect.Struct {
-			err = fs.enterField(v.Field(i), field, prefix+field.Tag.Get("envPrefix"), defaults)
-		}
-		if err != nil {
-			return err
+func (s *structure) enter(v reflect.Value, prefix string) error {
+	s.structs = append(s.structs, v)
+	for sf, value := range v.Fields() {
+		tag, isField := sf.Tag.Lookup("env")
+		switch {
+		case !sf.IsExported():
+		case isField:
+			key, option, _ := strings.Cut(tag, ",")
+			if key == "" || option != "" && option != "required" {
+				return fmt.Errorf("config: field %s: cannot use tag env:%q", sf.Name, tag)
+			}
+			s.fields = append(s.fields, field{StructField: sf, name: prefix + key, value: value, required: option == "required"})
+		case value.Kind() == reflect.Struct:
+			before, inner := len(s.fields), prefix+sf.Tag.Get("envPrefix")
+			if err := s.enter(value, inner); err != nil {
+				return err
+			}
+			if err := override(s.fields[before:], sf, inner); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (fs *fields) add(v reflect.Value, field reflect.StructField, prefix, tag string, defaults map[string]string) error {
-	key, option, _ := strings.Cut(tag, ",")
-	if key == "" || option != "" && option != "required" {
-		return fmt.Errorf("config: field %s: cannot use tag env:%q", field.Name, tag)
-	}
-	f := leaf{name: prefix + key, field: field, value: v, required: option == "required"}
-	f.fallback, f.override = defaults[f.name]
-	fs.leaves = append(fs.leaves, f)
-	return nil
-}
-
-// enterField enters a nested struct, with the defaults in its tag; those that an
-// outer struct sets win. A default for a variable that is not there is a mistake.
-func (fs *fields) enterField(v reflect.Value, field reflect.StructField, prefix string, outer map[string]string) error {
-	own, err := ownDefaults(field, prefix)
-	if err != nil {
-		return err
-	}
-	defaults := maps.Clone(own)
-	maps.Copy(defaults, outer)
-	before := len(fs.leaves)
-	if err := fs.enter(v, prefix, defaults); err != nil {
-		return err
-	}
-	for _, f := range fs.leaves[before:] {
-		delete(own, f.name)
-	}
-	for name := range own {
-		return fmt.Errorf("config: field %s: default for %s, which is not in it", field.Name, name)
-	}
-	return nil
-}
-
-// ownDefaults reads a tag default:"NAME=value;NAME=value".
-func ownDefaults(field reflect.StructField, prefix string) (map[string]string, error) {
-	own := make(map[string]string)
-	tag, ok := field.Tag.Lookup("default")
+// override applies the tag default:"NAME=value;NAME=value" of a nested struct to
+// its fields. Outer structs are applied last and win.
+func override(fields []field, sf reflect.StructField, prefix string) error {
+	tag, ok := sf.Tag.Lookup("default")
 	if !ok {
-		return own, nil
+		return nil
 	}
 	for pair := range strings.SplitSeq(tag, ";") {
 		name, value, ok := strings.Cut(pair, "=")
-		if !ok {
-			return nil, fmt.Errorf("config: field %s: cannot use tag default:%q", field.Name, tag)
+		i := slices.IndexFunc(fields, func(f field) bool { return f.name == prefix+name })
+		if !ok || i < 0 {
+			return fmt.Errorf("config: field %s: cannot use %q in tag default", sf.Name, pair)
 		}
-		own[prefix+name] = value
+		fields[i].fallback = &value
 	}
-	return own, nil
+	return nil
 }

@@ -2,14 +2,14 @@ package config
 
 import "github.com/confab-chat/confab/shared/origin"
 
-// Limits are the limits per user and minute, for the services that decide by them.
+// Limits holds the rate limits per user and minute, for the services that apply them.
 type Limits struct {
-	Messages int `env:"LIMIT_MESSAGES" envDefault:"60" production:"30" test:"10" min:"0" doc:"messages per user and minute; 0: unlimited, refused in production"`
-	Joins    int `env:"LIMIT_JOINS" envDefault:"20" production:"10" test:"5" min:"0" doc:"joins per user and minute; 0: unlimited, refused in production"`
-	Typing   int `env:"LIMIT_TYPING" envDefault:"120" production:"60" test:"20" min:"0" doc:"typing events per user and minute; 0: unlimited, refused in production"`
+	Messages int `env:"LIMIT_MESSAGES" envDefault:"60" production:"30" test:"10" min:"0" doc:"messages per user per minute; 0: unlimited, refused in production"`
+	Joins    int `env:"LIMIT_JOINS" envDefault:"20" production:"10" test:"5" min:"0" doc:"joins per user per minute; 0: unlimited, refused in production"`
+	Typing   int `env:"LIMIT_TYPING" envDefault:"120" production:"60" test:"20" min:"0" doc:"typing events per user per minute; 0: unlimited, refused in production"`
 }
 
-// Validate refuses unlimited users in production.
+// Validate refuses to switch a limit off in production.
 func (l Limits) Validate(e Env) []Problem {
 	if e != Production {
 		return nil

@@ -8,23 +8,23 @@ import (
 	"strings"
 )
 
-// redacted stands for every secret in whatever is printed.
+// redacted replaces every secret in printed text.
 const redacted = "[redacted]"
 
-// fileSuffix makes the name of the variable that says which file has the secret.
+// fileSuffix ends the name of the variable that holds the path of a secret file.
 const fileSuffix = "_FILE"
 
 // maxSecretBytes bounds a secret file: a key set is a few KiB, /dev/zero is endless.
 const maxSecretBytes = 64 << 10
 
-// Secret is a setting that shows itself to [Secret.Value] only: fmt, slog and
-// encoding/json print [redacted]. The zero value is not set.
-type Secret struct{ value *string } // behind a pointer, which is all that fmt finds in a struct it may not call into
+// Secret is a setting that only [Secret.Value] reveals: fmt, slog and encoding/json
+// print [redacted]. The zero value is not set.
+type Secret struct{ value *string } // a pointer: of an unexported Secret fmt prints only the address
 
-// NewSecret returns a secret, for tests and for secrets made at start.
+// NewSecret returns a secret with the given value.
 func NewSecret(value string) Secret { return Secret{&value} }
 
-// Value is the secret itself; empty when not set.
+// Value returns the secret itself, or "" when not set.
 func (s Secret) Value() string {
 	if s.value == nil {
 		return ""
@@ -32,10 +32,10 @@ func (s Secret) Value() string {
 	return *s.value
 }
 
-// IsSet tells whether there is one.
+// IsSet reports whether the secret has a value.
 func (s Secret) IsSet() bool { return s.Value() != "" }
 
-// String is [redacted], or empty when not set.
+// String returns [redacted], or "" when not set.
 func (s Secret) String() string {
 	if !s.IsSet() {
 		return ""
@@ -58,21 +58,14 @@ func (s *Secret) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// readSecretFile reads the secret of a variable from the file that its twin names.
-// reason says, for people, why that cannot be.
-func (l *loader) readSecretFile(name string) (content string, found bool, reason string) {
-	path, isSet := l.given[name+fileSuffix]
-	if !isSet {
-		return "", false, ""
-	}
-	if l.given[name] != "" {
-		return "", false, "and " + name + fileSuffix + " are both set; one is enough"
-	}
+// readSecretFile reads the secret of the variable name from a file. A reason, in
+// words for people, says why it cannot be read.
+func readSecretFile(name, path string) (content, reason string) {
 	content, err := readSecret(path)
 	if err != nil {
-		return "", false, "cannot be read from " + name + fileSuffix + ": " + err.Error()
+		return "", "cannot be read from " + name + fileSuffix + ": " + err.Error()
 	}
-	return content, true, ""
+	return content, ""
 }
 
 func readSecret(path string) (string, error) {
@@ -88,7 +81,7 @@ func readSecret(path string) (string, error) {
 	if len(data) > maxSecretBytes {
 		return "", fmt.Errorf("%s is larger than %d bytes", path, maxSecretBytes)
 	}
-	// Editors and echo end a file with one line break; more is the secret's own.
+	// Editors and echo end a file with one line break; more belong to the secret.
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if text == "" {
 		return "", fmt.Errorf("%s is empty", path)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -12,7 +13,7 @@ import (
 // Setting describes one variable of a settings struct.
 type Setting struct {
 	Name    string // of the variable
-	Type    string // for people: "duration", "list", "json, text"
+	Type    string // in words: "duration", "list", "json, text"
 	Default string // with differences between environments; empty for none
 	Meaning string
 }
@@ -20,24 +21,21 @@ type Setting struct {
 // Settings lists the variables of T in the order of its fields, each once. The
 // error is a mistake in T's tags.
 func Settings[T any]() ([]Setting, error) {
-	fs, err := walk(reflect.New(reflect.TypeFor[T]()).Elem())
+	all, err := walk(reflect.New(reflect.TypeFor[T]()).Elem())
 	if err != nil {
 		return nil, err
 	}
-	var all []Setting
-	seen := make(map[string]bool)
-	for _, f := range fs.leaves {
-		if seen[f.name] {
-			continue
-		}
-		seen[f.name] = true
-		s := Setting{Name: f.name, Type: typeName(f), Default: defaults(f), Meaning: f.field.Tag.Get("doc")}
-		if f.secret() {
+	var settings []Setting
+	for _, f := range all.fields {
+		s := Setting{Name: f.name, Type: typeName(f), Default: defaults(f), Meaning: f.Tag.Get("doc")}
+		if f.isSecret() {
 			s.Name += " (" + fileSuffix + ")"
 		}
-		all = append(all, s)
+		if !slices.ContainsFunc(settings, func(o Setting) bool { return o.Name == s.Name }) {
+			settings = append(settings, s)
+		}
 	}
-	return all, nil
+	return settings, nil
 }
 
 // Table prints the settings of T for --help.
@@ -54,56 +52,21 @@ func Table[T any](w io.Writer) error {
 	return tw.Flush()
 }
 
-// Given is a setting with its value in force, secrets redacted.
-type Given struct{ Name, Value string }
-
-// Effective lists the values in force of loaded settings, for a start-up log line.
-func Effective[T any](t T) []Given {
-	v := reflect.New(reflect.TypeFor[T]()).Elem()
-	v.Set(reflect.ValueOf(t))
-	fs, err := walk(v)
-	if err != nil { // Load would have failed before
-		return nil
+func typeName(f field) string {
+	if allowed := f.oneOf(); allowed != nil {
+		return strings.Join(allowed, ", ")
 	}
-	var all []Given
-	seen := make(map[string]bool)
-	for _, f := range fs.leaves {
-		if !seen[f.name] {
-			seen[f.name] = true
-			all = append(all, Given{f.name, show(f.value)})
-		}
-	}
-	return all
-}
-
-func show(v reflect.Value) string {
-	if v.Kind() != reflect.Slice {
-		return hideUserinfo(fmt.Sprint(v.Interface()))
-	}
-	parts := make([]string, v.Len())
-	for i := range parts {
-		parts[i] = show(v.Index(i))
-	}
-	return strings.Join(parts, ",")
-}
-
-func typeName(f leaf) string {
-	if allowed := f.field.Tag.Get("oneof"); allowed != "" {
-		return strings.Join(strings.Fields(allowed), ", ")
-	}
-	t := f.field.Type
+	t := f.Type
 	switch {
-	case f.secret():
+	case f.isSecret():
 		return "secret"
 	case t == reflect.TypeFor[time.Duration]():
 		return "duration"
 	case t == reflect.TypeFor[Env]():
 		return "environment"
-	case t.Kind() == reflect.Slice:
-		return "list"
 	case t.Kind() == reflect.Bool:
 		return "true, false"
-	case t.PkgPath() != "": // has its own parser, and a name: slog.Level
+	case t.PkgPath() != "": // a named type with its own parser: slog.Level, origin.List
 		return strings.ToLower(t.Name())
 	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
 		return "number"
@@ -111,8 +74,8 @@ func typeName(f leaf) string {
 	return t.Kind().String()
 }
 
-// defaults is "60 (production 30, test 10)".
-func defaults(f leaf) string {
+// defaults returns the default as "60 (production 30, test 10)".
+func defaults(f field) string {
 	base := f.defaultIn(Development)
 	var others []string
 	for _, e := range []Env{Production, Test} {

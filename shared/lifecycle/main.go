@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -23,30 +22,23 @@ import (
 	"github.com/confab-chat/confab/shared/telemetry"
 )
 
-// Process is what Main needs of a service's settings.
-type Process struct {
-	AdminAddr       string
-	LogLevel        slog.Level
-	LogText         bool
-	NoMetrics       bool
-	ShutdownTimeout time.Duration // from the first signal to giving up
-}
+// Settings are the settings of a service: a struct that embeds config.Common.
+type Settings interface{ Base() config.Common }
 
 // Service describes a service to Main. C is its settings, as shared/config loads them.
-type Service[C any] struct {
+type Service[C Settings] struct {
 	Name    string
 	Summary string // one line, for --help
-	Process func(C) Process
 	Run     func(context.Context, C, Deps) error
 }
 
 // Main runs a service as this process: arguments, settings, telemetry, the admin
 // listener, signals. It does not return. version comes from the linker.
-func Main[C any](s Service[C], version string) {
+func Main[C Settings](s Service[C], version string) {
 	os.Exit(run(s, Version(version), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run[C any](s Service[C], version string, args []string, stdout, stderr io.Writer) int {
+func run[C Settings](s Service[C], version string, args []string, stdout, stderr io.Writer) int {
 	command := "serve"
 	if len(args) > 0 {
 		command = args[0]
@@ -65,26 +57,26 @@ func run[C any](s Service[C], version string, args []string, stdout, stderr io.W
 	}
 	switch {
 	case command == "serve" && len(args) <= 1:
-		return Serve(s.Process(cfg).ShutdownTimeout, stderr, func(ctx context.Context) error {
+		return Serve(cfg.Base().ShutdownTimeout, stderr, func(ctx context.Context) error {
 			return serve(ctx, s, cfg, version)
 		})
 	case command == "config" && slices.Equal(args[1:], []string{"check"}):
 		fmt.Fprintln(stdout, "settings are fine")
 		return ExitOK
 	case command == "healthcheck":
-		return Healthcheck(s.Process(cfg).AdminAddr, stderr)
+		return Healthcheck(cfg.Base().AdminAddr, stderr)
 	}
 	fmt.Fprintf(stderr, "%s: unknown argument %q; try %s --help\n", s.Name, command, s.Name)
 	return ExitUsage
 }
 
 // serve runs one service with its own telemetry and admin listener.
-func serve[C any](ctx context.Context, s Service[C], cfg C, version string) error {
-	p := s.Process(cfg)
+func serve[C Settings](ctx context.Context, s Service[C], cfg C, version string) error {
+	p := cfg.Base()
 	id := NewIdentity(s.Name, version)
 	tel, err := telemetry.New(ctx, telemetry.Options{
 		Service: id.Service, Instance: id.Instance, Version: version,
-		LogLevel: p.LogLevel, LogText: p.LogText, NoMetrics: p.NoMetrics,
+		LogLevel: p.LogLevel, LogText: p.LogFormat == "text", NoMetrics: !p.EnableMetrics,
 	})
 	if err != nil {
 		return &config.Error{Problems: []config.Problem{{Reason: err.Error()}}}
@@ -95,7 +87,7 @@ func serve[C any](ctx context.Context, s Service[C], cfg C, version string) erro
 		return err
 	}
 	probes := admin.New()
-	if !p.NoMetrics {
+	if p.EnableMetrics {
 		probes.Metrics(tel.Gatherer)
 	}
 	probes.Starting(s.Name)

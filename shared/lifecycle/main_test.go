@@ -48,9 +48,6 @@ func childService(mode string) lifecycle.Service[settings] {
 	return lifecycle.Service[settings]{
 		Name:    "child",
 		Summary: "a service of this test",
-		Process: func(s settings) lifecycle.Process {
-			return lifecycle.Process{AdminAddr: s.AdminAddr, ShutdownTimeout: s.ShutdownTimeout, LogLevel: s.LogLevel}
-		},
 		Run: func(ctx context.Context, s settings, d lifecycle.Deps) error {
 			switch mode {
 			case "fail":

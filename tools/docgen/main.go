@@ -1,5 +1,6 @@
 // Command docgen writes what documents say about events, settings and codes from the
-// code, between markers. A test fails when it would change something.
+// code, between markers, and the list of all settings' names for shared/config. A
+// test fails when it would change something.
 package main
 
 import (
@@ -24,8 +25,11 @@ func main() {
 	}
 }
 
-// file is what is rewritten, in the workspace's folder.
-const file = "proto/WEBSOCKET_API.md"
+// The files that are written, in the workspace's folder.
+const (
+	file      = "proto/WEBSOCKET_API.md"
+	namesFile = "shared/config/known.txt"
+)
 
 func run(root string) error {
 	path := filepath.Join(root, file)
@@ -37,7 +41,31 @@ func run(root string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	names, err := settingNames()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(root, namesFile), []byte(names), 0o644); err != nil {
+		return err
+	}
 	return os.WriteFile(path, []byte(text), 0o644)
+}
+
+// settingNames lists the variables of all services, one per line.
+func settingNames() (string, error) {
+	rows, err := suite.Table()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		name, secret, _ := strings.Cut(r.Name, " ") // a secret is listed as NAME (_FILE)
+		b.WriteString(name + "\n")
+		if secret != "" {
+			b.WriteString(name + "_FILE\n")
+		}
+	}
+	return b.String(), nil
 }
 
 // rewrite puts each section between its markers; the text must have all of them.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/confab-chat/confab/shared/config"
 	"github.com/confab-chat/confab/tools/internal/contract"
 )
 
@@ -28,6 +29,17 @@ func TestDocumentIsFresh(t *testing.T) {
 	}
 	if _, err := rewrite(root, strings.Replace(want, "<!-- end of events -->", "", 1)); err == nil {
 		t.Error("a document without its markers is rewritten")
+	}
+}
+
+func TestSettingNamesAreFresh(t *testing.T) {
+	t.Parallel()
+	want, err := settingNames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Join(config.Known(), "\n")+"\n" != want {
+		t.Errorf("%s is stale: run go generate work", namesFile)
 	}
 }
 
