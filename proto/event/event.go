@@ -84,6 +84,10 @@ func appendUint(dst []byte, key string, n uint64) []byte {
 	return strconv.AppendUint(append(dst, key...), n, 10)
 }
 
+func appendInt(dst []byte, key string, n int64) []byte {
+	return strconv.AppendInt(append(dst, key...), n, 10)
+}
+
 func appendTime(dst []byte, key string, t Time) []byte {
 	return t.append(append(dst, key...))
 }

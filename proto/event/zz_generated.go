@@ -399,7 +399,7 @@ func (m *PresenceUpdated) AppendJSON(dst []byte) []byte {
 func (m *Failure) AppendJSON(dst []byte) []byte {
 	dst = appendText(dst, `{"success":false,"error":`, string(m.Code))
 	dst = appendText(dst, `,"message":`, m.Message)
-	dst = appendUint(dst, `,"statusCode":`, uint64(m.StatusCode))
+	dst = appendInt(dst, `,"statusCode":`, int64(m.StatusCode))
 	dst = appendTime(dst, `,"timestamp":`, m.Timestamp)
 	if m.RetryAfterMs != 0 {
 		dst = appendUint(dst, `,"retryAfterMs":`, m.RetryAfterMs)

@@ -132,7 +132,7 @@ func (e *encoding) value(expr, typ string) error {
 	case basic == "uint64":
 		e.call("appendUint", expr)
 	case basic == "int":
-		e.call("appendUint", "uint64("+expr+")")
+		e.call("appendInt", "int64("+expr+")")
 	case basic == "bool":
 		e.call("appendBool", expr)
 	case typ == "*bool":
