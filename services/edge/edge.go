@@ -245,7 +245,7 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 		echo.Logger = e.log
 		routes = append(routes, listen.Route{
 			Path: "/conformance/echo", Only: true, Conn: echo,
-			Gate: func(*listen.Handshake) (conn.Handler, error) { return conn.Echo{}, nil },
+			Gate: func(*listen.Handshake) (conn.Handler, error) { return conn.EchoHandler{}, nil },
 		})
 	}
 	tlsConfig, err := e.tls()

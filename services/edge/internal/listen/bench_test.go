@@ -243,7 +243,7 @@ func collect(conns *[]*conn.Conn) func(*listen.Options) {
 // member echoes, says hello (so that an echoing client begins), and enters the
 // list of its loop.
 type member struct {
-	conn.Echo
+	conn.EchoHandler
 	all *[]*conn.Conn
 }
 

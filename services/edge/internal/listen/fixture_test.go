@@ -88,7 +88,7 @@ func modes(t *testing.T, test func(t *testing.T, mode poll.Mode)) {
 
 // echo is a session that answers text with its user's name before it.
 type echo struct {
-	conn.Echo
+	conn.EchoHandler
 	name string
 }
 
@@ -149,7 +149,7 @@ func startOn(tb testing.TB, p poll.Options, change func(*listen.Options)) *fixtu
 				return echo{name: h.Query + " " + h.Token}, nil
 			}},
 			{Path: "/conformance/echo", Only: true, Conn: conn.ConformanceOptions(), Gate: func(*listen.Handshake) (conn.Handler, error) {
-				return conn.Echo{}, nil
+				return conn.EchoHandler{}, nil
 			}},
 			{Path: "/gated", Only: true, Gate: func(*listen.Handshake) (conn.Handler, error) {
 				return nil, &code.Error{Code: code.RateLimited, Message: "not now", RetryAfter: 1500 * time.Millisecond}

@@ -31,7 +31,7 @@ func FuzzHandshake(f *testing.F) {
 		opened := 0
 		s, err := New(Options{Group: g, Routes: []Route{{Path: "/ws", Only: true, Subprotocol: "confab.v1", Gate: func(*Handshake) (conn.Handler, error) {
 			opened++
-			return conn.Echo{}, nil
+			return conn.EchoHandler{}, nil
 		}}}})
 		if err != nil {
 			t.Fatal(err)

@@ -12,8 +12,8 @@ type counted struct {
 	release func()
 }
 
-// Room implements conn.Host.
-func (c counted) Room() *conn.Conn { return conn.RoomFor(c.Handler) }
+// ConnSlot implements conn.Holder.
+func (c counted) ConnSlot() *conn.Conn { return conn.SlotFor(c.Handler) }
 
 func (c counted) Closed(k *conn.Conn, cause conn.Cause) {
 	defer c.release()

@@ -210,7 +210,7 @@ func (s *Server) full() bool {
 type door struct {
 	server    *Server
 	loop      *poll.Loop
-	sets      []*conn.Set // by route
+	sets      []*conn.Factory // by route
 	stats     conn.Stats
 	handshake Handshake // the one that is being decided
 	free      [][]byte  // buffers for heads that come in pieces, at most keptBuffers
@@ -222,7 +222,7 @@ const keptBuffers = 256
 func newDoor(s *Server, l *poll.Loop) *door {
 	d := &door{server: s, loop: l}
 	for _, r := range s.options.Routes {
-		d.sets = append(d.sets, conn.NewSet(l, r.Conn, &d.stats))
+		d.sets = append(d.sets, conn.NewFactory(l, r.Conn, &d.stats))
 	}
 	return d
 }

@@ -506,7 +506,7 @@ func TestBadRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate := func(*listen.Handshake) (conn.Handler, error) { return conn.Echo{}, nil }
+	gate := func(*listen.Handshake) (conn.Handler, error) { return conn.EchoHandler{}, nil }
 	for name, routes := range map[string][]listen.Route{
 		"no path": {{Gate: gate}}, "no gate": {{Path: "/ws"}}, "twice": {{Path: "/ws", Gate: gate}, {Path: "/ws", Gate: gate}},
 	} {
@@ -523,7 +523,7 @@ func TestNoVerifier(t *testing.T) {
 	f := start(t, poll.Auto, func(o *listen.Options) {
 		o.Routes[1].Gate = func(h *listen.Handshake) (conn.Handler, error) {
 			seen.Store(h)
-			return conn.Echo{}, nil
+			return conn.EchoHandler{}, nil
 		}
 	})
 	c := f.upgraded("/socket.io/?EIO=4&transport=websocket", "Authorization: Bearer abc", "Origin: https://a.example.org")

@@ -12,7 +12,7 @@ import (
 // request. It and its connection are one object.
 type Direct struct {
 	Session
-	conn conn.Conn // see Room
+	conn conn.Conn // see ConnSlot
 }
 
 // NewDirect is New for such a session.
@@ -20,8 +20,8 @@ func (c *Core) NewDirect(l *poll.Loop, id auth.Identity, place uint8) *Direct {
 	return &Direct{Session: c.session(l, id, place)}
 }
 
-// Room implements conn.Host.
-func (d *Direct) Room() *conn.Conn { return &d.conn }
+// ConnSlot implements conn.Holder.
+func (d *Direct) ConnSlot() *conn.Conn { return &d.conn }
 
 // Opened implements conn.Handler.
 func (d *Direct) Opened(c *conn.Conn) { d.Open(c) }
@@ -44,4 +44,4 @@ func (d *Direct) Drained(*conn.Conn) { d.Emptied() }
 // Closed implements conn.Handler.
 func (d *Direct) Closed(_ *conn.Conn, cause conn.Cause) { d.End(cause) }
 
-var _ conn.Host = (*Direct)(nil)
+var _ conn.Holder = (*Direct)(nil)

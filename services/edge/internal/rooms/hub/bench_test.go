@@ -35,12 +35,12 @@ func (sink) Write(b []byte) (int, error) { return len(b), nil }
 func fanOut(b *testing.B, rooms, members, together int) {
 	loop := poll.NewManual(time.Now(), time.Second)
 	h := hub.New([]*poll.Loop{loop}, native.Codec{})
-	set := conn.NewSet(loop, conn.Options{Heartbeat: -1}, &conn.Stats{})
+	set := conn.NewFactory(loop, conn.Options{Heartbeat: -1}, &conn.Stats{})
 	var all []*hub.Room
 	for i := range rooms {
 		r := h.NewRoom(fmt.Sprint("room", i), 0)
 		for j := range members {
-			c := set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil)
+			c := set.Open(sink{conntest.New(loop)}, conn.EchoHandler{}, nil, nil)
 			client := &hub.Client{User: wire.User{ID: fmt.Sprint("user", j)}}
 			h.Local(0).Add(client, c)
 			r.Enter(0, 0, 0, func(p *hub.LocalRoom) { p.Join(client) })
@@ -110,11 +110,11 @@ func sideBySide(b *testing.B, n int) {
 	start := make(chan struct{})
 	for i, l := range loops {
 		r := h.NewRoom(fmt.Sprint("room", i), 0)
-		set := conn.NewSet(l, conn.Options{Heartbeat: -1}, &conn.Stats{})
+		set := conn.NewFactory(l, conn.Options{Heartbeat: -1}, &conn.Stats{})
 		to := unread(b)
 		for j := range members {
 			client := &hub.Client{User: wire.User{ID: fmt.Sprint("user", j)}}
-			h.Local(i).Add(client, set.Open(datagrams{conntest.New(l), to}, conn.Echo{}, nil, nil))
+			h.Local(i).Add(client, set.Open(datagrams{conntest.New(l), to}, conn.EchoHandler{}, nil, nil))
 			r.Enter(i, 0, 0, func(p *hub.LocalRoom) { p.Join(client) })
 		}
 		l.Turn(epoch)
@@ -141,10 +141,10 @@ func sideBySide(b *testing.B, n int) {
 func BenchmarkManyPosts(b *testing.B) {
 	loop := poll.NewManual(time.Now(), time.Second)
 	h := hub.New([]*poll.Loop{loop}, native.Codec{})
-	set := conn.NewSet(loop, conn.Options{Heartbeat: -1}, &conn.Stats{})
+	set := conn.NewFactory(loop, conn.Options{Heartbeat: -1}, &conn.Stats{})
 	room := h.NewRoom("room", 0)
 	client := &hub.Client{User: wire.User{ID: "user"}}
-	h.Local(0).Add(client, set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil))
+	h.Local(0).Add(client, set.Open(sink{conntest.New(loop)}, conn.EchoHandler{}, nil, nil))
 	room.Enter(0, 0, 0, func(p *hub.LocalRoom) { p.Join(client) })
 	loop.Turn(time.Now())
 	const posts = 256

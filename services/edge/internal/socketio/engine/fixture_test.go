@@ -38,7 +38,7 @@ type fixture struct {
 	now    time.Time // of the loop
 	loop   *poll.Loop
 	server *engine.Server
-	set    *conn.Set // of WebSockets
+	set    *conn.Factory // of WebSockets
 	stats  conn.Stats
 
 	socket *engine.Socket // the last one that was opened
@@ -65,7 +65,7 @@ func newFixture(t *testing.T, p *peers.Peers) *fixture {
 		Open:         func(engine.Request) engine.Handler { return f },
 		PingInterval: pingInterval, PingTimeout: pingTimeout, Heartbeat: heartbeat, MaxPayload: maxPayload,
 	})
-	f.set = conn.NewSet(f.loop, conn.Options{Heartbeat: -1}, &f.stats)
+	f.set = conn.NewFactory(f.loop, conn.Options{Heartbeat: -1}, &f.stats)
 	t.Cleanup(func() {
 		if n := f.stats.Panics.Load() + f.server.ConnStats()[0].Panics.Load(); n > 0 {
 			t.Errorf("%d panics", n)

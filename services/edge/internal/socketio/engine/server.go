@@ -80,8 +80,8 @@ type local struct {
 	// Static.
 	server     *Server
 	loop       *poll.Loop
-	set        *conn.Set // connections over long-polling
-	ping, pong []byte    // frames
+	set        *conn.Factory // connections over long-polling
+	ping, pong []byte        // frames
 
 	stats conn.Stats // written by the loop
 }
@@ -105,8 +105,8 @@ func New(o Options) *Server {
 			ping: ws.AppendFrame(nil, ws.OpText, []byte{byte(engineio.Ping)}),
 			pong: ws.AppendFrame(nil, ws.OpText, []byte(string(engineio.Pong)+engineio.Probe)),
 		}
-		l.set = conn.NewSet(loop, polling, &l.stats)
-		loop.AtEnd(l.endPolling)
+		l.set = conn.NewFactory(loop, polling, &l.stats)
+		loop.OnStop(l.endPolling)
 		s.locals = append(s.locals, l)
 	}
 	return s

@@ -121,7 +121,7 @@ func (p *probe) upgrade() {
 	old := s.Conn
 	s.Conn = p.conn
 	s.deadAt = 0
-	p.conn.Adopt(old)
+	p.conn.Replace(old)
 	s.leavePolling()
 }
 

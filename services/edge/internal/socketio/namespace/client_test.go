@@ -45,7 +45,7 @@ func newFixture(tb testing.TB) *fixture {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	set := conn.NewSet(s.loop, conn.Options{Heartbeat: -1}, &s.stats)
+	set := conn.NewFactory(s.loop, conn.Options{Heartbeat: -1}, &s.stats)
 	s.wire = conntest.New(s.loop)
 	set.Open(s.wire, handler, nil, nil)
 	s.turn(0)

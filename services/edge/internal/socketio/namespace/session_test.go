@@ -36,7 +36,7 @@ func openingSocket(t *testing.T) (*sessionSocket, *conntest.Transport) {
 		t.Fatal(err)
 	}
 	wire := conntest.New(loop)
-	conn.NewSet(loop, conn.Options{Heartbeat: -1}, &conn.Stats{}).Open(wire, handler, nil, nil)
+	conn.NewFactory(loop, conn.Options{Heartbeat: -1}, &conn.Stats{}).Open(wire, handler, nil, nil)
 	loop.Turn(now)
 	wire.Take()
 	c := handler.(*engine.Socket)

@@ -10,14 +10,14 @@ import (
 // or until the transport's ResumeReads.
 func (c *Conn) Deliver(op ws.OpCode, payload []byte) (more bool) {
 	defer c.guard()
-	c.set.stats.BytesIn.Add(uint64(len(payload)))
+	c.factory.stats.BytesIn.Add(uint64(len(payload)))
 	c.hear()
 	return c.Data(op, payload)
 }
 
-// Adopt takes over what old, on the same loop, has not written, and whether its
-// reads are paused and its drain is to be told; old ends. Each must be open.
-func (c *Conn) Adopt(old *Conn) {
+// Replace moves old's unwritten queue, its pause of reads and its wish for Drained to c,
+// and ends old. Both must be open and on the same loop.
+func (c *Conn) Replace(old *Conn) {
 	if first := old.first; first != nil {
 		c.push(first, old.firstClass)
 		if old.more != nil {

@@ -22,10 +22,10 @@ func BenchmarkSend(b *testing.B) {
 	const members = 1000
 	now := time.Unix(1_700_000_000, 0)
 	loop := poll.NewManual(now, time.Second)
-	set := conn.NewSet(loop, conn.Options{}, new(conn.Stats))
+	set := conn.NewFactory(loop, conn.Options{}, new(conn.Stats))
 	var conns []*conn.Conn
 	for range members {
-		conns = append(conns, set.Open(sink{conntest.New(loop)}, conn.Echo{}, nil, nil))
+		conns = append(conns, set.Open(sink{conntest.New(loop)}, conn.EchoHandler{}, nil, nil))
 	}
 	for _, bench := range []struct {
 		name  string
@@ -51,9 +51,9 @@ func BenchmarkSend(b *testing.B) {
 func BenchmarkEcho(b *testing.B) {
 	now := time.Unix(1_700_000_000, 0)
 	loop := poll.NewManual(now, time.Second)
-	set := conn.NewSet(loop, conn.Options{}, new(conn.Stats))
+	set := conn.NewFactory(loop, conn.Options{}, new(conn.Stats))
 	t := conntest.New(loop)
-	set.Open(sink{t}, conn.Echo{}, nil, nil)
+	set.Open(sink{t}, conn.EchoHandler{}, nil, nil)
 	in := conntest.ClientFrame(true, ws.OpText, strings.Repeat("m", 128))
 	buf := make([]byte, len(in))
 	b.ReportAllocs()

@@ -55,7 +55,7 @@ func (c *Conn) begin(s state, cause Cause, reason string) {
 	c.state = s
 	c.drain = false
 	c.push(ws.AppendClose(nil, ws.StatusCode(cause.Code), reason), Reply)
-	t.closeAt = c.set.loop.Tick() + c.set.closing + 1
+	t.closeAt = c.factory.loop.Tick() + c.factory.closing + 1
 	c.arm(t.closeAt)
 }
 
@@ -106,7 +106,7 @@ func (c *Conn) lost(err error) {
 
 // linger leaves the transport to an owner that only waits for the peer to go.
 func (c *Conn) linger() {
-	poll.Linger(c.transport, c.set.options.Closing)
+	poll.Linger(c.transport, c.factory.options.Closing)
 	c.end()
 }
 
@@ -116,8 +116,8 @@ func (c *Conn) end() {
 		return
 	}
 	c.state = ended
-	c.set.loop.Disarm(&c.timer)
-	c.set.decoder.Release(&c.partial)
+	c.factory.loop.Disarm(&c.timer)
+	c.factory.decoder.Release(&c.partial)
 	c.started = false
 	c.dropAll()
 	c.queued = 0 // also what was partly written

@@ -12,9 +12,9 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
-// Set makes the connections of one door on one loop and holds what they share.
+// Factory makes the connections of one route on one loop, and holds what they share.
 // Owned by the loop.
-type Set struct {
+type Factory struct {
 	loop    *poll.Loop
 	options Options
 	stats   *Stats
@@ -26,18 +26,18 @@ type Set struct {
 	heartbeat, stall, unfinished, closing uint32
 }
 
-// NewSet returns a set for l. s may be shared by several sets.
-func NewSet(l *poll.Loop, o Options, s *Stats) *Set {
+// NewFactory returns a factory for l. Several factories of one loop may share s.
+func NewFactory(l *poll.Loop, o Options, s *Stats) *Factory {
 	o = o.withDefaults()
-	set := &Set{
+	f := &Factory{
 		loop: l, options: o, stats: s, decoder: ws.NewDecoder(o.Limits),
 		ping:  ws.AppendHeader(nil, ws.OpPing, 0),
 		stall: l.Ticks(o.Stall), unfinished: l.Ticks(o.Unfinished), closing: l.Ticks(o.Closing),
 	}
 	if o.Heartbeat > 0 {
-		set.heartbeat = l.Ticks(o.Heartbeat)
+		f.heartbeat = l.Ticks(o.Heartbeat)
 	}
-	return set
+	return f
 }
 
 // state is where a connection is in its life.
@@ -65,7 +65,7 @@ const (
 // except ID and Loop. It is kept small: idle, it and its transport are all
 // that a client costs here (a test holds it to 200 bytes).
 type Conn struct {
-	set       *Set
+	factory   *Factory
 	transport poll.Transport
 	handler   Handler
 	timer     poll.Timer // the earliest of all deadlines
@@ -119,30 +119,30 @@ func (c *Conn) inTrouble() *trouble {
 // Open makes a connection on t, whose peer's upgrade was accepted. answer is
 // the HTTP response, written first and not changed any more; early are bytes
 // that came behind the request. It calls h.Opened.
-func (s *Set) Open(t poll.Transport, h Handler, answer, early []byte) *Conn {
-	c := RoomFor(h)
-	*c = Conn{set: s, transport: t, handler: h, number: s.loop.NextNumber(), lastRead: s.loop.Tick()}
+func (f *Factory) Open(t poll.Transport, h Handler, answer, early []byte) *Conn {
+	c := SlotFor(h)
+	*c = Conn{factory: f, transport: t, handler: h, number: f.loop.NextNumber(), lastRead: f.loop.Tick()}
 	c.timer.Owner = c
-	s.stats.Opened.Add(1)
-	s.stats.Open.Add(1)
+	f.stats.Opened.Add(1)
+	f.stats.Open.Add(1)
 	t.SetHandler(c)
 	if len(answer) > 0 {
 		c.push(answer, Reply)
 	}
-	if s.heartbeat > 0 {
+	if f.heartbeat > 0 {
 		// Spread over the second half of the first interval, by number.
-		half := s.heartbeat / 2
-		c.pingAt = s.loop.Tick() + half + c.number%(s.heartbeat-half) + 1
+		half := f.heartbeat / 2
+		c.pingAt = f.loop.Tick() + half + c.number%(f.heartbeat-half) + 1
 		c.arm(c.pingAt)
 	}
 	c.open(early)
 	return c
 }
 
-// RoomFor is where the connection of h comes, for a Host around another.
-func RoomFor(h Handler) *Conn {
-	if host, ok := h.(Host); ok {
-		return host.Room()
+// SlotFor returns the memory for the connection of h, for a Holder around another.
+func SlotFor(h Handler) *Conn {
+	if holder, ok := h.(Holder); ok {
+		return holder.ConnSlot()
 	}
 	return new(Conn)
 }
@@ -151,16 +151,16 @@ func (c *Conn) open(early []byte) {
 	defer c.guard()
 	c.handler.Opened(c)
 	if len(early) > 0 {
-		c.set.stats.BytesIn.Add(uint64(len(early)))
+		c.factory.stats.BytesIn.Add(uint64(len(early)))
 		c.receive(early)
 	}
 }
 
 // ID is unique among the last four billion connections of each loop.
-func (c *Conn) ID() uint64 { return uint64(c.set.loop.Index())<<48 | uint64(c.number) }
+func (c *Conn) ID() uint64 { return uint64(c.factory.loop.Index())<<48 | uint64(c.number) }
 
 // Loop is the loop that owns c.
-func (c *Conn) Loop() *poll.Loop { return c.set.loop }
+func (c *Conn) Loop() *poll.Loop { return c.factory.loop }
 
 // RemoteAddr is the TCP peer; the zero value when it is gone.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.transport.RemoteAddr() }
@@ -192,7 +192,7 @@ func (c *Conn) Flush() {
 func (c *Conn) finish() {
 	c.state = done
 	cause := c.troubles().cause
-	c.set.stats.closed(cause)
+	c.factory.stats.closed(cause)
 	c.handler.Closed(c, cause)
 }
 
@@ -200,7 +200,7 @@ func (c *Conn) finish() {
 func (c *Conn) mark() {
 	if !c.dirty {
 		c.dirty = true
-		c.set.loop.Defer(c)
+		c.factory.loop.Defer(c)
 	}
 }
 
@@ -210,8 +210,8 @@ func (c *Conn) guard() {
 	if r == nil {
 		return
 	}
-	c.set.stats.Panics.Add(1)
-	c.set.options.Logger.Error("panic in a connection's handler", "event", "conn.panic",
+	c.factory.stats.Panics.Add(1)
+	c.factory.options.Logger.Error("panic in a connection's handler", "event", "conn.panic",
 		"conn", c.ID(), "err", r, "stack", string(debug.Stack()))
 	c.fail(code.CloseInternal, "")
 }

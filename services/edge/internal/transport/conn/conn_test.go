@@ -439,7 +439,7 @@ func TestAdopt(t *testing.T) {
 	fresh := &fixture{tb: t, now: old.now, loop: old.loop, set: old.set, wire: conntest.New(old.loop)}
 	fresh.open()
 	fresh.said()
-	fresh.conn.Adopt(old.conn)
+	fresh.conn.Replace(old.conn)
 	fresh.turn()
 	fresh.want("written", fresh.wrote(), "1:one 1:two 1:three")
 	fresh.want("new one", fresh.said(), "drained")

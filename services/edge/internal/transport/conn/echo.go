@@ -2,14 +2,14 @@ package conn
 
 import "github.com/confab-chat/confab/services/edge/internal/transport/ws"
 
-// Echo is a handler that sends every message back: the conformance door.
-type Echo struct{}
+// EchoHandler is a handler that sends every message back: the conformance door.
+type EchoHandler struct{}
 
-func (Echo) Opened(*Conn)    {}
-func (Echo) Heartbeat(*Conn) {}
+func (EchoHandler) Opened(*Conn)    {}
+func (EchoHandler) Heartbeat(*Conn) {}
 
 // Message echoes, and stops reading while the peer does not take the echo.
-func (Echo) Message(c *Conn, op ws.OpCode, payload []byte) {
+func (EchoHandler) Message(c *Conn, op ws.OpCode, payload []byte) {
 	c.Send(ws.AppendFrame(nil, op, payload), Reply)
 	if c.Queued() > echoAhead {
 		c.PauseReads()
@@ -20,7 +20,7 @@ func (Echo) Message(c *Conn, op ws.OpCode, payload []byte) {
 // echoAhead is how many bytes of echo may wait before reading stops.
 const echoAhead = 64 << 10
 
-func (Echo) Drained(c *Conn)     { c.ResumeReads() }
-func (Echo) Closed(*Conn, Cause) {}
+func (EchoHandler) Drained(c *Conn)     { c.ResumeReads() }
+func (EchoHandler) Closed(*Conn, Cause) {}
 
-var _ Handler = Echo{}
+var _ Handler = EchoHandler{}

@@ -21,7 +21,7 @@ type fixture struct {
 	tb    testing.TB
 	now   time.Time
 	loop  *poll.Loop
-	set   *conn.Set
+	set   *conn.Factory
 	stats conn.Stats
 	wire  *conntest.Transport
 	conn  *conn.Conn
@@ -36,7 +36,7 @@ type fixture struct {
 func start(tb testing.TB, o conn.Options) *fixture {
 	f := &fixture{tb: tb, now: time.Unix(1_700_000_000, 0)}
 	f.loop = poll.NewManual(f.now, time.Second)
-	f.set = conn.NewSet(f.loop, o, &f.stats)
+	f.set = conn.NewFactory(f.loop, o, &f.stats)
 	f.wire = conntest.New(f.loop)
 	return f
 }

@@ -40,12 +40,12 @@ type Handler interface {
 	Closed(c *Conn, cause Cause)
 }
 
-// Host is a Handler that has room for its connection, so that the two are one object:
-// there are a great many of both.
-type Host interface {
+// Holder is a Handler that contains its connection's memory, so that the two are one
+// object: there are very many of both.
+type Holder interface {
 	Handler
-	// Room is asked for once, by Set.Open. Nobody else uses it.
-	Room() *Conn
+	// ConnSlot returns the memory for the connection. Factory.Open calls it once.
+	ConnSlot() *Conn
 }
 
 // Kind is how a connection ended.

@@ -5,7 +5,7 @@ import "github.com/confab-chat/confab/proto/code"
 // arm moves the timer to an earlier tick; it never moves it away.
 func (c *Conn) arm(at uint32) {
 	if !c.timer.Armed() || at < c.timer.At() {
-		c.set.loop.Arm(&c.timer, at)
+		c.factory.loop.Arm(&c.timer, at)
 	}
 }
 
@@ -13,13 +13,13 @@ func (c *Conn) arm(at uint32) {
 // for which the timer was armed may have moved since.
 func (c *Conn) Expire() {
 	defer c.guard()
-	now, t := c.set.loop.Tick(), c.troubles()
+	now, t := c.factory.loop.Tick(), c.troubles()
 	switch {
 	case due(t.closeAt, now):
 		c.giveUp()
 	case due(t.stallAt, now):
 		if c.state == open {
-			c.set.stats.Slow.Add(1)
+			c.factory.stats.Slow.Add(1)
 		}
 		c.Abort(code.CloseSlowConsumer)
 	case c.state == open:
@@ -37,12 +37,12 @@ func (c *Conn) inspect(now uint32) {
 	switch {
 	case due(c.unfinishedAt(), now):
 		c.fail(code.ClosePolicy, "message unfinished")
-	case c.set.heartbeat > 0 && now >= c.deafAt():
+	case c.factory.heartbeat > 0 && now >= c.deafAt():
 		c.Close(code.CloseHeartbeatTimeout, "")
 	case due(c.pingAt, now):
-		c.pingAt = now + c.set.heartbeat
+		c.pingAt = now + c.factory.heartbeat
 		c.handler.Heartbeat(c)
-		c.Send(c.set.ping, Reply)
+		c.Send(c.factory.ping, Reply)
 	}
 }
 
@@ -58,7 +58,7 @@ func (c *Conn) giveUp() {
 
 // deafAt is when two heartbeat intervals have gone by without a byte. The one
 // tick more is for the byte that came at the end of its tick.
-func (c *Conn) deafAt() uint32 { return c.lastRead + 2*c.set.heartbeat + 1 }
+func (c *Conn) deafAt() uint32 { return c.lastRead + 2*c.factory.heartbeat + 1 }
 
 // rearm arms the timer for the earliest deadline.
 func (c *Conn) rearm() {
@@ -69,7 +69,7 @@ func (c *Conn) rearm() {
 	deadlines := [...]uint32{t.closeAt, t.stallAt, 0, 0, 0}
 	if c.state == open {
 		deadlines[2], deadlines[3] = c.unfinishedAt(), c.pingAt
-		if c.set.heartbeat > 0 {
+		if c.factory.heartbeat > 0 {
 			deadlines[4] = c.deafAt()
 		}
 	}

@@ -158,7 +158,7 @@ func TestPings(t *testing.T) {
 func TestEcho(t *testing.T) {
 	t.Parallel()
 	f := start(t, conn.ConformanceOptions())
-	f.set.Open(f.wire, conn.Echo{}, nil, nil)
+	f.set.Open(f.wire, conn.EchoHandler{}, nil, nil)
 	f.wire.Room = 0
 	big := strings.Repeat("e", 50_000)
 	var sent int

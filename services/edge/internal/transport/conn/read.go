@@ -8,14 +8,14 @@ import (
 // Readable implements poll.Handler.
 func (c *Conn) Readable(b []byte) {
 	defer c.guard()
-	c.set.stats.BytesIn.Add(uint64(len(b)))
+	c.factory.stats.BytesIn.Add(uint64(len(b)))
 	c.hear()
 	c.receive(b)
 }
 
 // hear notes that the peer lives.
 func (c *Conn) hear() {
-	if tick := c.set.loop.Tick(); tick != c.lastRead {
+	if tick := c.factory.loop.Tick(); tick != c.lastRead {
 		c.lastRead, c.pings = tick, 0
 	}
 }
@@ -31,7 +31,7 @@ func (c *Conn) receive(b []byte) {
 		c.hold(b)
 		return
 	}
-	rest, err := c.set.decoder.Feed(&c.partial, b, c)
+	rest, err := c.factory.decoder.Feed(&c.partial, b, c)
 	if err != nil {
 		c.violate(err)
 		return
@@ -48,7 +48,7 @@ func (c *Conn) receive(b []byte) {
 // granted gives what is unfinished its full time.
 func (c *Conn) granted() {
 	if c.partial != nil {
-		c.partial.Until = c.set.loop.Tick() + c.set.unfinished
+		c.partial.Until = c.factory.loop.Tick() + c.factory.unfinished
 	}
 }
 
@@ -69,7 +69,7 @@ func (c *Conn) hold(b []byte) {
 
 // Data implements ws.Sink.
 func (c *Conn) Data(op ws.OpCode, payload []byte) bool {
-	c.set.stats.Messages.Add(1)
+	c.factory.stats.Messages.Add(1)
 	if c.state != open {
 		return c.state == closing
 	}
@@ -90,7 +90,7 @@ func (c *Conn) Control(op ws.OpCode, payload []byte) bool {
 	case ws.OpPong:
 		// An unsolicited pong is legal (RFC 6455, 5.5.3) and means nothing
 		// but life, which every byte is.
-		c.set.stats.Pongs.Add(1)
+		c.factory.stats.Pongs.Add(1)
 	case ws.OpClose:
 		c.peerClosed(payload)
 	}
@@ -98,8 +98,8 @@ func (c *Conn) Control(op ws.OpCode, payload []byte) bool {
 }
 
 func (c *Conn) ping(payload []byte) {
-	c.set.stats.Pings.Add(1)
-	if rate := c.set.options.PingRate; rate > 0 {
+	c.factory.stats.Pings.Add(1)
+	if rate := c.factory.options.PingRate; rate > 0 {
 		if c.pings++; int(c.pings) > min(rate, 254) {
 			c.fail(code.ClosePolicy, "too many pings")
 			return

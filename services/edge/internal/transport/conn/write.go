@@ -40,15 +40,15 @@ func (c *Conn) Send(frames []byte, class Class) bool {
 	if len(frames) == 0 {
 		return true
 	}
-	if c.blocked && c.set.options.Budget.over() {
+	if c.blocked && c.factory.options.Budget.over() {
 		c.slow()
 		return false
 	}
-	if c.queued > 0 && int(c.queued)+len(frames) > c.set.options.QueueBytes && !c.makeRoom(len(frames), class) {
+	if c.queued > 0 && int(c.queued)+len(frames) > c.factory.options.QueueBytes && !c.makeRoom(len(frames), class) {
 		return false
 	}
 	c.push(frames, class)
-	c.set.stats.Sent.Add(1)
+	c.factory.stats.Sent.Add(1)
 	return true
 }
 
@@ -59,7 +59,7 @@ func (c *Conn) push(frames []byte, class Class) {
 		c.first, c.firstClass = frames, class
 	} else {
 		if c.more == nil {
-			c.more = c.set.backlog()
+			c.more = c.factory.backlog()
 		}
 		c.more.entries = append(c.more.entries, entry{frames, class})
 	}
@@ -78,8 +78,8 @@ func (c *Conn) report() {
 		return
 	}
 	if d := c.queued - t.reported; d != 0 {
-		c.set.stats.Queued.Add(int64(d))
-		c.set.options.Budget.add(int64(d))
+		c.factory.stats.Queued.Add(int64(d))
+		c.factory.options.Budget.add(int64(d))
 		t.reported = c.queued
 	}
 }
@@ -108,8 +108,8 @@ func (c *Conn) pour() {
 			return
 		}
 		c.consume(n)
-		c.set.stats.Writes.Add(1)
-		c.set.stats.BytesOut.Add(uint64(n))
+		c.factory.stats.Writes.Add(1)
+		c.factory.stats.BytesOut.Add(uint64(n))
 		if n < len(b) {
 			c.block(n)
 		}
@@ -122,14 +122,14 @@ func (c *Conn) pour() {
 func (c *Conn) block(n int) {
 	c.blocked = true
 	if t := c.inTrouble(); n > 0 || t.stallAt == 0 {
-		t.stallAt = c.set.loop.Tick() + c.set.stall
+		t.stallAt = c.factory.loop.Tick() + c.factory.stall
 		c.arm(t.stallAt)
 	}
 }
 
 // gather copies as much of the queue as fits into the loop's scratch buffer.
 func (c *Conn) gather() []byte {
-	buf := append(c.set.loop.Scratch()[:0], c.first...)
+	buf := append(c.factory.loop.Scratch()[:0], c.first...)
 	for _, e := range c.more.entries[c.more.head:] {
 		if len(buf)+len(e.frames) > cap(buf) {
 			break
@@ -163,7 +163,7 @@ func (c *Conn) pop() {
 	*e = entry{}
 	if m.head++; m.head == len(m.entries) {
 		c.more = nil
-		c.set.giveBack(m)
+		c.factory.giveBack(m)
 	}
 }
 
@@ -198,7 +198,7 @@ func (c *Conn) Writable() {
 
 // makeRoom finds room for n bytes of the given class, or says no.
 func (c *Conn) makeRoom(n int, class Class) bool {
-	fits := func() bool { return c.queued == 0 || int(c.queued)+n <= c.set.options.QueueBytes }
+	fits := func() bool { return c.queued == 0 || int(c.queued)+n <= c.factory.options.QueueBytes }
 	if c.pour(); c.state != open {
 		return false
 	}
@@ -210,7 +210,7 @@ func (c *Conn) makeRoom(n int, class Class) bool {
 			return true
 		}
 		if class == worst {
-			c.set.stats.dropped(class, 1)
+			c.factory.stats.dropped(class, 1)
 			return false
 		}
 	}
@@ -235,7 +235,7 @@ func (c *Conn) drop(class Class) {
 		m.entries = kept
 		if m.head == len(kept) {
 			c.more = nil
-			c.set.giveBack(m)
+			c.factory.giveBack(m)
 		}
 	}
 	if c.first != nil && c.firstClass == class && !c.started {
@@ -243,7 +243,7 @@ func (c *Conn) drop(class Class) {
 		c.pop()
 		n++
 	}
-	c.set.stats.dropped(class, n)
+	c.factory.stats.dropped(class, n)
 }
 
 // dropAll empties the queue, except for an entry that is partly written: the
@@ -251,7 +251,7 @@ func (c *Conn) drop(class Class) {
 func (c *Conn) dropAll() {
 	if m := c.more; m != nil {
 		c.more = nil
-		c.set.giveBack(m)
+		c.factory.giveBack(m)
 	}
 	if c.started {
 		c.queued = int32(len(c.first))
@@ -263,25 +263,25 @@ func (c *Conn) dropAll() {
 // slow gives up a client that does not keep up. If it reads at all it still
 // learns why; if not, it is reset when the closing time is over.
 func (c *Conn) slow() {
-	c.set.stats.Slow.Add(1)
+	c.factory.stats.Slow.Add(1)
 	c.dropAll()
 	c.Close(code.CloseSlowConsumer, "")
 }
 
-func (s *Set) backlog() *backlog {
-	if n := len(s.free); n > 0 {
-		b := s.free[n-1]
-		s.free = s.free[:n-1]
+func (f *Factory) backlog() *backlog {
+	if n := len(f.free); n > 0 {
+		b := f.free[n-1]
+		f.free = f.free[:n-1]
 		return b
 	}
 	return &backlog{entries: make([]entry, 0, 4)}
 }
 
-func (s *Set) giveBack(b *backlog) {
-	if len(s.free) >= keptBacklogs || cap(b.entries) > keptEntries {
+func (f *Factory) giveBack(b *backlog) {
+	if len(f.free) >= keptBacklogs || cap(b.entries) > keptEntries {
 		return
 	}
 	clear(b.entries)
 	b.entries, b.head = b.entries[:0], 0
-	s.free = append(s.free, b)
+	f.free = append(f.free, b)
 }

@@ -52,7 +52,7 @@ type Loop struct {
 	ticks    uint32
 	wheel    wheel
 	precise  timerheap.Queue[*PreciseTimer]
-	endings  []func() // run at the end, see AtEnd
+	onStop   []func() // see OnStop
 	deferred []Flusher
 	spare    []Flusher // empty
 	buf      []byte    // shared by all reads of this loop
@@ -201,15 +201,15 @@ func (l *Loop) end() {
 	for p := range l.pumps {
 		p.fail(ErrStopped)
 	}
-	for _, fn := range l.endings {
+	for _, fn := range l.onStop {
 		fn()
 	}
 	l.stopping = true
 }
 
-// AtEnd has fn called when the loop ends: for transports that are no sockets of the
-// loop's. It is called before the group runs.
-func (l *Loop) AtEnd(fn func()) { l.endings = append(l.endings, fn) }
+// OnStop has fn called when the loop stops, for transports that are not the loop's own
+// sockets. It must be called before the group runs.
+func (l *Loop) OnStop(fn func()) { l.onStop = append(l.onStop, fn) }
 
 // patience is how long the loop may sleep: not at all while work waits, else
 // until the next tick or the first precise timer.
