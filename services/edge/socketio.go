@@ -101,7 +101,7 @@ func (e *edge) engineOptions() engine.Options {
 		Loops: e.loops.Loops(), PingInterval: sio.PingInterval, PingTimeout: sio.PingTimeout, MaxPayload: sio.MaxPayload,
 		Heartbeat: e.cfg.heartbeat(), Origins: e.cfg.AllowedOrigins, QueryToken: e.cfg.AllowQueryToken, Logger: e.log,
 		// The listener is made later, and is there when the first client comes.
-		Admit: func(peer netip.Addr) (func(), *code.Error) { return e.server.Enter(peer) },
+		Admit: func(peer netip.Addr) (func(), *code.Error) { return e.server.AdmitSession(peer) },
 		Conn:  conn.Options{Limits: ws.DefaultLimits(), QueueBytes: e.cfg.QueueBytes, Budget: e.budget, Heartbeat: -1, Logger: e.log},
 	}
 	if e.cfg.Conformance { // the suites try the limit that the protocol names

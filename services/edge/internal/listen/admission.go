@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// bucket is a token bucket for all loops: one number, the time at which the
+// bucket is a token bucket shared by all loops: one number, the time at which the
 // bucket would be full again (GCRA), moved by compare-and-swap.
 type bucket struct {
 	every time.Duration // one token; 0: no limit
@@ -23,8 +23,8 @@ func newBucket(rate float64, burst int) bucket {
 	return bucket{every: every, depth: every * time.Duration(burst), full: new(atomic.Int64)}
 }
 
-// take takes a token, or says that there is none.
-func (b bucket) take(now time.Time) bool {
+// takeToken reports whether a token was left, and takes it.
+func (b bucket) takeToken(now time.Time) bool {
 	if b.every == 0 {
 		return true
 	}
@@ -40,7 +40,7 @@ func (b bucket) take(now time.Time) bool {
 	}
 }
 
-// addresses counts connections by address. A nil one allows everything.
+// addresses counts connections by network. A nil *addresses allows everything.
 type addresses struct {
 	limits PerIP
 
@@ -54,7 +54,7 @@ func newAddresses(l PerIP) *addresses {
 	return &addresses{limits: l, count: make(map[netip.Prefix]tally)}
 }
 
-// network is what one customer of a provider has: an IPv4 address, an IPv6 /64.
+// network returns what one customer of a provider has: an IPv4 address, an IPv6 /64.
 func network(a netip.Addr) netip.Prefix {
 	bits := 64
 	if a.Is4() {
@@ -64,7 +64,7 @@ func network(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// add changes the counts unless that breaks a limit.
+// add changes the counts and reports true, unless that would exceed a limit.
 func (c *addresses) add(a netip.Addr, pending, open int) bool {
 	if c == nil {
 		return true
@@ -87,7 +87,7 @@ func (c *addresses) add(a netip.Addr, pending, open int) bool {
 	return true
 }
 
-func (c *addresses) begin(a netip.Addr) bool { return c.add(a, 1, 0) }
-func (c *addresses) end(a netip.Addr)        { c.add(a, -1, 0) }
-func (c *addresses) open(a netip.Addr) bool  { return c.add(a, 0, 1) }
-func (c *addresses) close(a netip.Addr)      { c.add(a, 0, -1) }
+func (c *addresses) addPending(a netip.Addr) bool { return c.add(a, 1, 0) }
+func (c *addresses) removePending(a netip.Addr)   { c.add(a, -1, 0) }
+func (c *addresses) addOpen(a netip.Addr) bool    { return c.add(a, 0, 1) }
+func (c *addresses) removeOpen(a netip.Addr)      { c.add(a, 0, -1) }

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// fixture is a door on running loops:
+// fixture is a server on running loops:
 //
 //	/ws                 native: token required, echoes text with the user's name
 //	/socket.io/         WebSocket or HTTP, the gate sees the token

@@ -130,7 +130,7 @@ func TestPingFlood(t *testing.T) {
 	})
 }
 
-// TestConformance is the door for conformance suites: large messages, any
+// TestConformance checks the endpoint for conformance suites: large messages, any
 // number of pings, and TCP closed by us.
 func TestConformance(t *testing.T) {
 	t.Parallel()

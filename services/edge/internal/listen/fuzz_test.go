@@ -13,9 +13,9 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
-// FuzzHandshake feeds whole connections, in two pieces, to a door: it never
-// panics, answers at most one well-formed response, and opens a connection for
-// nobody who did not ask as RFC 6455 wants it.
+// FuzzHandshake feeds whole connections, in two pieces, to a server: it never
+// panics, sends at most one well-formed response, and opens a connection only for
+// a request that follows RFC 6455.
 func FuzzHandshake(f *testing.F) {
 	const good = "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 	f.Add([]byte(good+"\r\n"), uint16(0))

@@ -6,7 +6,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
-// counted is a handler whose address counts its connections.
+// counted wraps the handler of a connection that counts for its address.
 type counted struct {
 	conn.Handler
 	release func()
@@ -20,12 +20,12 @@ func (c counted) Closed(k *conn.Conn, cause conn.Cause) {
 	c.Handler.Closed(k, cause)
 }
 
-// farewell is the handler of a connection that is opened only to be closed
-// with a code.
-type farewell struct{ code code.Close }
+// closeOnOpen is the handler of a connection that is opened only to send a close
+// code.
+type closeOnOpen struct{ code code.Close }
 
-func (f farewell) Opened(c *conn.Conn)                 { c.Close(f.code, "") }
-func (farewell) Message(*conn.Conn, ws.OpCode, []byte) {}
-func (farewell) Heartbeat(*conn.Conn)                  {}
-func (farewell) Drained(*conn.Conn)                    {}
-func (farewell) Closed(*conn.Conn, conn.Cause)         {}
+func (f closeOnOpen) Opened(c *conn.Conn)                 { c.Close(f.code, "") }
+func (closeOnOpen) Message(*conn.Conn, ws.OpCode, []byte) {}
+func (closeOnOpen) Heartbeat(*conn.Conn)                  {}
+func (closeOnOpen) Drained(*conn.Conn)                    {}
+func (closeOnOpen) Closed(*conn.Conn, conn.Cause)         {}

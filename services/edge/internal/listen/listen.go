@@ -1,4 +1,4 @@
-// Package listen is the edge's public door: it reads the head of a request
+// Package listen is the edge's public listener: it reads the head of a request
 // within limits of bytes, lines and time, answers WebSocket upgrades on the
 // event loops, without a goroutine, and hands everything else to net/http.
 package listen
@@ -35,11 +35,11 @@ type Handshake struct {
 }
 
 // Gate decides about an upgrade, on the loop that will own the connection: it
-// returns the connection's handler, or why not: a *code.Error, or an *Answer. It
-// must not block, nor keep the Handshake.
+// returns the connection's handler, or a refusal: a *code.Error or an *Answer. It
+// must not block, and must not keep the Handshake.
 type Gate func(*Handshake) (conn.Handler, error)
 
-// Answer is a refusal in the words of the route's own protocol.
+// Answer is a refusal in the route's own protocol.
 type Answer struct {
 	Status int    // of HTTP
 	Body   []byte // JSON
@@ -48,11 +48,11 @@ type Answer struct {
 // Error implements error.
 func (a *Answer) Error() string { return string(a.Body) }
 
-// Route is a path where WebSockets are welcome.
+// Route is a path that accepts WebSockets.
 type Route struct {
 	Path string // exact
-	// Only says that nothing but WebSocket lives there: other requests are
-	// refused here. Otherwise they go to Options.HTTP.
+	// Only refuses requests that are not upgrades. Without it they go to
+	// Options.HTTP.
 	Only bool
 	// Verifier checks the token before the upgrade; nil leaves that to the
 	// protocol inside.
@@ -60,20 +60,20 @@ type Route struct {
 	// Subprotocol is selected when it is offered; empty selects none.
 	Subprotocol string
 	Gate        Gate
-	// Home is the loop that must own a connection with that query, nil when any
-	// will do. It may be called from any loop.
+	// Home returns the loop that must own a connection with that query, nil when
+	// any loop may. It may be called from any loop.
 	Home func(query string) *poll.Loop
 	Conn conn.Options
 }
 
 // PerIP limits one address (IPv4) or network (IPv6 /64); 0 is off. The TCP
-// peer counts: forwarding headers are anybody's to write.
+// peer counts, because any client can write forwarding headers.
 type PerIP struct {
 	Connections int // WebSockets open; more are answered 429
 	Pending     int // connections whose handshake is not done; more are answered 429
 }
 
-// Options of a Server. Zero means the default that stands beside the field.
+// Options of a Server. Zero means the default given in the field's comment.
 type Options struct {
 	Group            *poll.Group
 	Routes           []Route
@@ -87,7 +87,7 @@ type Options struct {
 	MaxConnections   int           // of all kinds; 0 is off
 	AllowQueryToken  bool          // accept ?token=
 	IdleTimeout      time.Duration // 75 s between requests on a kept-alive HTTP connection
-	MaxHTTP          int           // 16 384 connections in the hands of net/http
+	MaxHTTP          int           // 16 384 connections served by net/http
 	TLS              *tls.Config   // nil: plain
 	Logger           *slog.Logger  // discards
 }
@@ -117,17 +117,17 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ErrRoute is returned by New for a route without a path or gate, or a path
-// that stands twice.
+// ErrRoute is returned by New for a route without a path or gate, and for a
+// duplicate path.
 var ErrRoute = errors.New("bad route")
 
-// Server is the door. Its exported methods are safe for concurrent use.
+// Server is the public listener. Its exported methods are safe for concurrent use.
 type Server struct {
 	// Static.
 	options Options
 	routes  map[string]int // path to index of Options.Routes
-	doors   []*door        // by loop
-	web     *web
+	locals  []*local       // by loop
+	http    *httpServer
 	bucket  bucket
 	ips     *addresses // nil when PerIP is off
 
@@ -136,7 +136,7 @@ type Server struct {
 	draining atomic.Bool
 }
 
-// New returns a server that accepts nothing yet. It returns ErrRoute.
+// New returns a server that accepts no connections yet. It may return ErrRoute.
 func New(o Options) (*Server, error) {
 	o = o.withDefaults()
 	s := &Server{options: o, routes: make(map[string]int), bucket: newBucket(o.Rate, o.Burst)}
@@ -149,15 +149,15 @@ func New(o Options) (*Server, error) {
 	if o.PerIP != (PerIP{}) {
 		s.ips = newAddresses(o.PerIP)
 	}
-	s.web = newWeb(s)
+	s.http = newHTTPServer(s)
 	for _, l := range o.Group.Loops() {
-		s.doors = append(s.doors, newDoor(s, l))
+		s.locals = append(s.locals, newLocal(s, l))
 	}
 	return s, nil
 }
 
-// Serve takes connections from ln, which it takes over, until the group ends
-// or ln is closed.
+// Serve accepts connections from ln until the group ends or ln is closed. It owns
+// ln.
 func (s *Server) Serve(ln net.Listener) error {
 	g, accept := s.options.Group, poll.Acceptor(s.accept)
 	switch config := s.options.TLS; {
@@ -171,30 +171,30 @@ func (s *Server) Serve(ln net.Listener) error {
 	return err
 }
 
-// Run serves the HTTP side until ctx ends. WebSockets live on the group's
-// loops, which end by themselves; run the server until they have.
-func (s *Server) Run(ctx context.Context) error { return s.web.run(ctx) }
+// Run serves HTTP until ctx ends. WebSockets live on the group's loops: keep Run
+// running until those have ended.
+func (s *Server) Run(ctx context.Context) error { return s.http.run(ctx) }
 
-// Drain makes every later upgrade be answered 503 with a Retry-After of 1 to
-// 10 s. Connections that are open stay, and so does HTTP.
+// Drain makes the server answer every later upgrade with 503 and a Retry-After of
+// 1 to 10 s. Open connections stay, and HTTP is still served.
 func (s *Server) Drain() { s.draining.Store(true) }
 
-// Stats are the door's own counters.
+// Stats returns the counters of the server.
 func (s *Server) Stats() *Stats { return &s.stats }
 
-// Pending is the number of connections whose handshake is not done.
+// Pending returns the number of connections whose handshake is not done.
 func (s *Server) Pending() int64 { return s.pending.Load() }
 
-// ConnStats are the counters of the connections, one for each loop.
+// ConnStats returns the counters of the connections, one for each loop.
 func (s *Server) ConnStats() []*conn.Stats {
-	all := make([]*conn.Stats, len(s.doors))
-	for i, d := range s.doors {
-		all[i] = &d.stats
+	all := make([]*conn.Stats, len(s.locals))
+	for i, l := range s.locals {
+		all[i] = &l.stats
 	}
 	return all
 }
 
-// full tells whether the edge holds as many connections as it may.
+// full reports whether the edge holds as many connections as it may.
 func (s *Server) full() bool {
 	if s.options.MaxConnections == 0 {
 		return false
@@ -206,23 +206,23 @@ func (s *Server) full() bool {
 	return n > s.options.MaxConnections
 }
 
-// door is the server's part on one loop, owned by it.
-type door struct {
+// local is the server's part on one loop, owned by it.
+type local struct {
 	server    *Server
 	loop      *poll.Loop
-	sets      []*conn.Factory // by route
+	conns     []*conn.Factory // by route
 	stats     conn.Stats
-	handshake Handshake // the one that is being decided
-	free      [][]byte  // buffers for heads that come in pieces, at most keptBuffers
+	handshake Handshake // the one being decided, reused
+	free      [][]byte  // buffers for heads that arrive in pieces, at most keptBuffers
 }
 
 // keptBuffers is how many header buffers a loop keeps for reuse.
 const keptBuffers = 256
 
-func newDoor(s *Server, l *poll.Loop) *door {
-	d := &door{server: s, loop: l}
+func newLocal(s *Server, loop *poll.Loop) *local {
+	l := &local{server: s, loop: loop}
 	for _, r := range s.options.Routes {
-		d.sets = append(d.sets, conn.NewFactory(l, r.Conn, &d.stats))
+		l.conns = append(l.conns, conn.NewFactory(loop, r.Conn, &l.stats))
 	}
-	return d
+	return l
 }

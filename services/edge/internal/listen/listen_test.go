@@ -516,7 +516,8 @@ func TestBadRoutes(t *testing.T) {
 	}
 }
 
-// TestNoTokenToGate: a door without a verifier still tells its gate the token.
+// TestNoTokenToGate checks that a route without a verifier still passes the token to
+// its gate.
 func TestNoVerifier(t *testing.T) {
 	t.Parallel()
 	var seen atomic.Pointer[listen.Handshake]

@@ -9,36 +9,38 @@ import (
 
 // pending is a connection that has not finished its request head.
 type pending struct {
-	door  *door
+	local *local
 	t     poll.Transport
 	timer poll.Timer
 	peer  netip.AddrPort
-	buf   []byte // what came, when the head did not come at once
+	buf   []byte // bytes received, when the head did not arrive at once
 	scan  head.Scanner
-	back  bool // net/http has had it: it does not get it again
+	// returned marks a connection that net/http has returned: it is not handed over
+	// again.
+	returned bool
 }
 
 // accept is the acceptor of the public listener.
-func (s *Server) accept(t poll.Transport, peer netip.AddrPort) { s.begin(t, peer) }
+func (s *Server) accept(t poll.Transport, peer netip.AddrPort) { s.startHandshake(t, peer) }
 
-// begin waits for a request head on t; it returns nil when t was refused.
-func (s *Server) begin(t poll.Transport, peer netip.AddrPort) *pending {
-	d := s.doors[t.Loop().Index()]
+// startHandshake waits for a request head on t; it returns nil when t was refused.
+func (s *Server) startHandshake(t poll.Transport, peer netip.AddrPort) *pending {
+	l := s.locals[t.Loop().Index()]
 	s.stats.Accepted.Add(1)
 	if s.pending.Add(1) > int64(s.options.Pending) {
 		s.pending.Add(-1)
-		d.turnAway(t, refused(Overload))
+		l.sendRefusal(t, refused(Overload))
 		return nil
 	}
-	if !s.ips.begin(peer.Addr()) {
+	if !s.ips.addPending(peer.Addr()) {
 		s.pending.Add(-1)
-		d.turnAway(t, refused(AddressPending))
+		l.sendRefusal(t, refused(AddressPending))
 		return nil
 	}
-	p := &pending{door: d, t: t, peer: peer}
+	p := &pending{local: l, t: t, peer: peer}
 	p.timer.Owner = p
 	t.SetHandler(p)
-	d.loop.Arm(&p.timer, d.loop.Tick()+d.loop.Ticks(s.options.HandshakeTimeout))
+	l.loop.Arm(&p.timer, l.loop.Tick()+l.loop.Ticks(s.options.HandshakeTimeout))
 	return p
 }
 
@@ -55,46 +57,46 @@ func (p *pending) Readable(b []byte) {
 	case end > 0:
 		p.decide(b, end)
 	case p.buf == nil:
-		p.buf = append(p.door.buffer(), b...)
+		p.buf = append(p.local.buffer(), b...)
 	}
 }
 
-// Writable implements poll.Handler; nothing was written yet.
+// Writable implements poll.Handler. A handshake has written nothing yet.
 func (p *pending) Writable() {}
 
 // Closed implements poll.Handler.
-func (p *pending) Closed(error) { p.finish() }
+func (p *pending) Closed(error) { p.endHandshake() }
 
-// Expire implements poll.Expirer: the time from accept to a whole head is over,
-// however busily the peer sends.
+// Expire implements poll.Expirer: the time from accept to a whole head is over, even
+// if the peer is still sending.
 func (p *pending) Expire() {
-	p.door.server.stats.Refused[Timeout].Add(1)
+	p.local.server.stats.Refused[Timeout].Add(1)
 	p.t.Close()
-	p.finish()
+	p.endHandshake()
 }
 
-// finish ends the handshake, whatever came of it.
-func (p *pending) finish() {
-	p.door.loop.Disarm(&p.timer)
-	p.door.server.pending.Add(-1)
-	p.door.server.ips.end(p.peer.Addr())
+// endHandshake releases what the handshake holds, whatever its outcome.
+func (p *pending) endHandshake() {
+	p.local.loop.Disarm(&p.timer)
+	p.local.server.pending.Add(-1)
+	p.local.server.ips.removePending(p.peer.Addr())
 	if p.buf != nil {
-		p.door.giveBack(p.buf)
+		p.local.releaseBuffer(p.buf)
 		p.buf = nil
 	}
 }
 
-func (d *door) buffer() []byte {
-	if n := len(d.free); n > 0 {
-		b := d.free[n-1]
-		d.free = d.free[:n-1]
+func (l *local) buffer() []byte {
+	if n := len(l.free); n > 0 {
+		b := l.free[n-1]
+		l.free = l.free[:n-1]
 		return b
 	}
 	return make([]byte, 0, 2048)
 }
 
-func (d *door) giveBack(b []byte) {
-	if len(d.free) < keptBuffers && cap(b) <= head.MaxBytes {
-		d.free = append(d.free, b[:0])
+func (l *local) releaseBuffer(b []byte) {
+	if len(l.free) < keptBuffers && cap(b) <= head.MaxBytes {
+		l.free = append(l.free, b[:0])
 	}
 }

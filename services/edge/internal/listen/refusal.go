@@ -49,12 +49,12 @@ func (r Reason) String() string {
 	}[r]
 }
 
-// Stats counts what the door does.
+// Stats counts what the server does.
 type Stats struct {
 	Accepted  atomic.Uint64 // connections
 	Upgraded  atomic.Uint64 // to WebSocket
 	HandedOff atomic.Uint64 // to net/http
-	HTTP      atomic.Int64  // in the hands of net/http now
+	HTTP      atomic.Int64  // served by net/http now
 	Refused   [reasons]atomic.Uint64
 }
 
@@ -67,23 +67,23 @@ func Reasons() []string {
 	return s
 }
 
-// lingering is how long a refused peer may take to read why.
+// lingering is how long a refused peer may take to read the response.
 const lingering = 2 * time.Second
 
-// refusal is an answer that is no upgrade.
+// refusal is a response other than an upgrade.
 type refusal struct {
 	reason Reason
 	status int
 	header string // whole lines
 	err    code.Error
-	own    []byte     // the body, instead of the error object
-	close  code.Close // for a browser, 0 when it cannot be told in band
+	own    []byte     // the body, instead of the error object; nil for that
+	close  code.Close // sent to browsers after an upgrade; 0 for an HTTP response
 }
 
-// inBand tells whether the refusal is better told by a close code.
+// inBand reports whether the refusal is sent as a close code after an upgrade.
 func (r *refusal) inBand(h *Handshake) bool { return r.close != 0 && h.Origin != "" }
 
-// headRefusal is the answer to a head that cannot be read.
+// headRefusal returns the refusal for an error of package head.
 func headRefusal(err error) *refusal {
 	if errors.Is(err, head.ErrTooLarge) {
 		return refused(TooLarge)
@@ -91,8 +91,8 @@ func headRefusal(err error) *refusal {
 	return refused(BadRequest)
 }
 
-// because is the refusal for somebody's error.
-func because(e *code.Error) *refusal {
+// refusalFor returns the refusal for an error of the verifier or the gate.
+func refusalFor(e *code.Error) *refusal {
 	r := &refusal{reason: Gated, status: e.Code.Status(), err: *e}
 	switch e.Code {
 	case code.Unauthorized:
@@ -103,37 +103,37 @@ func because(e *code.Error) *refusal {
 		r.header = "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n"
 	case code.Unavailable, code.RateLimited:
 		if r.err.RetryAfter == 0 {
-			r.err.RetryAfter = someSeconds()
+			r.err.RetryAfter = retryDelay()
 		}
 	}
 	return r
 }
 
-// refused is the refusal for a reason of ours.
+// refused returns the refusal for a reason of this package.
 func refused(reason Reason) *refusal {
-	no := func(status int, c code.Code, message, header string) *refusal {
+	deny := func(status int, c code.Code, message, header string) *refusal {
 		return &refusal{reason: reason, status: status, header: header, err: code.Error{Code: c, Message: message}}
 	}
 	later := func(status int, c code.Code, message string) *refusal {
-		r := no(status, c, message, "")
-		r.err.RetryAfter = someSeconds()
+		r := deny(status, c, message, "")
+		r.err.RetryAfter = retryDelay()
 		return r
 	}
 	switch reason {
 	case TooLarge:
-		return no(http.StatusRequestHeaderFieldsTooLarge, code.PayloadTooLarge, "the request header is too large", "")
+		return deny(http.StatusRequestHeaderFieldsTooLarge, code.PayloadTooLarge, "the request header is too large", "")
 	case Method:
-		return no(http.StatusMethodNotAllowed, code.BadRequest, "a WebSocket begins with GET", "Allow: GET\r\n")
+		return deny(http.StatusMethodNotAllowed, code.BadRequest, "a WebSocket begins with GET", "Allow: GET\r\n")
 	case HTTPVersion:
-		return no(http.StatusHTTPVersionNotSupported, code.BadRequest, "a WebSocket needs HTTP/1.1", "")
+		return deny(http.StatusHTTPVersionNotSupported, code.BadRequest, "a WebSocket needs HTTP/1.1", "")
 	case NoUpgrade:
-		return no(http.StatusUpgradeRequired, code.BadRequest, "connect with a WebSocket", "Upgrade: websocket\r\nConnection: upgrade\r\n")
+		return deny(http.StatusUpgradeRequired, code.BadRequest, "connect with a WebSocket", "Upgrade: websocket\r\nConnection: upgrade\r\n")
 	case Version:
-		return no(http.StatusUpgradeRequired, code.BadRequest, "unknown WebSocket version", "Sec-WebSocket-Version: 13\r\n")
+		return deny(http.StatusUpgradeRequired, code.BadRequest, "unknown WebSocket version", "Sec-WebSocket-Version: 13\r\n")
 	case Origin:
-		return no(http.StatusForbidden, code.Forbidden, "the origin is not allowed", "")
+		return deny(http.StatusForbidden, code.Forbidden, "the origin is not allowed", "")
 	case NoToken:
-		r := no(http.StatusUnauthorized, code.Unauthorized, "a token is required", "WWW-Authenticate: Bearer\r\n")
+		r := deny(http.StatusUnauthorized, code.Unauthorized, "a token is required", "WWW-Authenticate: Bearer\r\n")
 		r.close = code.CloseAuthRequired
 		return r
 	case Rate, Overload:
@@ -143,31 +143,31 @@ func refused(reason Reason) *refusal {
 	case AddressPending, AddressConnections:
 		return later(http.StatusTooManyRequests, code.RateLimited, "too many connections from this address")
 	}
-	return no(http.StatusBadRequest, code.BadRequest, "the request is malformed", "")
+	return deny(http.StatusBadRequest, code.BadRequest, "the request is malformed", "")
 }
 
-// someSeconds spreads those who are sent away: 1 to 10 s.
-func someSeconds() time.Duration { return time.Duration(1+rand.IntN(10)) * time.Second }
+// retryDelay returns 1 to 10 s, to spread the clients that are refused.
+func retryDelay() time.Duration { return time.Duration(1+rand.IntN(10)) * time.Second }
 
-// refuse answers and ends the handshake.
+// refuse sends a refusal and ends the handshake.
 func (p *pending) refuse(r *refusal) {
-	p.door.turnAway(p.t, r)
-	p.finish()
+	p.local.sendRefusal(p.t, r)
+	p.endHandshake()
 }
 
-// turnAway answers on a fresh transport.
-func (d *door) turnAway(t poll.Transport, r *refusal) {
-	s := d.server
+// sendRefusal responds on a transport that has no handler yet.
+func (l *local) sendRefusal(t poll.Transport, r *refusal) {
+	s := l.server
 	s.stats.Refused[r.reason].Add(1)
 	r.err.Ref = strconv.FormatUint(rand.Uint64(), 36)
-	if l := s.options.Logger; l.Enabled(context.Background(), slog.LevelDebug) {
-		l.Debug("connection refused", "event", "listen.refused", "err", r.reason.String(), "ref", r.err.Ref)
+	if log := s.options.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug("connection refused", "event", "listen.refused", "err", r.reason.String(), "ref", r.err.Ref)
 	}
-	poll.Refuse(t, r.answer(d.loop.Now()), lingering)
+	poll.Refuse(t, r.response(l.loop.Now()), lingering)
 }
 
-// answer is the whole HTTP response.
-func (r *refusal) answer(now time.Time) []byte {
+// response returns the whole HTTP response.
+func (r *refusal) response(now time.Time) []byte {
 	body := r.body(now)
 	b := make([]byte, 0, 256+len(body))
 	b = append(b, "HTTP/1.1 "...)
@@ -187,8 +187,8 @@ func (r *refusal) answer(now time.Time) []byte {
 	return append(b, body...)
 }
 
-// body is the error object of the client contract. Its statusCode is the one
-// of the response, which for faults of HTTP itself is finer than the code's.
+// body returns the error object of the client contract. Its statusCode is that of
+// the response, which is finer than the code's for faults of HTTP itself.
 func (r *refusal) body(now time.Time) []byte {
 	if r.own != nil {
 		return r.own

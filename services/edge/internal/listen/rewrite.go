@@ -9,11 +9,11 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
 )
 
-// errRewrite is returned for a request that cannot be written down again.
-var errRewrite = errors.New("request cannot be taken back from net/http")
+// errRewrite is returned for a request that cannot be rebuilt.
+var errRewrite = errors.New("request cannot be rebuilt from net/http")
 
-// upgrades tells whether a request wants to become a WebSocket.
-func upgrades(r *http.Request) bool {
+// wantsWebSocket reports whether a request asks for an upgrade to WebSocket.
+func wantsWebSocket(r *http.Request) bool {
 	for _, v := range r.Header["Upgrade"] {
 		for part := range strings.SplitSeq(v, ",") {
 			if strings.EqualFold(strings.TrimSpace(part), "websocket") {
@@ -24,8 +24,8 @@ func upgrades(r *http.Request) bool {
 	return false
 }
 
-// rewrite is the head of a request that net/http has parsed, as it came but
-// for the order and case of the header's names.
+// rewrite rebuilds the head of a request that net/http has parsed. Only the order
+// and case of header names may differ from the original.
 func rewrite(r *http.Request) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString(r.Method + " " + r.RequestURI + " " + r.Proto + "\r\n")
@@ -33,7 +33,7 @@ func rewrite(r *http.Request) ([]byte, error) {
 		b.WriteString("Host: " + r.Host + "\r\n")
 	}
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
-		b.WriteString("Transfer-Encoding: chunked\r\n") // net/http keeps it to itself; a body is refused
+		b.WriteString("Transfer-Encoding: chunked\r\n") // net/http removes the header; a request with a body is refused
 	}
 	if err := r.Header.Write(&b); err != nil {
 		return nil, err

@@ -8,7 +8,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
 )
 
-// offers tells whether the client offers the subprotocol; "" is none.
+// offers reports whether the client offers the subprotocol; false for "".
 func offers(r *head.Request, protocol string) bool {
 	if protocol == "" {
 		return false
@@ -21,11 +21,12 @@ func offers(r *head.Request, protocol string) bool {
 	return false
 }
 
-// tokenProtocol is what a browser, which cannot set headers, offers beside the
-// real subprotocol. It is never selected.
+// tokenProtocol starts a subprotocol that carries the token: a browser cannot set
+// headers, and offers it beside the real subprotocol. It is never selected.
 const tokenProtocol = "confab.token."
 
-// token finds the token in the places where it may stand, first match wins.
+// token returns the token from the Authorization header, the subprotocols or, if
+// query allows it, the query. The first match wins; "" means none.
 func token(r *head.Request, query bool) string {
 	if t := auth.Bearer(string(r.Authorization)); t != "" {
 		return t

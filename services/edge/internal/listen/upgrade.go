@@ -1,14 +1,11 @@
 package listen
 
 import (
-	"bytes"
+	"crypto/sha1"
 	"encoding/base64"
 	"errors"
-	"io"
 	"net/netip"
 	"time"
-
-	gobwas "github.com/gobwas/ws"
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
@@ -16,16 +13,16 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
-// decide answers a whole head, which is b[:end].
+// decide routes the request whose head is b[:end].
 func (p *pending) decide(b []byte, end int) {
 	r, err := head.Parse(b[:end])
 	if err != nil {
 		p.refuse(headRefusal(err))
 		return
 	}
-	s := p.door.server
+	s := p.local.server
 	i, known := s.routes[string(r.Path)]
-	if !known && p.back { // they see another path in it than we do
+	if !known && p.returned { // net/http parsed another path than head did
 		p.refuse(refused(BadRequest))
 		return
 	}
@@ -34,30 +31,30 @@ func (p *pending) decide(b []byte, end int) {
 		return
 	}
 	if home := s.options.Routes[i].Home; home != nil && r.WebSocket {
-		if l := home(string(r.Query)); l != nil && l != p.door.loop {
-			p.move(l, b)
+		if l := home(string(r.Query)); l != nil && l != p.local.loop {
+			p.moveTo(l, b)
 			return
 		}
 	}
-	if no := s.check(&r, p.door.loop.Now()); no != nil {
-		p.refuse(no)
+	if refusal := s.check(&r, p.local.loop.Now()); refusal != nil {
+		p.refuse(refusal)
 		return
 	}
-	if !s.ips.open(p.peer.Addr()) {
+	if !s.ips.addOpen(p.peer.Addr()) {
 		p.refuse(refused(AddressConnections))
 		return
 	}
 	opened := false
 	defer func() {
 		if !opened { // also when the gate panicked
-			s.ips.close(p.peer.Addr())
+			s.ips.removeOpen(p.peer.Addr())
 		}
 	}()
-	opened = p.welcome(i, &r, b, end)
+	opened = p.open(i, &r, b, end)
 }
 
-// check applies what does not depend on the route or the user: first what costs
-// nothing, so that a storm is refused before tokens are verified.
+// check applies the rules that do not depend on route or user. Cheap ones come
+// first, so that a storm is refused before tokens are verified.
 func (s *Server) check(r *head.Request, now time.Time) *refusal {
 	switch {
 	case s.draining.Load():
@@ -78,13 +75,13 @@ func (s *Server) check(r *head.Request, now time.Time) *refusal {
 		return refused(Origin)
 	case s.full():
 		return refused(Overload)
-	case !s.bucket.take(now):
+	case !s.bucket.takeToken(now):
 		return refused(Rate)
 	}
 	return nil
 }
 
-// validKey: 16 bytes in base64 (RFC 6455, section 4.1).
+// validKey reports whether key is 16 bytes in base64 (RFC 6455, section 4.1).
 func validKey(key []byte) bool {
 	var b [18]byte
 	if len(key) != 24 {
@@ -94,53 +91,47 @@ func validKey(key []byte) bool {
 	return err == nil && n == 16
 }
 
-// welcome authenticates, asks the gate, and opens the connection. It returns
-// false when there is none.
-func (p *pending) welcome(i int, r *head.Request, b []byte, end int) bool {
-	s := p.door.server
+// open authenticates, asks the gate, and opens the connection. It reports whether
+// there is one.
+func (p *pending) open(i int, r *head.Request, b []byte, end int) bool {
+	s := p.local.server
 	route := &s.options.Routes[i]
-	h := &p.door.handshake
+	h := &p.local.handshake
 	*h = Handshake{
-		Loop: p.door.loop, Path: route.Path, Query: string(r.Query), Origin: string(r.Origin),
+		Loop: p.local.loop, Path: route.Path, Query: string(r.Query), Origin: string(r.Origin),
 		Token: token(r, s.options.AllowQueryToken), Remote: p.peer,
 	}
 	if offers(r, route.Subprotocol) {
 		h.Subprotocol = route.Subprotocol
 	}
-	// Before the gate is asked: a handler that it has made is always opened.
-	answer, err := answerUpgrade(b[:end], h.Subprotocol)
-	if err != nil { // the library is stricter than we are
-		p.refuse(refused(BadRequest))
+	handler, refusal := s.authorize(route, h)
+	if refusal != nil && !refusal.inBand(h) {
+		p.refuse(refusal)
 		return false
 	}
-	handler, no := s.admit(route, h)
-	if no != nil && !no.inBand(h) {
-		p.refuse(no)
-		return false
-	}
-	if no != nil {
+	if refusal != nil {
 		// A browser cannot see an HTTP status here, but it sees close codes.
-		s.stats.Refused[no.reason].Add(1)
-		handler = farewell{code: no.close}
+		s.stats.Refused[refusal.reason].Add(1)
+		handler = closeOnOpen{code: refusal.close}
 	}
 	if s.ips != nil {
-		handler = counted{handler, func() { s.ips.close(p.peer.Addr()) }}
+		handler = counted{handler, func() { s.ips.removeOpen(p.peer.Addr()) }}
 	}
 	s.stats.Upgraded.Add(1)
-	p.door.sets[i].Open(p.t, handler, answer, b[end:])
-	p.finish()
+	p.local.conns[i].Open(p.t, handler, switchingProtocols(r.Key, h.Subprotocol), b[end:])
+	p.endHandshake()
 	return true
 }
 
-// admit asks everybody who may say no.
-func (s *Server) admit(route *Route, h *Handshake) (conn.Handler, *refusal) {
+// authorize verifies the token and asks the route's gate.
+func (s *Server) authorize(route *Route, h *Handshake) (conn.Handler, *refusal) {
 	if route.Verifier != nil {
 		if h.Token == "" {
 			return nil, refused(NoToken)
 		}
 		id, err := route.Verifier.Verify(h.Token)
 		if err != nil {
-			return nil, because(code.From(err))
+			return nil, refusalFor(code.From(err))
 		}
 		h.Identity = id
 	}
@@ -149,82 +140,66 @@ func (s *Server) admit(route *Route, h *Handshake) (conn.Handler, *refusal) {
 		return nil, &refusal{reason: Gated, status: own.Status, own: own.Body}
 	}
 	if err != nil {
-		return nil, because(code.From(err))
+		return nil, refusalFor(code.From(err))
 	}
 	return handler, nil
 }
 
-// move gives the connection to the loop where it must live, with its request.
-func (p *pending) move(l *poll.Loop, b []byte) {
-	s := p.door.server
+// moveTo hands the connection over to the loop that must own it, with its request.
+func (p *pending) moveTo(l *poll.Loop, b []byte) {
+	s := p.local.server
 	request := append([]byte(nil), b...)
 	nc, err := p.t.Detach()
 	if err != nil {
 		p.refuse(refused(Overload)) // out of descriptors
 		return
 	}
-	p.finish()
+	p.endHandshake()
 	err = l.Attach(nc, func(t poll.Transport, peer netip.AddrPort) {
-		if p := s.begin(t, peer); p != nil {
+		if p := s.startHandshake(t, peer); p != nil {
 			p.Readable(request)
 		}
 	})
 	if err != nil {
-		s.options.Logger.Debug("connection lost between two loops", "event", "listen.move", "err", err)
+		s.options.Logger.Debug("connection lost between two loops", "event", "listen.move_failed", "err", err)
 	}
 }
 
-// Enter is asked by doors that are no WebSockets before they begin a session for a
-// peer: what holds for upgrades holds for them. leave is called at its end.
-func (s *Server) Enter(peer netip.Addr) (leave func(), no *code.Error) {
-	turnedAway := func(r Reason) (func(), *code.Error) {
+// AdmitSession applies the limits of upgrades to a session that is not a WebSocket
+// (Engine.IO long-polling). It must be called before the session opens, and release
+// when it ends.
+func (s *Server) AdmitSession(peer netip.Addr) (release func(), refusal *code.Error) {
+	deny := func(r Reason) (func(), *code.Error) {
 		s.stats.Refused[r].Add(1)
 		e := refused(r).err
 		return nil, &e
 	}
 	switch {
 	case s.draining.Load():
-		return turnedAway(Draining)
+		return deny(Draining)
 	case s.full():
-		return turnedAway(Overload)
-	case !s.bucket.take(time.Now()):
-		return turnedAway(Rate)
-	case !s.ips.open(peer):
-		return turnedAway(AddressConnections)
+		return deny(Overload)
+	case !s.bucket.takeToken(time.Now()):
+		return deny(Rate)
+	case !s.ips.addOpen(peer):
+		return deny(AddressConnections)
 	}
-	return func() { s.ips.close(peer) }, nil
+	return func() { s.ips.removeOpen(peer) }, nil
 }
 
-// answerUpgrade is the library's handshake over bytes that are all there: it
-// can wait for nothing and read nothing beyond them. The result is 101, or an
-// error after the library had an objection.
-func answerUpgrade(request []byte, protocol string) ([]byte, error) {
-	rw := &memory{in: request}
-	u := gobwas.Upgrader{Protocol: func(p []byte) bool { return protocol != "" && string(p) == protocol }}
-	if _, err := u.Upgrade(rw); err != nil {
-		return nil, err
+// acceptGUID is what the key of a handshake is hashed with (RFC 6455, section 1.3).
+const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+// switchingProtocols returns the response that completes a handshake, with the
+// selected subprotocol, if any.
+func switchingProtocols(key []byte, subprotocol string) []byte {
+	accept := sha1.Sum([]byte(string(key) + acceptGUID))
+	b := make([]byte, 0, 192)
+	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	b = base64.StdEncoding.AppendEncode(b, accept[:])
+	if subprotocol != "" {
+		b = append(b, "\r\nSec-WebSocket-Protocol: "...)
+		b = append(b, subprotocol...)
 	}
-	if !bytes.HasPrefix(rw.out, []byte("HTTP/1.1 101 ")) {
-		return nil, errNoUpgrade
-	}
-	return rw.out, nil
-}
-
-var errNoUpgrade = errors.New("upgrade was not answered with 101")
-
-// memory is the io.ReadWriter of one handshake.
-type memory struct{ in, out []byte }
-
-func (m *memory) Read(b []byte) (int, error) {
-	if len(m.in) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(b, m.in)
-	m.in = m.in[n:]
-	return n, nil
-}
-
-func (m *memory) Write(b []byte) (int, error) {
-	m.out = append(m.out, b...)
-	return len(b), nil
+	return append(b, "\r\n\r\n"...)
 }

@@ -1,5 +1,5 @@
-// Package cert is the certificate that the edge shows: a pair of PEM files, read
-// again when they change, as those who renew certificates expect.
+// Package cert loads the edge's TLS certificate from a pair of PEM files, and loads
+// it again when they change, so that renewing it needs no restart.
 package cert
 
 import (
@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// LookEvery is how often, at most, the files are looked at: at a handshake.
+// LookEvery is the shortest time between two checks of the files, which a handshake
+// triggers.
 const LookEvery = time.Second
 
 // Pair is a certificate chain and its key. Its methods may be called concurrently.
@@ -23,18 +24,18 @@ type Pair struct {
 
 	mu      sync.Mutex // guards the following
 	current *tls.Certificate
-	seen    [2]stamp // of the files, when they were read or found wanting last
+	seen    [2]stamp // of the files, when they were last read, with or without success
 	looked  time.Time
 }
 
-// stamp tells one version of a file from the next.
+// stamp distinguishes versions of a file.
 type stamp struct {
 	modified time.Time
 	size     int64
 }
 
-// Load reads a pair. The error says which file is wrong. now is the clock,
-// time.Now outside tests.
+// Load reads a pair. The error names the bad file. now is the clock, time.Now
+// outside tests.
 func Load(certFile, keyFile string, log *slog.Logger, now func() time.Time) (*Pair, error) {
 	p := &Pair{certFile: certFile, keyFile: keyFile, log: log, now: now, looked: now()}
 	p.seen = p.stamps()
@@ -44,32 +45,33 @@ func Load(certFile, keyFile string, log *slog.Logger, now func() time.Time) (*Pa
 	return p, nil
 }
 
-// Config is a server's for HTTP/1.1, which is what upgrades to WebSocket.
+// Config returns the configuration of a server for HTTP/1.1, the version that can
+// upgrade to WebSocket.
 func (p *Pair) Config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: p.Certificate}
 }
 
-// Certificate is the newest that could be read: half a renewal, or a file that is
-// gone, leaves the one before in place, and a warning in the log.
+// Certificate returns the newest certificate that could be read. When a renewal is
+// incomplete or a file is missing, it logs a warning and keeps the previous one.
 func (p *Pair) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now := p.now(); now.Sub(p.looked) >= LookEvery {
 		p.looked = now
-		p.look()
+		p.reload()
 	}
 	return p.current, nil
 }
 
-// look reads the files again if they are not what they were.
-func (p *Pair) look() {
+// reload reads the files again if they have changed.
+func (p *Pair) reload() {
 	stamps := p.stamps()
 	if stamps == p.seen {
 		return
 	}
 	p.seen = stamps
 	if err := p.read(); err != nil {
-		p.log.Warn("certificate not renewed, the one before stays", "event", "tls.certificate", "err", err)
+		p.log.Warn("certificate not renewed, keeping the previous one", "event", "tls.certificate", "err", err)
 		return
 	}
 	p.log.Info("certificate renewed", "event", "tls.certificate", "notAfter", p.current.Leaf.NotAfter)
@@ -84,7 +86,7 @@ func (p *Pair) read() error {
 	return nil
 }
 
-// stamps are zero for a file that cannot be looked at.
+// stamps returns the versions of the files; zero for one that is missing.
 func (p *Pair) stamps() (all [2]stamp) {
 	for i, name := range []string{p.certFile, p.keyFile} {
 		if info, err := os.Stat(name); err == nil {

@@ -22,18 +22,18 @@ var (
 	ErrMalformed = errors.New("malformed request")
 )
 
-// Scanner finds the end of a head that comes in pieces. Its zero value is
-// ready.
+// Scanner finds the end of a head that arrives in pieces. The zero value is ready
+// for use.
 type Scanner struct {
-	pos   int // start of the line that is not complete yet
-	seen  int // bytes of it that hold no line feed
+	pos   int // start of the line that is incomplete
+	seen  int // bytes searched for a line feed
 	lines int // complete lines, the request line included
 }
 
-// Scan looks at everything that has come so far (b grows from call to call)
-// and returns the length of the head with its blank line, 0 while it is not
-// complete. It returns ErrTooLarge as soon as the head cannot fit any more, and
-// ErrMalformed when b cannot become a request.
+// Scan looks at everything received so far (b grows from call to call) and returns
+// the length of the head with its blank line, or 0 while it is incomplete. It
+// returns ErrTooLarge as soon as the head exceeds a limit, and ErrMalformed when b
+// cannot become a request.
 func (s *Scanner) Scan(b []byte) (int, error) {
 	if len(b) > 0 && (b[0] < 'A' || b[0] > 'Z') {
 		return 0, ErrMalformed // no method: TLS, a PROXY header, or noise
@@ -62,10 +62,10 @@ func (s *Scanner) Scan(b []byte) (int, error) {
 	}
 }
 
-// Request is a parsed head. Its slices are parts of the bytes it was parsed
-// from. Repeated headers that matter are counted; of those the last one stands.
+// Request is a parsed head. Its slices point into the bytes it was parsed from.
+// Headers that must not repeat are counted; the last one is kept.
 type Request struct {
-	Method string // of the usual methods, "" for another one
+	Method string // one of the usual methods, or ""
 	Path   []byte // raw
 	Query  []byte // raw, without the question mark
 	Major  int    // HTTP version
@@ -81,7 +81,7 @@ type Request struct {
 	Protocols [][]byte
 }
 
-// Parse reads a whole head, as Scan delimits it. It returns ErrMalformed.
+// Parse reads a whole head, as delimited by Scan. It may return ErrMalformed.
 func Parse(b []byte) (Request, error) {
 	var r Request
 	line, b := cutLine(b)
@@ -114,8 +114,8 @@ func (r *Request) requestLine(line []byte) error {
 	return nil
 }
 
-// originForm takes the absolute form too, as RFC 9112 section 3.2.2 wants: clients
-// of proxies use it.
+// originForm also accepts the absolute form, as RFC 9112 section 3.2.2 requires:
+// clients of proxies send it.
 func originForm(target []byte) []byte {
 	for _, scheme := range [...]string{"http://", "https://"} {
 		if n := len(scheme); len(target) > n && bytes.EqualFold(target[:n], []byte(scheme)) {
@@ -176,7 +176,7 @@ func (r *Request) addProtocols(value []byte) {
 	}
 }
 
-// methodName spares an allocation; other methods are all the same to us.
+// methodName returns a usual method without allocating, or "".
 func methodName(b []byte) string {
 	for _, m := range [...]string{http.MethodGet, http.MethodPost, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete, http.MethodPatch} {
 		if string(b) == m {
@@ -186,7 +186,7 @@ func methodName(b []byte) string {
 	return ""
 }
 
-// cutLine cuts b behind its first line; the line comes without its end.
+// cutLine cuts b after its first line and returns the line without its line break.
 func cutLine(b []byte) (line, rest []byte) {
 	i := bytes.IndexByte(b, '\n')
 	if i < 0 {
@@ -195,17 +195,17 @@ func cutLine(b []byte) (line, rest []byte) {
 	return trimEnd(b[:i+1]), b[i+1:]
 }
 
-// trimEnd removes CR LF, or the lone LF that RFC 9112 section 2.2 lets us take.
+// trimEnd removes CR LF, or the lone LF that RFC 9112 section 2.2 allows.
 func trimEnd(line []byte) []byte {
 	return bytes.TrimSuffix(line[:len(line)-1], []byte("\r"))
 }
 
-// is compares a header's name with a lower-case one.
+// is reports whether a header's name equals a lower-case one.
 func is(name []byte, lower string) bool {
 	return len(name) == len(lower) && bytes.EqualFold(name, []byte(lower))
 }
 
-// has tells whether a comma-separated value has the token.
+// has reports whether a comma-separated value contains the token.
 func has(value []byte, lower string) bool {
 	for v := range bytes.SplitSeq(value, []byte(",")) {
 		if is(bytes.Trim(v, " \t"), lower) {
@@ -217,7 +217,7 @@ func has(value []byte, lower string) bool {
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
 
-// visible: a request target, RFC 3986 leaves nothing outside visible ASCII.
+// visible reports whether b is visible ASCII, as a request target must be (RFC 3986).
 func visible(b []byte) bool {
 	for _, c := range b {
 		if c <= ' ' || c >= 0x7f {
@@ -227,7 +227,8 @@ func visible(b []byte) bool {
 	return true
 }
 
-// fieldValue, RFC 9110 section 5.5: no control characters but tab.
+// fieldValue reports whether b has no control characters except tab (RFC 9110,
+// section 5.5).
 func fieldValue(b []byte) bool {
 	for _, c := range b {
 		if c < ' ' && c != '\t' || c == 0x7f {
@@ -237,7 +238,7 @@ func fieldValue(b []byte) bool {
 	return true
 }
 
-// token, RFC 9110 section 5.6.2.
+// token reports whether b is a token (RFC 9110, section 5.6.2).
 func token(b []byte) bool {
 	for _, c := range b {
 		switch {

@@ -16,28 +16,29 @@ import (
 )
 
 const (
-	// handOffs is how many connections may wait for net/http's accept loop,
-	// which only starts a goroutine for each.
+	// handOffs bounds the connections that wait for net/http's accept loop, which
+	// only starts a goroutine for each.
 	handOffs = 1024
-	// webShutdown is how long requests that are under way may take at the end.
-	webShutdown = 2 * time.Second
+	// httpShutdown is how long requests may take to end at shutdown.
+	httpShutdown = 2 * time.Second
 )
 
-// web is the net/http side: a listener that is fed by the loops.
-type web struct {
+// httpServer is the net/http side: a net.Listener whose connections come from the
+// loops.
+type httpServer struct {
 	server *Server
 	conns  chan net.Conn // loops to Accept; never closed
 	done   chan struct{} // closed by Close, once
 	once   sync.Once
-	count  *atomic.Int64 // connections in net/http's hands
+	count  *atomic.Int64 // connections that net/http serves
 }
 
-func newWeb(s *Server) *web {
-	return &web{server: s, conns: make(chan net.Conn, handOffs), done: make(chan struct{}), count: &s.stats.HTTP}
+func newHTTPServer(s *Server) *httpServer {
+	return &httpServer{server: s, conns: make(chan net.Conn, handOffs), done: make(chan struct{}), count: &s.stats.HTTP}
 }
 
 // run serves until ctx ends.
-func (w *web) run(ctx context.Context) error {
+func (w *httpServer) run(ctx context.Context) error {
 	o := w.server.options
 	srv := &http.Server{
 		Handler:           http.HandlerFunc(w.handle),
@@ -49,19 +50,19 @@ func (w *web) run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(w) }()
 	<-ctx.Done()
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), webShutdown)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpShutdown)
 	defer cancel()
 	err := srv.Shutdown(end)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = srv.Close() // whoever is still at it was told by the edge's drain
+		err = srv.Close() // the edge's drain has warned these clients
 	}
 	<-served // http.ErrServerClosed
-	w.empty()
+	w.closeQueued()
 	return err
 }
 
-// empty closes what was handed over too late.
-func (w *web) empty() {
+// closeQueued closes connections that were handed over too late.
+func (w *httpServer) closeQueued() {
 	for {
 		select {
 		case c := <-w.conns:
@@ -73,7 +74,7 @@ func (w *web) empty() {
 }
 
 // Accept implements net.Listener.
-func (w *web) Accept() (net.Conn, error) {
+func (w *httpServer) Accept() (net.Conn, error) {
 	select {
 	case c := <-w.conns:
 		return c, nil
@@ -83,18 +84,18 @@ func (w *web) Accept() (net.Conn, error) {
 }
 
 // Close implements net.Listener.
-func (w *web) Close() error {
+func (w *httpServer) Close() error {
 	w.once.Do(func() { close(w.done) })
 	return nil
 }
 
 // Addr implements net.Listener; net/http puts it into the request's context.
-func (w *web) Addr() net.Addr { return &net.TCPAddr{} }
+func (w *httpServer) Addr() net.Addr { return &net.TCPAddr{} }
 
-// handOff gives a connection with the bytes read so far to net/http.
+// handOff passes the connection and the bytes read so far to net/http.
 func (p *pending) handOff(b []byte) {
-	w := p.door.server.web
-	if w.count.Load() >= int64(p.door.server.options.MaxHTTP) {
+	w := p.local.server.http
+	if w.count.Load() >= int64(p.local.server.options.MaxHTTP) {
 		p.refuse(refused(Overload))
 		return
 	}
@@ -104,22 +105,22 @@ func (p *pending) handOff(b []byte) {
 		p.refuse(refused(Overload)) // out of descriptors
 		return
 	}
-	p.finish()
+	p.endHandshake()
 	w.count.Add(1)
 	c := &handed{Conn: nc, early: early, count: w.count}
 	select {
 	case w.conns <- c:
-		p.door.server.stats.HandedOff.Add(1)
+		p.local.server.stats.HandedOff.Add(1)
 	default:
-		p.door.server.stats.Refused[Overload].Add(1)
+		p.local.server.stats.Refused[Overload].Add(1)
 		c.Close()
 	}
-	if w.closed() { // nobody may be there any more to take it
-		w.empty()
+	if w.closed() { // Accept may have returned for the last time
+		w.closeQueued()
 	}
 }
 
-func (w *web) closed() bool {
+func (w *httpServer) closed() bool {
 	select {
 	case <-w.done:
 		return true
@@ -128,8 +129,8 @@ func (w *web) closed() bool {
 	}
 }
 
-// handed is a connection in net/http's hands, with the bytes that the loop has
-// read already.
+// handed is a connection that net/http serves, with the bytes that the loop has
+// already read.
 type handed struct {
 	net.Conn
 	early []byte // owned by the reader
@@ -161,12 +162,11 @@ func (c *handed) CloseWrite() error {
 	return nil
 }
 
-// handle serves a request, unless it is an upgrade on a connection that began
-// with plain HTTP, as proxies with kept-alive connections send it: that goes
-// back to the loops.
-func (w *web) handle(rw http.ResponseWriter, r *http.Request) {
+// handle serves a request. An upgrade on a connection that started with plain HTTP,
+// as proxies with kept-alive connections send it, returns to the loops.
+func (w *httpServer) handle(rw http.ResponseWriter, r *http.Request) {
 	i, known := w.server.routes[r.URL.EscapedPath()]
-	if !known || !w.server.options.Routes[i].Only && !upgrades(r) {
+	if !known || !w.server.options.Routes[i].Only && !wantsWebSocket(r) {
 		w.server.options.HTTP.ServeHTTP(rw, r)
 		return
 	}
@@ -180,27 +180,27 @@ func (w *web) handle(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, http.StatusText(http.StatusHTTPVersionNotSupported), http.StatusHTTPVersionNotSupported)
 		return
 	}
-	early, _ := buf.Reader.Peek(buf.Reader.Buffered()) // it has them
+	early, _ := buf.Reader.Peek(buf.Reader.Buffered()) // these bytes are there: no error
 	again = append(again, early...)
 	c, ok := nc.(*handed)
 	if !ok {
 		nc.Close()
 		return
 	}
-	w.giveBack(c, append(again, c.early...))
+	w.returnToLoops(c, append(again, c.early...))
 }
 
-// giveBack returns a connection to the loops, with the bytes of its request.
-func (w *web) giveBack(c *handed, b []byte) {
+// returnToLoops attaches a connection to a loop again, with the bytes of its request.
+func (w *httpServer) returnToLoops(c *handed, b []byte) {
 	c.once.Do(func() { c.count.Add(-1) })
 	c.Conn.SetDeadline(time.Time{})
 	err := w.server.options.Group.Attach(c.Conn, func(t poll.Transport, peer netip.AddrPort) {
-		if p := w.server.begin(t, peer); p != nil {
-			p.back = true
+		if p := w.server.startHandshake(t, peer); p != nil {
+			p.returned = true
 			p.Readable(b)
 		}
 	})
 	if err != nil {
-		w.server.options.Logger.Debug("connection lost between net/http and the loops", "event", "listen.attach", "err", err)
+		w.server.options.Logger.Debug("connection lost between net/http and the loops", "event", "listen.return_failed", "err", err)
 	}
 }
