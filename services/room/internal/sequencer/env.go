@@ -53,9 +53,10 @@ type Env struct {
 	// (wire.Record.Known), 0 for 256.
 	PageEvery uint64
 
-	reads       gate // of history
-	loads       gate // of last records
-	windows     gate // of de-duplication windows
+	tasks       map[*task]struct{} // waiting for the log
+	reads       gate               // of history
+	loads       gate               // of last records
+	windows     gate               // of de-duplication windows
 	spareDrafts []*draft
 
 	// Scratch: a Known until its record is encoded, messages until they are published.
@@ -104,38 +105,6 @@ func (e *Env) pageEvery() uint64 {
 		return e.PageEvery
 	}
 	return pageEvery
-}
-
-// gate lets maxReads reads run at once; the others wait in order.
-type gate struct {
-	running int
-	waiting []func()
-}
-
-// enter runs f, now or later; false when too many wait. f must see to it that
-// leave is called once.
-func (g *gate) enter(f func()) bool {
-	switch {
-	case g.running < maxReads:
-		g.running++
-		f()
-	case len(g.waiting) < maxReadsWaiting:
-		g.waiting = append(g.waiting, f)
-	default:
-		return false
-	}
-	return true
-}
-
-func (g *gate) leave() {
-	if len(g.waiting) == 0 {
-		g.running--
-		return
-	}
-	f := g.waiting[0]
-	g.waiting[0] = nil
-	g.waiting = g.waiting[1:]
-	f()
 }
 
 // draft is a record on its way into the log.

@@ -4,7 +4,10 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/publisher"
@@ -14,10 +17,12 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/stats"
 )
 
-// general is the place of the only room here.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) } // no task is left
+
+// general is where the only room here is stored.
 var general = log.RoomOf("general", 1)
 
-// world is a log, the ledgers that write to it, and what they have said.
+// world is a log, the rooms that write to it, and what they have published.
 type world struct {
 	*logtest.World
 	count   *stats.Counters
@@ -25,16 +30,28 @@ type world struct {
 	casts   [][]byte            // broadcast
 	epoch   uint64              // of the last owner
 
-	pageEvery uint64 // of the ledgers to come
+	envs map[int][]*sequencer.Env // by owner
+
+	pageEvery uint64 // of the rooms to come
 }
 
 func newWorld() *world {
 	return &world{
 		World: logtest.New(), count: stats.New(slog.New(slog.DiscardHandler)), replies: map[string][][]byte{},
+		envs: map[int][]*sequencer.Env{},
 	}
 }
 
-// ledger returns a ledger of the room "general" owned by owner, under a new lease.
+// Kill makes owner end: its tasks stop, and the log does not answer it any more.
+func (w *world) Kill(owner int) {
+	for _, env := range w.envs[owner] {
+		env.StopTasks()
+	}
+	delete(w.envs, owner)
+	w.World.Kill(owner)
+}
+
+// newRoom returns the room "general" as owner has it, under a new lease.
 func (w *world) newRoom(owner int) *sequencer.Room {
 	w.epoch++
 	env := &sequencer.Env{
@@ -44,6 +61,7 @@ func (w *world) newRoom(owner int) *sequencer.Room {
 		Logger: slog.New(slog.DiscardHandler), Counters: w.count, HeadMoved: func(*sequencer.Room) {},
 		PageEvery: w.pageEvery,
 	}
+	w.envs[owner] = append(w.envs[owner], env)
 	r := new(sequencer.Room)
 	r.Init(env, "general", general)
 	return r

@@ -10,29 +10,34 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
 )
 
-// Retention says how much of a room is kept. What is older than MaxAge goes, and
-// what is not among the last MaxMessages; both only as far as de-duplication does
-// not need it: the last 1 000 messages and those of the last 10 minutes stay.
+// Retention says how much of a room is kept. Messages older than MaxAge are removed, and
+// those beyond the last MaxMessages; but never those that de-duplication needs: the last
+// 1 000 messages and those of the last 10 minutes.
 type Retention struct {
-	MaxAge      time.Duration // 0: for ever
-	MaxMessages uint64        // 0: all
+	MaxAge      time.Duration // 0: unlimited
+	MaxMessages uint64        // 0: unlimited
 }
 
 const (
-	// retainEvery is how often a room is looked at for messages that are too old,
-	// when nothing is known of its oldest one.
+	// retainEvery is how often a room is checked for messages that are too old, when
+	// the age of its oldest message is unknown.
 	retainEvery = time.Hour
 
-	// retainBatch is how many records one look may remove; it goes on as long as
-	// there are more.
-	retainBatch = 256
+	// retainBatch is how many records one read may bring and one purge remove; the check
+	// repeats as long as there are more.
+	retainBatch      = 256
+	retainBatchBytes = 1 << 20
 
-	// A room may outgrow MaxMessages by a part of it, so that it is not looked at
-	// for every message.
+	// retainSlack is the part of MaxMessages, an eighth, by which a room may outgrow it,
+	// so that it is not checked for every message.
 	retainSlack = 8
+
+	// MinRetainRecords is the least number of records of which retention can remove any:
+	// the last 1 000 messages stay, at most 64 in a record.
+	MinRetainRecords = dedup.MinMessages / maxBatch
 )
 
-// slack is by how much a room may outgrow its number.
+// slack returns by how many messages a room may outgrow MaxMessages.
 func (keep Retention) slack() uint64 {
 	if keep.MaxMessages == 0 {
 		return math.MaxUint64
@@ -40,7 +45,7 @@ func (keep Retention) slack() uint64 {
 	return max(keep.MaxMessages/retainSlack, 64)
 }
 
-// every is how often a room is looked at for its age.
+// every returns how often a room is checked for its age.
 func (keep Retention) every() time.Duration {
 	if keep.MaxAge > 0 {
 		return min(retainEvery, keep.MaxAge)
@@ -48,8 +53,8 @@ func (keep Retention) every() time.Duration {
 	return retainEvery
 }
 
-// Retain removes what is not to be kept of a loaded room. It is to be called now and
-// then, and does nothing most of the time.
+// Retain removes the messages of a loaded room that are not to be kept, in a task. It
+// should be called now and then, and does nothing most of the time.
 func (r *Room) Retain(now time.Time, keep Retention) {
 	switch {
 	case keep == Retention{} || !r.loaded || r.retaining || r.head.seq <= dedup.MinMessages:
@@ -64,10 +69,34 @@ func (r *Room) Retain(now time.Time, keep Retention) {
 	}
 	r.retainAt = now.Add(keep.every())
 	r.retainSeq = addSaturating(r.head.seq, keep.slack())
-	r.retaining = r.env.reads.enter(func() { r.expire(now, keep) })
+	r.retaining = true
+	started := r.env.reads.startTask(r.env, r.logRoom, func(t *task) {
+		r.purgeExpired(t, keep)
+		r.retaining = false
+	})
+	if !started {
+		r.retaining = false
+	}
 }
 
-// add is a+b, or as much as there can be.
+// RetainUnopened is Retain, at once, for a room that may not be in memory. inMemory
+// reports which rooms are: those check themselves.
+func RetainUnopened(env *Env, logRoom log.Room, keep Retention, inMemory func(id string) bool) {
+	// When too many reads wait, or this one fails, the next sweep finds the room again.
+	_ = env.reads.startTask(env, logRoom, func(t *task) {
+		s, err := t.Tail()
+		var rec wire.Record
+		if err != nil || wire.Unmarshal(s.Data, &rec) != nil || inMemory(rec.Room) || rec.Last() <= dedup.MinMessages {
+			return
+		}
+		r := new(Room)
+		r.Init(env, rec.Room, logRoom)
+		r.loaded, r.head.seq, r.head.pos = true, rec.Last(), s.Pos
+		r.purgeExpired(t, keep)
+	})
+}
+
+// addSaturating returns a+b, or the largest number when that overflows.
 func addSaturating(a, b uint64) uint64 {
 	if a > math.MaxUint64-b {
 		return math.MaxUint64
@@ -75,7 +104,7 @@ func addSaturating(a, b uint64) uint64 {
 	return a + b
 }
 
-// stays tells whether the record is to be kept at now.
+// keeps reports whether the record is to be kept at now, in a room with the given head.
 func (keep Retention) keeps(rec *wire.Record, head uint64, now time.Time) bool {
 	n := len(rec.Entries)
 	if n == 0 || addSaturating(rec.Last(), dedup.MinMessages) > head {
@@ -91,32 +120,47 @@ func (keep Retention) keeps(rec *wire.Record, head uint64, now time.Time) bool {
 	return keep.MaxMessages == 0 || addSaturating(rec.Last(), keep.MaxMessages) > head
 }
 
-// expire reads the oldest records and purges those that are not to be kept.
-func (r *Room) expire(now time.Time, keep Retention) {
-	head := r.head.seq
-	var before uint64 // position of the first record that stays
-	var found bool    // it was found
-	r.env.Log.Range(r.logRoom, 1, retainBatch, 1<<20, func(s log.Stored, err error) bool {
-		if err != nil {
-			r.purge(now, before, found, keep)
-			return false
+// purgeExpired removes the oldest records, batch by batch, up to the first one that is to
+// be kept.
+func (r *Room) purgeExpired(t *task, keep Retention) {
+	for {
+		before, done := r.findExpired(t, keep)
+		if before == 0 || before > r.head.pos {
+			return
 		}
-		if found {
-			return true
+		n, err := t.Purge(before)
+		r.oldest = 0 // it has to be read again
+		if err != nil {
+			r.env.Counters.CountRetry(err)
+			return
+		}
+		if done || n == 0 {
+			return
+		}
+	}
+}
+
+// findExpired reads the oldest records. All before position before are to be removed;
+// done reports that a record was found which is to be kept.
+func (r *Room) findExpired(t *task, keep Retention) (before uint64, done bool) {
+	head, now := r.head.seq, r.env.Now()
+	for s, err := range t.Range(1, retainBatch, retainBatchBytes) {
+		if err != nil {
+			break // the end; after a failure, what was read until then may still be removed
 		}
 		var rec wire.Record
 		if wire.Unmarshal(s.Data, &rec) != nil || keep.keeps(&rec, head, now) {
-			found = true
-			r.due(&rec, keep)
-			return true
+			r.scheduleRetention(&rec, keep)
+			return before, true
 		}
 		before = s.Pos + 1
-		return true
-	})
+	}
+	return before, false
 }
 
-// due plans the next look for when rec, the oldest record left, is to go.
-func (r *Room) due(rec *wire.Record, keep Retention) {
+// scheduleRetention plans the next check for when rec, the oldest record left, is to be
+// removed.
+func (r *Room) scheduleRetention(rec *wire.Record, keep Retention) {
 	n := len(rec.Entries)
 	if n == 0 {
 		return
@@ -128,52 +172,4 @@ func (r *Room) due(rec *wire.Record, keep Retention) {
 		}
 	}
 	r.retainSeq = addSaturating(rec.First+keep.MaxMessages, keep.slack())
-}
-
-// purge removes what is before a position, and looks for more when none of what was
-// read is to stay.
-func (r *Room) purge(now time.Time, before uint64, found bool, keep Retention) {
-	if before == 0 || before > r.head.pos {
-		r.retained()
-		return
-	}
-	r.env.Log.Purge(r.logRoom, before, func(n uint64, err error) {
-		r.oldest = 0
-		switch {
-		case err != nil:
-			r.env.Counters.CountRetry(err)
-		case n > 0 && !found:
-			r.expire(now, keep)
-			return
-		}
-		r.retained()
-	})
-}
-
-// retained ends a look.
-func (r *Room) retained() {
-	r.retaining = false
-	r.env.reads.leave()
-}
-
-// LargeRecords is the least number of records that Retain can take something of: the
-// last 1 000 messages stay, of which a record holds 64 at most.
-const MinRetainRecords = dedup.MinMessages / maxBatch
-
-// Expire is Retain for a room that may not be in memory, at once; held tells which are.
-func Expire(env *Env, place log.Room, keep Retention, held func(id string) bool) {
-	env.Log.Tail(place, func(s log.Stored, err error) {
-		var rec wire.Record
-		if err == nil {
-			err = wire.Unmarshal(s.Data, &rec)
-		}
-		if err != nil || held(rec.Room) {
-			return // there will be another round; or the room sees to it itself
-		}
-		r := new(Room)
-		r.Init(env, rec.Room, place)
-		r.loaded, r.head.seq, r.head.pos = true, rec.Last(), s.Pos
-		r.retainAt = env.Now()
-		r.Retain(r.retainAt, keep)
-	})
 }

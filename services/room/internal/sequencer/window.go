@@ -10,147 +10,37 @@ import (
 )
 
 // window reads a room's de-duplication window back, newest messages first: the
-// records since the last page, then page after page; and where there are no pages,
-// or they do not join, the records themselves. It ends when the window is complete
-// or the log has no more of it.
+// records since the last page, then page after page; where there are no pages, or
+// they do not join, the records themselves. It ends when the window is complete or the
+// log has nothing older.
 type window struct {
 	room *Room
+	task *task
 	to   uint64 // the head
 
 	tail  []*wire.Record // from the record with the last page on
 	pages [][]byte       // newest first
 	older dedup.Index    // of the messages before the pages
 	first uint64         // all messages from first on are in tail or pages
-	atMs  uint64         // when the oldest one known was stored
+	atMs  uint64         // when the oldest known one was stored
 }
 
-// rebuild fills the index with the room's de-duplication window, when its turn comes.
+// loadWindow fills the index with the room's de-duplication window, in a task.
 func (r *Room) loadWindow() {
 	r.busy = true
-	w := &window{room: r, to: r.head.seq, first: r.head.seq + 1}
-	if !r.env.windows.enter(w.begin) {
+	if !r.env.windows.startTask(r.env, r.logRoom, r.readWindow) {
 		r.busy = false
 		r.retryLater(errOverloaded())
 	}
 }
 
-// begin reads the records from the last page on. There are few: the next page would
-// be in one of them.
-func (w *window) begin() {
-	r := w.room
-	pos := r.head.pages.pos
-	if pos == 0 {
-		w.messages(dedup.MinMessages)
-		return
-	}
-	joined := true
-	from := w.to - min(w.to-1, r.env.pageEvery()+2*maxBatch)
-	history.Scan(r.env.Log, r.logRoom, history.Position{Pos: pos, Seq: from}, w.to, func(rec *wire.Record, at uint64) {
-		if len(w.tail) == 0 && (at != pos || !hasPage(rec)) {
-			joined = false
-		}
-		if joined {
-			w.tail = append(w.tail, rec)
-		}
-	}, func(err error) {
-		switch {
-		case err != nil:
-			w.end(err)
-		case !joined:
-			w.messages(dedup.MinMessages)
-		default:
-			w.first = w.tail[0].First
-			w.page(w.tail[0])
-		}
-	})
-}
-
-// hasPage tells whether rec has a page that can be true.
-func hasPage(rec *wire.Record) bool {
-	n, _ := dedup.PageLen(rec.Known)
-	return n > 0 && n < rec.First
-}
-
-// page takes the page of the record that begins with message first, and goes on
-// to the one before.
-func (w *window) page(rec *wire.Record) {
-	n, atMs := dedup.PageLen(rec.Known)
-	w.pages = append(w.pages, rec.Known)
-	w.first, w.atMs = w.first-n, atMs
-	switch {
-	case w.complete(w.to + 1 - w.first):
-		w.end(nil)
-		return
-	case rec.Page == 0:
-		w.messages(dedup.MinMessages)
-		return
-	}
-	r := w.room
-	r.env.Log.At(r.logRoom, rec.Page, func(s log.Stored, err error) {
-		var before wire.Record
-		switch {
-		case errors.Is(err, log.ErrNotFound):
-			// Retention has taken it, or the replica that answers lags: the
-			// messages will tell.
-		case err != nil:
-			w.end(err)
-			return
-		case wire.Unmarshal(s.Data, &before) == nil && before.First == w.first && hasPage(&before):
-			w.page(&before)
-			return
-		}
-		w.messages(dedup.MinMessages)
-	})
-}
-
-// complete tells whether n messages, of which the first was stored at atMs, are all
-// of the window.
-func (w *window) complete(n uint64) bool {
-	return n == w.to || dedup.Complete(int(n), w.atMs, uint64(w.room.env.Now().UnixMilli()))
-}
-
-// messages reads the n messages before first, and more when those are not enough.
-func (w *window) messages(n uint64) {
-	r := w.room
-	last := w.first - 1
-	n = min(n, last)
-	from := w.first - n
-	w.older.Clear()
-	more := false // the log reaches back to from
-	read := func(rec *wire.Record, _ uint64) {
-		more = more || rec.First <= from
-		for i := range rec.Entries {
-			if ref := refOf(rec, i); ref.Seq >= from && ref.Seq <= last {
-				if w.older.Len() == 0 {
-					w.atMs = ref.AtMs
-				}
-				w.older.Add(idOf(&rec.Entries[i]), ref)
-			}
-		}
-	}
-	done := func(err error) {
-		if err == nil && more && !w.complete(w.to-last+n) {
-			w.messages(min(n*4, dedup.MaxMessages))
-			return
-		}
-		w.end(err)
-	}
-	history.Find(r.env.Log, r.logRoom, r.head.seq, r.head.marks, from, func(at history.Position, err error) {
-		if err != nil {
-			done(err)
-			return
-		}
-		history.Scan(r.env.Log, r.logRoom, at, last, read, done)
-	})
-}
-
-// end makes what was read the room's index.
-func (w *window) end(err error) {
-	r := w.room
+// readWindow reads the window and makes it the room's index.
+func (r *Room) readWindow(t *task) {
+	w := window{room: r, task: t, to: r.head.seq, first: r.head.seq + 1}
+	err := w.read()
 	r.busy = false
 	if err != nil {
 		r.retryLater(err)
-		r.env.windows.leave()
 		return
 	}
 	r.index, r.indexed = w.index(), true
@@ -163,7 +53,116 @@ func (w *window) end(err error) {
 	}
 	r.resolveStored()
 	r.startNext()
-	r.env.windows.leave()
+}
+
+func (w *window) read() error {
+	if err := w.readTail(); err != nil {
+		return err
+	}
+	if len(w.tail) > 0 {
+		if complete, err := w.readPages(); complete || err != nil {
+			return err
+		}
+	}
+	return w.readMessages()
+}
+
+// readTail reads the records from the one with the last page on. They are few: the
+// next page would be in one of them. When that record has no page, tail stays empty.
+func (w *window) readTail() error {
+	r := w.room
+	pos := r.head.pages.pos
+	if pos == 0 {
+		return nil
+	}
+	from := w.to - min(w.to-1, r.env.pageEvery()+2*maxBatch)
+	joined := true
+	return history.Scan(w.task, history.Position{Pos: pos, Seq: from}, w.to, func(rec *wire.Record, at uint64) {
+		if len(w.tail) == 0 && (at != pos || !hasPage(rec)) {
+			joined = false
+		}
+		if joined {
+			w.tail = append(w.tail, rec)
+		}
+	})
+}
+
+// hasPage reports whether rec has a plausible page.
+func hasPage(rec *wire.Record) bool {
+	n, _ := dedup.PageLen(rec.Known)
+	return n > 0 && n < rec.First
+}
+
+// readPages takes the page of the first record of tail, then the pages before it, as
+// long as they join. It reports whether the window is complete.
+func (w *window) readPages() (complete bool, err error) {
+	rec := w.tail[0]
+	w.first = rec.First
+	for {
+		n, atMs := dedup.PageLen(rec.Known)
+		w.pages = append(w.pages, rec.Known)
+		w.first, w.atMs = w.first-n, atMs
+		if w.isComplete(w.to + 1 - w.first) {
+			return true, nil
+		}
+		if rec.Page == 0 {
+			return false, nil
+		}
+		s, err := w.task.At(rec.Page)
+		if errors.Is(err, log.ErrNotFound) {
+			return false, nil // retention has removed it, or a lagging replica answered
+		}
+		if err != nil {
+			return false, err
+		}
+		before := new(wire.Record)
+		if wire.Unmarshal(s.Data, before) != nil || before.First != w.first || !hasPage(before) {
+			return false, nil
+		}
+		rec = before
+	}
+}
+
+// isComplete reports whether the n messages up to the head, the first stored at atMs,
+// are the whole window.
+func (w *window) isComplete(n uint64) bool {
+	return n == w.to || dedup.Complete(int(n), w.atMs, uint64(w.room.env.Now().UnixMilli()))
+}
+
+// readMessages reads the records before first: as many as the window has at least, and
+// four times as many as long as that is not enough.
+func (w *window) readMessages() error {
+	last := w.first - 1
+	for n := min(uint64(dedup.MinMessages), last); ; n = min(n*4, dedup.MaxMessages, last) {
+		reached, err := w.readOlder(n)
+		if err != nil || !reached || w.isComplete(w.to-last+n) {
+			return err
+		}
+	}
+}
+
+// readOlder fills older with the n messages before first. It reports whether the log
+// reaches back that far.
+func (w *window) readOlder(n uint64) (reached bool, err error) {
+	r := w.room
+	from, last := w.first-n, w.first-1
+	w.older.Clear()
+	at, err := history.Find(w.task, r.head.seq, r.head.marks, from)
+	if err != nil {
+		return false, err
+	}
+	err = history.Scan(w.task, at, last, func(rec *wire.Record, _ uint64) {
+		reached = reached || rec.First <= from
+		for i := range rec.Entries {
+			if ref := refOf(rec, i); ref.Seq >= from && ref.Seq <= last {
+				if w.older.Len() == 0 {
+					w.atMs = ref.AtMs
+				}
+				w.older.Add(idOf(&rec.Entries[i]), ref)
+			}
+		}
+	})
+	return reached, err
 }
 
 // index puts together what was read, oldest first.

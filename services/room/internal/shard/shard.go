@@ -139,6 +139,7 @@ func (s *shard) stop() {
 // due, posted, or the end rings.
 func (s *shard) run() {
 	defer s.cancel()
+	defer s.rooms.Close()
 	timer := time.AfterFunc(0, s.mailbox.Wake)
 	defer timer.Stop()
 	s.requestSnapshots(false)

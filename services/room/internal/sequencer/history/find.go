@@ -2,15 +2,19 @@ package history
 
 import (
 	"errors"
+	"iter"
 
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
 )
 
-// Log is what reading needs of a *log.Log.
+// Log is the log of one room, as reading needs it. Its methods wait for the answer.
 type Log interface {
-	At(room log.Room, pos uint64, done func(log.Stored, error))
-	Range(room log.Room, from uint64, batch, maxBytes int, each func(log.Stored, error) bool)
+	// At returns the record at exactly pos; log.ErrNotFound without one.
+	At(pos uint64) (log.Stored, error)
+	// Range returns up to batch records from position from on, until they exceed
+	// maxBytes. The last element has an error, log.ErrEnd at the end.
+	Range(from uint64, batch, maxBytes int) iter.Seq2[log.Stored, error]
 }
 
 // Distances of the marks in wire.Record.
@@ -20,15 +24,15 @@ const (
 )
 
 // Marks are the positions of the records that hold the last message whose seq is
-// a multiple of 64 and of 1024, 0 when there is none: what the next record will say.
+// a multiple of 64 and of 1024; 0 without one. Each record carries those before it.
 type Marks struct{ Near, Far uint64 }
 
-// Before is what the record that begins after message seq says of those before it.
+// Before returns the seq of the last message before record r, and the marks there.
 func Before(r *wire.Record) (seq uint64, m Marks) {
 	return r.First - 1, Marks{r.Mark64, r.Mark1024}
 }
 
-// Advance is m after the record r was stored at pos.
+// Advance returns m after the record r was stored at pos.
 func (m Marks) Advance(r *wire.Record, pos uint64) Marks {
 	last := r.Last()
 	if last/near > (r.First-1)/near {
@@ -40,50 +44,45 @@ func (m Marks) Advance(r *wire.Record, pos uint64) Marks {
 	return m
 }
 
-// Place is where to begin to read: no message from Seq on is before position Pos.
+// Position is where to begin to read: no message from Seq on is stored before Pos.
 type Position struct{ Pos, Seq uint64 }
 
-// Find gives done the place of a record that is not behind message n, and at most
-// 64 messages before it, or else the beginning of the log. m are the marks behind
-// message head, n <= head. When n is no longer retained, the first record at or
-// after the place is the oldest one retained.
-func Find(l Log, room log.Room, head uint64, m Marks, n uint64, done func(Position, error)) {
-	multiple, pos := nearestMark(head, m, n)
-	switch {
-	case pos == 0:
-		done(Position{1, 1}, nil)
-		return
-	case multiple <= n:
-		done(Position{pos, multiple}, nil)
-		return
-	}
-	l.At(room, pos, func(s log.Stored, err error) {
-		if errors.Is(err, log.ErrNotFound) {
-			done(Position{1, n}, nil) // retention has taken it, and so all before it
-			return
+// Find returns the position of a record that begins at message n or at most 64
+// messages before it, or else the beginning of the log. m are the marks at message
+// head; n must be at most head. When n is no longer retained, the first record at or
+// after the position is the oldest one retained.
+func Find(l Log, head uint64, m Marks, n uint64) (Position, error) {
+	for {
+		multiple, pos := nearestMark(head, m, n)
+		switch {
+		case pos == 0:
+			return Position{1, 1}, nil
+		case multiple <= n:
+			return Position{pos, multiple}, nil
 		}
-		if err != nil {
-			done(Position{}, err)
-			return
+		s, err := l.At(pos)
+		switch {
+		case errors.Is(err, log.ErrNotFound):
+			return Position{1, n}, nil // retention has removed it, and all records before it
+		case err != nil:
+			return Position{}, err
 		}
 		var r wire.Record
 		switch err := wire.Unmarshal(s.Data, &r); {
 		case err != nil:
-			done(Position{}, err)
+			return Position{}, err
 		case r.First > multiple || r.Last() < multiple:
-			done(Position{1, n}, nil) // another record has the position: the log lost its end once
+			return Position{1, n}, nil // another record has the position: the log lost its end once
 		case r.First <= n:
-			done(Position{s.Pos, r.First}, nil)
-		default:
-			before, m := Before(&r)
-			Find(l, room, before, m, n, done)
+			return Position{s.Pos, r.First}, nil
 		}
-	})
+		head, m = Before(&r)
+	}
 }
 
-// jump chooses the mark to go to from message head: the farthest that is not
-// before n, or when all are the nearest before n. multiple is the seq that the
-// record at pos holds; pos 0 stands for the beginning.
+// nearestMark chooses the mark to go to from message head: the farthest one that is
+// not before n, else the nearest one. The record at pos holds message multiple; pos 0
+// means the beginning of the log.
 func nearestMark(head uint64, m Marks, n uint64) (multiple, pos uint64) {
 	if f := head / far * far; f >= n && f > 0 {
 		return f, m.Far

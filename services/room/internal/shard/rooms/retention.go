@@ -50,6 +50,6 @@ func (s *Set) sweepRetention(now time.Time) {
 		if p.at = now.Add(retentionPause); len(p.rooms) == 0 {
 			p.at = now.Add(retentionEvery)
 		}
-		sequencer.Expire(&s.env, next, s.cfg.Keep, s.Has)
+		sequencer.RetainUnopened(&s.env, next, s.cfg.Keep, s.Has)
 	}
 }

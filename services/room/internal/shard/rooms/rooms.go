@@ -164,6 +164,9 @@ func (s *Set) Busy() bool {
 	return false
 }
 
+// Close ends the reads of the log that wait. The set must not be used afterwards.
+func (s *Set) Close() { s.env.StopTasks() }
+
 // sweep drops rooms that are empty and idle, and shrinks the others. Their log,
 // seq and creation time stay.
 func (s *Set) sweepIdle(now time.Time) {
