@@ -5,33 +5,33 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/sequencer/dedup"
 )
 
-// pages is where the pages of the index are in the log (wire.Record.Known).
+// dedupPages says where the pages of the index are in the log (wire.Record.Known).
 type dedupPages struct {
-	pos  uint64 // of the record with the last page, 0: there is none
-	next uint64 // seq of the first message that is in no page; 0: not known yet
+	pos  uint64 // of the record with the last page; 0: none
+	next uint64 // seq of the first message that is in no page; 0: unknown
 }
 
-// advance is p after the record rec was stored at pos.
+// advance returns p after the record rec was stored at pos.
 func (p dedupPages) advance(rec *wire.Record, pos uint64) dedupPages {
 	switch {
 	case len(rec.Known) > 0:
 		return dedupPages{pos, rec.First}
 	case rec.Page != p.pos:
-		return dedupPages{0, rec.First} // its writer knows nothing of pages, or of others
+		return dedupPages{0, rec.First} // its writer does not know pages, or knows other ones
 	}
 	return p
 }
 
-// addPage adds to rec, the next record, the page that is due.
+// addPage adds the page that is due to rec, the next record.
 func (r *Room) addPage(rec *wire.Record) {
 	p, every := &r.head.pages, r.env.pageEvery()
 	switch first := r.index.First(); {
 	case first == 0:
 		*p = dedupPages{0, rec.First}
-	case p.next < first: // not known, or the index has begun anew
+	case p.next < first: // unknown, or the index was cleared since
 		*p = dedupPages{0, first}
 	}
-	if rec.First > p.next+every+maxBatch { // there is a hole, and a page over it has no bound
+	if rec.First > p.next+every+maxBatch { // a hole: a page over it would be unbounded
 		*p = dedupPages{0, rec.First}
 	}
 	rec.Page = p.pos
@@ -41,7 +41,7 @@ func (r *Room) addPage(rec *wire.Record) {
 	}
 }
 
-// idOf and refOf are what the index remembers of a message.
+// idOf and refOf return what the index keeps of a message.
 func idOf(e *wire.Entry) dedup.ID { return dedup.Key{User: e.User, ClientID: e.ClientID}.ID() }
 
 func refOf(rec *wire.Record, i int) dedup.Ref {
@@ -49,7 +49,7 @@ func refOf(rec *wire.Record, i int) dedup.Ref {
 	return dedup.Ref{Seq: rec.First + uint64(i), Sum: e.Sum, AtMs: e.AtMs, Epoch: rec.Epoch}
 }
 
-// remember adds all messages of rec to index.
+// addToIndex adds all messages of rec to index.
 func addToIndex(index *dedup.Index, rec *wire.Record) {
 	for i := range rec.Entries {
 		index.Add(idOf(&rec.Entries[i]), refOf(rec, i))

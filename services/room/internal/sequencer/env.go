@@ -1,11 +1,11 @@
-// Package sequencer is one room's side of the log: which message was the last, which
-// wait to be appended, which client ids are known, which messages are at hand.
+// Package sequencer orders the messages of each room and stores them in the log. For one
+// room it holds the last message, the queue of messages to append, the client ids of the
+// de-duplication window, and the latest messages.
 //
-// It follows one rule: a message is acknowledged after the log has acknowledged
-// its record, and never before. A record is appended behind the last one that
-// this ledger knows; when the log refuses or does not answer, the ledger reads
-// what it does not know yet, recognises what is its own there, and appends the
-// rest again.
+// It follows one rule: a message is acknowledged after the log has acknowledged its
+// record, never before. A record is appended behind the last one that the room knows. When
+// the log refuses or does not answer, the room reads the records that it does not know
+// yet, recognises its own messages among them, and appends the others again.
 package sequencer
 
 import (
@@ -19,8 +19,8 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/stats"
 )
 
-// Log is what a ledger needs of a *log.Log. Its callbacks must run on the
-// goroutine that owns the ledger, and never before the call has returned.
+// Log is the part of *log.Log that rooms use. Its callbacks must run on the goroutine
+// that owns the room, and never before the call has returned.
 type Log interface {
 	Append(room log.Room, expect uint64, record []byte, done func(pos uint64, err error))
 	Tail(room log.Room, done func(log.Stored, error))
@@ -32,7 +32,7 @@ type Log interface {
 	LargeRooms(shard, streams int, min uint64, done func([]log.Room, error))
 }
 
-// Env is what the ledgers of one shard share; like them it belongs to one goroutine.
+// Env is what the rooms of one shard share. Like them it must be used by one goroutine.
 type Env struct {
 	Log       Log
 	Publisher *publisher.Publisher
@@ -43,14 +43,14 @@ type Env struct {
 
 	Counters *stats.Counters
 
-	// Moved is told of every room whose last message has become another.
+	// HeadMoved is called with every room whose last message has changed.
 	HeadMoved func(*Room)
 
 	chunks       cache.Chunks // of history
 	chunksUsedAt time.Time    // when something was added to them or read for them
 
-	// PageEvery is after how many messages a record says what was stored before it
-	// (wire.Record.Known), 0 for 256.
+	// PageEvery is after how many messages a record lists those stored before it
+	// (wire.Record.Known); 0 means 256.
 	PageEvery uint64
 
 	tasks       map[*task]struct{} // waiting for the log
@@ -60,34 +60,36 @@ type Env struct {
 	spareDrafts []*draft
 
 	// Scratch: a Known until its record is encoded, messages until they are published.
+	// They save allocations.
 	scratchPage      []byte
 	scratchSent      wire.Sent
 	scratchBroadcast wire.Broadcast
 }
 
-// Shrink gives back memory that nobody has needed for a while.
+// DropIdleChunks frees the cached history if no request has used it for a while.
 func (e *Env) DropIdleChunks(now time.Time) {
 	if now.Sub(e.chunksUsedAt) > cacheIdle {
 		e.chunks.Clear()
 	}
 }
 
-// Limits of one room and of one shard. Full means UNAVAILABLE for the next one,
-// which the edge repeats.
+// Limits of one room and of one shard. A command beyond a limit fails with UNAVAILABLE,
+// and the edge repeats it.
 const (
 	// maxBatch and maxBatchBytes bound one record: the server's limit is 1 MB, and
 	// 64 messages an append make 80 000 messages/s in one room.
 	maxBatch      = 64
 	maxBatchBytes = 256 << 10
 
-	// maxQueue is what may wait in one room: 16 appends, 0.1 s on a busy cluster.
+	// maxQueue bounds the messages that wait in one room: 16 appends, 0.1 s on a busy
+	// cluster.
 	maxQueue = 1024
 
-	// maxRepliesEach bounds the repeats that wait for the outcome of one message.
+	// maxRepeats bounds the repeats of one message that wait for its outcome.
 	maxRepeats = 16
 
-	// pageEvery makes a page 10 KB. A new owner reads half as many messages by
-	// themselves as there are in a page, and one record for each page.
+	// pageEvery makes a page 10 KB. On average a new owner reads half as many messages
+	// one by one as a page has, and one record for each page.
 	pageEvery = 256
 
 	// maxReads at once and maxReadsWaiting bound each kind of log reads of a shard.
@@ -95,11 +97,11 @@ const (
 	maxReads        = 8
 	maxReadsWaiting = 1 << 16
 
-	// Patience is how long a command is tried: the edge gives up at the same time.
+	// CommandTimeout is how long a command is tried; the edge gives up at the same time.
 	CommandTimeout = 5 * time.Second
 )
 
-// pageEvery is PageEvery, or its default.
+// pageEvery returns PageEvery or its default.
 func (e *Env) pageEvery() uint64 {
 	if e.PageEvery > 0 {
 		return e.PageEvery
@@ -113,7 +115,7 @@ type draft struct {
 	data []byte // its encoding
 }
 
-// draft returns an empty one, recycle takes it back.
+// takeDraft returns an empty draft. recycleDraft must be called with it once.
 func (e *Env) takeDraft() *draft {
 	if n := len(e.spareDrafts); n > 0 {
 		d := e.spareDrafts[n-1]
@@ -123,7 +125,7 @@ func (e *Env) takeDraft() *draft {
 	return &draft{data: make([]byte, 0, 1024)}
 }
 
-const maxSpare = 64 // more appends in flight at once in a shard are rare
+const maxSpare = 64 // a shard rarely has more appends in flight
 
 func (e *Env) recycleDraft(d *draft) {
 	if len(e.spareDrafts) == maxSpare || cap(d.data) > maxBatchBytes {

@@ -10,29 +10,30 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
 )
 
-// failed notes that the append under way was not acknowledged: what it carried may
-// be in the log, or come to be there, until another record takes its place.
+// appendFailed notes that the append under way was not acknowledged: its messages may be in
+// the log, or may appear there until another record takes their place.
 func (r *Room) appendFailed(err error) {
 	for _, p := range r.queue[:r.sending] {
 		p.attempted = true
 	}
 	r.sending, r.stale = 0, true
 	if errors.Is(err, log.ErrConflict) && r.failures < 3 {
-		// Somebody else was faster: what to read is there already.
+		// Another writer was faster: its record can be read at once.
 		r.failures++
 		return
 	}
 	r.retryLater(err)
 }
 
-// Delays between attempts. Two owners in conflict come apart by chance; a stream
+// Delays between attempts, with jitter: it separates two owners in conflict. A stream
 // without a leader needs seconds.
 const (
 	minDelay = 2 * time.Millisecond
 	maxDelay = 400 * time.Millisecond
 )
 
-// pause holds the room for a while and answers those whose time is over.
+// retryLater refuses the commands whose deadline has passed, and makes the room wait before
+// its next operation.
 func (r *Room) retryLater(err error) {
 	r.env.Counters.CountRetry(err)
 	now := r.env.Now()
@@ -57,7 +58,7 @@ func (r *Room) retryLater(err error) {
 	})
 }
 
-// load reads the room's last record, when its turn comes.
+// loadHead reads the room's last record, when the gate permits it.
 func (r *Room) loadHead() {
 	r.busy = true
 	if !r.env.loads.enter(r.readHead) {
@@ -66,6 +67,7 @@ func (r *Room) loadHead() {
 	}
 }
 
+// readHead reads the last record and runs the commands that wait for it.
 func (r *Room) readHead() {
 	r.env.Log.Tail(r.logRoom, func(s log.Stored, err error) {
 		r.busy = false
@@ -93,12 +95,12 @@ func (r *Room) readHead() {
 	})
 }
 
-// coldAfter is how long a room may have been idle and still be appended to at once.
-// The server forgets a block that was not used for 10 s; an append would then read
-// 8 MB of the disk while all other rooms of the stream wait for it.
+// warmFor is how long after its last use a room may be appended to at once. The server
+// forgets a block that was not used for 10 s; an append would then read 8 MB from the disk
+// while all other rooms of the stream wait for it.
 const warmFor = 8 * time.Second
 
-// touch has the server read the room's last record, outside the way of appends.
+// warmLog makes the server read the room's last record, which does not hold up appends.
 func (r *Room) warmLog() {
 	r.busy = true
 	r.env.Log.Tail(r.logRoom, func(s log.Stored, err error) {
@@ -108,14 +110,13 @@ func (r *Room) warmLog() {
 			return
 		}
 		r.warmAt = r.env.Now()
-		r.stale = s.Pos != r.head.pos // somebody else has appended; or the log has lost its end
+		r.stale = s.Pos != r.head.pos // another owner has appended, or the log has lost its end
 		r.startNext()
 	})
 }
 
-// reload reads what the log has behind the head, one record after another, from
-// the leader. The head then is the log's end, and messages of ours that were found
-// on the way are answered.
+// catchUp reads the records behind the head, one after another, from the stream's leader.
+// Then the head is the end of the log, and our own messages among those records are answered.
 func (r *Room) catchUp() {
 	r.busy = true
 	r.env.Log.Next(r.logRoom, r.head.pos+1, func(s log.Stored, err error) {
@@ -137,8 +138,8 @@ func (r *Room) catchUp() {
 	})
 }
 
-// found takes a record that this ledger did not know. Its writer may have died
-// before it could tell anybody, so it is broadcast; edges drop what they have.
+// followForeign makes a record that the room did not know its last one. Its writer may have
+// died before broadcasting it, so it is broadcast here; edges drop what they have.
 func (r *Room) followForeign(s log.Stored) error {
 	var rec wire.Record
 	if err := wire.Unmarshal(s.Data, &rec); err != nil {
@@ -146,8 +147,8 @@ func (r *Room) followForeign(s log.Stored) error {
 	}
 	if rec.First != r.head.seq+1 {
 		r.env.Counters.Holes.Add(1)
-		r.env.Logger.Error("log has a hole", "event", "log.hole", "room", r.id, "seq", rec.First)
-		// The log has lost its end, and its writer knows of what is there better.
+		r.env.Logger.Error("message log has a hole", "event", "log.hole", "room", r.id, "seq", rec.First)
+		// The log has lost its end; the record's writer knew what precedes it.
 		r.head.marks = history.Marks{Near: rec.Mark64, Far: rec.Mark1024}
 		r.head.pages = dedupPages{pos: rec.Page}
 		r.index.Clear()
@@ -161,8 +162,8 @@ func (r *Room) followForeign(s log.Stored) error {
 	return nil
 }
 
-// resolve answers the messages that turned out to be stored; the head is the end
-// of the log again.
+// finishCatchUp replies to the messages that turned out to be stored: the head is the end of
+// the log again.
 func (r *Room) finishCatchUp() {
 	r.stale = false
 	if r.indexed {
@@ -171,7 +172,7 @@ func (r *Room) finishCatchUp() {
 	r.startNext()
 }
 
-// recognise takes out of the queue what the index knows.
+// resolveStored removes the messages from the queue that the index knows, and replies to them.
 func (r *Room) resolveStored() {
 	keep := r.queue[:0]
 	for _, p := range r.queue {
@@ -181,17 +182,17 @@ func (r *Room) resolveStored() {
 			continue
 		}
 		delete(r.waiting, p.id)
-		ours := p.attempted && ref.Epoch == r.env.Epoch // its own attempt was stored, and nobody else's
+		ours := p.attempted && ref.Epoch == r.env.Epoch // our own attempt was stored
 		r.replyStored(ref, p.sum, !ours, p.recipients()...)
 	}
 	clear(r.queue[len(keep):])
 	r.queue = keep
 }
 
-// verify looks whether the log has lost its end, which a server can after a power
-// failure when it does not sync every write: the head then names a position that
-// is gone, and every append would be refused for ever. Numbers go on behind those
-// that were given out; clients learn of the hole by a gap.
+// verifyEnd checks whether the log has lost its end, which can happen after a power failure
+// when a server does not sync every write. The head then names a position that no longer
+// exists, and every append would be refused for ever. Seqs continue after those that were
+// given out; clients see the hole as a gap.
 func (r *Room) verifyEnd() {
 	r.busy = true
 	r.env.Log.Tail(r.logRoom, func(s log.Stored, err error) {
@@ -201,7 +202,7 @@ func (r *Room) verifyEnd() {
 			r.retryLater(err)
 			return
 		case s.Pos < r.head.pos:
-			r.env.Logger.Error("log has lost acknowledged records", "event", "log.lost",
+			r.env.Logger.Error("message log has lost acknowledged records", "event", "log.lost",
 				"room", r.id, "seq", r.head.seq)
 			if err := r.rewindHead(s); err != nil {
 				r.retryLater(err)
@@ -212,10 +213,10 @@ func (r *Room) verifyEnd() {
 	})
 }
 
-// shorten makes s the room's last record, behind which records that were stored are
-// lost. Their seqs are not given out again.
+// rewindHead makes s the last record of a room whose later records were lost. Their seqs are
+// not given out again.
 func (r *Room) rewindHead(s log.Stored) error {
-	var rec wire.Record // without any record left: of an empty room
+	var rec wire.Record // stays zero when no record is left
 	if err := wire.Unmarshal(s.Data, &rec); err != nil {
 		return err
 	}

@@ -2,22 +2,22 @@ package sequencer
 
 import "github.com/confab-chat/confab/proto/wire"
 
-// asker waits for the outcome of one message: as the only one of its command, or as
-// one of several, whose outcomes go out together.
+// recipient is where the outcome of one message is sent: the sender of a command with one
+// message, or one entry of the reply to a command with several.
 type recipient struct {
-	subject string      // where the answer of an only one goes
-	batch   *batchReply // else
-	index   int         // in the group
+	subject string      // of the reply to a single message
+	batch   *batchReply // nil for a single message
+	index   int         // in batch
 }
 
-// group is a command of several messages.
+// batchReply collects the outcomes of a command with several messages.
 type batchReply struct {
 	subject  string
-	left     int // without an outcome
+	left     int // outcomes still missing
 	outcomes []wire.Outcome
 }
 
-// askers hands out the askers of one command, one for each of its messages.
+// recipients hands out the recipients of one command, one for each of its messages.
 type recipients struct {
 	first recipient
 }
@@ -36,7 +36,7 @@ func (s *recipients) next() recipient {
 	return a
 }
 
-// command is where the answer of a's command goes; empty for all but its first message.
+// commandSubject returns the reply subject of a's command; "" for all but its first message.
 func (a recipient) commandSubject() string {
 	switch {
 	case a.batch == nil:
@@ -47,7 +47,7 @@ func (a recipient) commandSubject() string {
 	return ""
 }
 
-// tell gives a its outcome.
+// replyOutcome sends the outcome to a, together with those of the same command.
 func (a recipient) replyOutcome(e *Env, o wire.Outcome) {
 	g := a.batch
 	if g == nil {

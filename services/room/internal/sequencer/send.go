@@ -10,7 +10,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/sequencer/dedup"
 )
 
-// pending is a message on its way into the log.
+// queuedMessage is a message that waits to be stored.
 type queuedMessage struct {
 	user        wire.User
 	clientID    string // its clientMessageId
@@ -19,9 +19,9 @@ type queuedMessage struct {
 	messageType string
 	content     string
 	deadline    time.Time
-	attempted   bool // it was part of an append whose outcome was bad or unknown
+	attempted   bool // part of an append that failed or whose outcome is unknown
 	recipient   recipient
-	repeats     []recipient // those who sent it again meanwhile
+	repeats     []recipient // of the same message, sent again meanwhile
 }
 
 func errOverloaded() *code.Error {
@@ -36,9 +36,9 @@ func errConflict() *code.Error {
 	return code.New(code.Conflict, "this clientMessageId was used for another message")
 }
 
-// Send accepts the messages of a command in their order, and tells reply what has
-// become of them: after the last record is stored, or at once of those whose client
-// id is known, or when the room is overloaded.
+// Send stores the messages of a command in their order. It replies after the last of them
+// is stored; at once to messages whose client id is known, or when the room is overloaded.
+// Reply: wire.Sent.
 func (r *Room) Send(cmd *wire.Send, reply string) {
 	askers := recipientsOf(cmd, reply)
 	r.enqueue(cmd.User, &wire.Text{ClientID: cmd.ClientID, Type: cmd.Type, Content: cmd.Content}, askers.next())
@@ -48,7 +48,8 @@ func (r *Room) Send(cmd *wire.Send, reply string) {
 	r.startNext()
 }
 
-// take puts one message in the queue, unless its outcome is known or near.
+// enqueue puts a message in the queue, unless a message with its client id is stored or on
+// its way.
 func (r *Room) enqueue(user wire.User, t *wire.Text, from recipient) {
 	id := dedup.Key{User: user.ID, ClientID: t.ClientID}.ID()
 	sum := Sum(t.Type, t.Content)
@@ -77,7 +78,7 @@ func (r *Room) enqueue(user wire.User, t *wire.Text, from recipient) {
 	r.queue = append(r.queue, p)
 }
 
-// join lets a repeat wait for the outcome of the message that is on its way.
+// awaitQueued makes a repeat wait for the outcome of the message that is on its way.
 func (r *Room) awaitQueued(p *queuedMessage, sum uint64, from recipient) {
 	switch {
 	case p.sum != sum:
@@ -89,7 +90,7 @@ func (r *Room) awaitQueued(p *queuedMessage, sum uint64, from recipient) {
 	}
 }
 
-// repeat answers a message that is stored already with the stored one.
+// replyStored replies to a repeat with the message that is stored.
 func (r *Room) replyStored(ref dedup.Ref, sum uint64, duplicate bool, askers ...recipient) {
 	if ref.Sum != sum {
 		r.replyRefused(errConflict(), askers...)
@@ -104,7 +105,7 @@ func (r *Room) replyStored(ref dedup.Ref, sum uint64, duplicate bool, askers ...
 	})
 }
 
-// accept tells the first of askers, and the others that they repeated it.
+// replyAccepted sends the outcome to all recipients; to all but the first as a duplicate.
 func (r *Room) replyAccepted(o wire.Outcome, askers ...recipient) {
 	for i, a := range askers {
 		if o.Duplicate = o.Duplicate || i > 0; o.Duplicate {
@@ -125,15 +126,15 @@ func (r *Room) replyRefused(err *code.Error, askers ...recipient) {
 	}
 }
 
-// askers are all who wait for p.
+// recipients returns everyone who waits for the outcome of p.
 func (p *queuedMessage) recipients() []recipient {
 	return append([]recipient{p.recipient}, p.repeats...)
 }
 
-// append sends the next record off.
+// appendNext appends the next record to the log.
 func (r *Room) appendNext() {
 	now := r.env.Now()
-	r.indexed = true // of a room without messages, too
+	r.indexed = true // the index of a room without messages is complete
 	r.index.Trim(uint64(now.UnixMilli()))
 	r.expireQueue(now)
 	if len(r.queue) == 0 {
@@ -156,7 +157,8 @@ func (r *Room) appendNext() {
 	})
 }
 
-// record makes rec, an empty one, the next record: what waits, up to its limits.
+// fillRecord fills rec, an empty one, with the first messages of the queue, up to the limits
+// of a record.
 func (r *Room) fillRecord(rec *wire.Record, nowMs uint64) {
 	at := max(nowMs, r.head.atMs)
 	rec.Epoch, rec.Room, rec.First = r.env.Epoch, r.id, r.head.seq+1
@@ -177,7 +179,7 @@ func (r *Room) fillRecord(rec *wire.Record, nowMs uint64) {
 	}
 }
 
-// message is p as clients will see it, encoded for good.
+// encodeMessage encodes p as clients receive it and the log keeps it.
 func (r *Room) encodeMessage(p *queuedMessage, seq, at uint64) []byte {
 	m := event.Message{
 		ID:      event.MessageID(r.id, seq, at, p.user.ID),
@@ -188,12 +190,12 @@ func (r *Room) encodeMessage(p *queuedMessage, seq, at uint64) []byte {
 	return m.AppendJSON(make([]byte, 0, len(p.content)+len(p.content)/8+320))
 }
 
-// settle answers those whose messages are in rec, now stored at pos, and
+// commitRecord replies to the senders of the messages in rec, now stored at pos, and
 // broadcasts it. data is rec's encoding.
 func (r *Room) commitRecord(rec *wire.Record, pos uint64, data []byte) {
 	var traces []string
 	for i, p := range r.queue[:len(rec.Entries)] {
-		traces = r.env.Publisher.AppendTrace(traces, p.recipient.commandSubject()) // before the answer, which ends it
+		traces = r.env.Publisher.AppendTrace(traces, p.recipient.commandSubject()) // before the reply, which ends the span
 		o := wire.Outcome{Seq: rec.First + uint64(i), Message: rec.Entries[i].JSON}
 		r.replyAccepted(o, p.recipient)
 		for o.Duplicate = true; len(p.repeats) > 0; p.repeats = p.repeats[1:] {
@@ -208,15 +210,15 @@ func (r *Room) commitRecord(rec *wire.Record, pos uint64, data []byte) {
 	r.broadcastRecord(pos, data, traces...)
 }
 
-// dequeue takes the first n messages off the queue, and keeps its memory: Shrink
-// gives it back.
+// dequeue removes the first n messages from the queue. It keeps the queue's memory, which
+// DropIdleMemory frees.
 func (r *Room) dequeue(n int) {
 	r.queue = slices.Delete(r.queue, 0, n)
 	r.sending = 0
 }
 
-// drop gives up on the messages whose time is over. The queue is in the order of
-// arrival, so they are its first.
+// expireQueue refuses the messages whose deadline has passed. The queue is in the order of
+// arrival, so they are the first ones.
 func (r *Room) expireQueue(now time.Time) {
 	n := 0
 	for ; n < len(r.queue) && r.queue[n].deadline.Before(now); n++ {
@@ -228,15 +230,15 @@ func (r *Room) expireQueue(now time.Time) {
 	}
 }
 
-// Sum is the hash of a message that wire.Entry keeps: FNV-1a of type and content,
-// the same in every release.
+// Sum returns the hash of a message that wire.Entry keeps: FNV-1a of type and content. It
+// must stay the same in every release.
 func Sum(kind, content string) uint64 {
 	const offset, prime = 14695981039346656037, 1099511628211
 	h := uint64(offset)
 	for i := range len(kind) {
 		h = (h ^ uint64(kind[i])) * prime
 	}
-	h *= prime // as for a zero byte: kind and content do not run together
+	h *= prime // as for a zero byte: it separates kind and content
 	for i := range len(content) {
 		h = (h ^ uint64(content[i])) * prime
 	}

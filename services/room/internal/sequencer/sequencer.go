@@ -12,12 +12,11 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
 )
 
-// Room is the ledger of one room. It belongs to the goroutine of its shard.
+// Room orders and stores the messages of one room. Its methods must be called on the
+// goroutine of its shard. The zero value must be initialised with Init.
 //
-// The zero value wants Init.
-//
-// Invariant: at most one of append, reload, load and rebuild is under way (busy),
-// so the head can change in one place at a time.
+// Invariant: at most one operation on the log that may change the head is under way
+// (busy): an append, loading the head or the window, or catching up.
 type Room struct {
 	env       *Env
 	id        string
@@ -26,10 +25,10 @@ type Room struct {
 
 	head   head
 	loaded bool // head is known
-	stale  bool // an append failed: the log may have more than head says
+	stale  bool // an append failed: the log may have records behind head
 	busy   bool
 
-	queue    []*queuedMessage // messages to be appended; the first sending of them are in an append
+	queue    []*queuedMessage // to be appended; the first sending of them are in an append
 	sending  int
 	waiting  map[dedup.ID]*queuedMessage // of queue
 	waiters  []waiter                    // for loaded
@@ -39,15 +38,15 @@ type Room struct {
 	indexed    bool // index covers the window up to head
 	ring       cache.Ring
 	lastUsedAt time.Time // of index and ring
-	warmAt     time.Time // when the server had the room's last record at hand
+	warmAt     time.Time // when the server last used the room's last record
 
-	oldest   uint64 // seq of the first message retained, as of oldestAt
+	oldest   uint64 // seq of the oldest message retained, as of oldestAt; 0: unknown
 	oldestAt time.Time
 
-	// When to look for what is not to be kept any more, see Retain.
-	retainAt  time.Time
-	retainSeq uint64 // or when the head has come so far
-	retaining bool   // a look is under way
+	// See Retain.
+	retainAt  time.Time // when to check for messages that are not to be kept,
+	retainSeq uint64    // or at which head
+	retaining bool      // a check is under way
 }
 
 // head is what is known of the room's last record.
@@ -55,7 +54,7 @@ type head struct {
 	seq, pos  uint64 // 0: the room has none
 	atMs      uint64
 	createdMs uint64
-	marks     history.Marks // what the next record will say
+	marks     history.Marks // to be written into the next record
 	pages     dedupPages    // the same
 }
 
@@ -65,27 +64,27 @@ type waiter struct {
 	run      func(error)
 }
 
-// maxWaiters bounds the commands that wait for a cold room.
+// maxWaiters bounds the commands that wait until a room is loaded.
 const maxWaiters = 1024
 
-// Init makes r the ledger of room id, of which nothing is known yet, stored at place.
-func (r *Room) Init(env *Env, id string, place log.Room) {
+// Init makes r the room id, stored at logRoom. Nothing is known of it yet.
+func (r *Room) Init(env *Env, id string, logRoom log.Room) {
 	token := subject.Token(id)
-	r.env, r.id, r.logRoom = env, id, place
+	r.env, r.id, r.logRoom = env, id, logRoom
 	r.broadcast = subject.RoomBroadcast(subject.ShardOf(token), token)
 }
 
-// ID is the room's id.
+// ID returns the room's id.
 func (r *Room) ID() string { return r.id }
 
-// Broadcast publishes b to the edges that hold the room, under its name and the
-// owner's epoch.
+// Broadcast publishes b to the edges with members of the room. It sets the room's id and
+// the owner's epoch.
 func (r *Room) Broadcast(b *wire.Broadcast) {
 	b.Room, b.Epoch = r.id, r.env.Epoch
 	r.env.Publisher.Publish(r.broadcast, b)
 }
 
-// broadcastRecord is Broadcast of the record data, stored at pos. It continues traces.
+// broadcastRecord broadcasts an encoded record, stored at pos, and continues traces.
 func (r *Room) broadcastRecord(pos uint64, data []byte, traces ...string) {
 	b := &r.env.scratchBroadcast // not a new one, which would cost an allocation
 	*b = wire.Broadcast{Room: r.id, Epoch: r.env.Epoch, Pos: pos, Record: data}
@@ -93,36 +92,37 @@ func (r *Room) broadcastRecord(pos uint64, data []byte, traces ...string) {
 	*b = wire.Broadcast{}
 }
 
-// Head is the seq of the room's last message, once it is Loaded.
+// Head returns the seq of the last message; 0 without one or before the room is loaded.
 func (r *Room) Head() uint64 { return r.head.seq }
 
-// Loaded tells whether the head is known.
+// Loaded reports whether the room's last record was read from the log.
 func (r *Room) Loaded() bool { return r.loaded }
 
-// LastMs and CreatedMs are when the last message was accepted, and when the room
-// was made; 0 while the room has no message or is not Loaded.
+// LastMs and CreatedMs return when the last message was accepted and when the room was
+// created, in Unix milliseconds; 0 while the room has no message or is not loaded.
 func (r *Room) LastMs() uint64    { return r.head.atMs }
 func (r *Room) CreatedMs() uint64 { return r.head.createdMs }
 
-// SetCreated says when a room without messages was made; its first record will.
+// SetCreated sets when a room without messages was created; its first record stores it.
 func (r *Room) SetCreated(ms uint64) {
 	if r.head.createdMs == 0 {
 		r.head.createdMs = ms
 	}
 }
 
-// Quiet tells that nothing is under way or waits, so that the ledger may be dropped.
+// Quiet reports whether no operation is under way and none waits, so that the room may be
+// dropped.
 func (r *Room) Quiet() bool {
 	return !r.busy && len(r.queue) == 0 && len(r.waiters) == 0
 }
 
-// What stays in memory of a room in which nothing is said.
+// How long an idle room keeps its caches.
 const (
 	cacheIdle = 2 * time.Minute
 	indexIdle = dedup.WindowMs * time.Millisecond
 )
 
-// Shrink gives back memory that an idle room does not need.
+// DropIdleMemory frees the caches of an idle room.
 func (r *Room) DropIdleMemory(now time.Time) {
 	idle := now.Sub(r.lastUsedAt)
 	if idle > cacheIdle {
@@ -137,8 +137,8 @@ func (r *Room) DropIdleMemory(now time.Time) {
 	}
 }
 
-// WhenLoaded runs f when the head is known, or with an error when it cannot be
-// read in time. f runs before WhenLoaded returns when the head is known already.
+// WhenLoaded calls f once the room is loaded, or with an error if the log cannot be read
+// in time. If the room is loaded already, it calls f before it returns.
 func (r *Room) WhenLoaded(f func(error)) {
 	switch {
 	case r.loaded:
@@ -151,7 +151,7 @@ func (r *Room) WhenLoaded(f func(error)) {
 	}
 }
 
-// step begins what is to be done next, unless something is under way.
+// startNext starts the next operation on the log, unless one is under way.
 func (r *Room) startNext() {
 	switch {
 	case r.busy:
@@ -171,7 +171,7 @@ func (r *Room) startNext() {
 	}
 }
 
-// follow makes the record at pos the room's last one. Its messages may be kept.
+// advanceHead makes the record at pos the room's last one, and keeps its messages.
 func (r *Room) advanceHead(rec *wire.Record, pos uint64) {
 	r.warmAt = r.env.Now()
 	r.head.marks = r.head.marks.Advance(rec, pos)
@@ -187,9 +187,8 @@ func (r *Room) advanceHead(rec *wire.Record, pos uint64) {
 	r.env.HeadMoved(r)
 }
 
-// keepChunk keeps the chunk that seq completes among the pages of history: what was
-// said lately is what is asked for when somebody comes back, and the ring holds only
-// the last of it.
+// cacheChunk adds the chunk that seq completes to the cached history: clients that return
+// ask for the latest messages, and the ring holds only the last of them.
 func (r *Room) cacheChunk(seq uint64) {
 	first, last := cache.ChunkBounds(seq, seq)
 	if seq != last || !r.ring.Has(first) {

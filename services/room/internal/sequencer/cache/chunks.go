@@ -3,20 +3,19 @@ package cache
 import "github.com/confab-chat/confab/proto/wire"
 
 const (
-	// Chunk is how many messages are kept or dropped together: those whose seq gives
-	// the same when divided by it.
+	// Chunk is how many messages are kept or dropped together: those with the same seq / Chunk.
 	Chunk = 64
 
-	// MaxPages bounds the bytes of all chunks of one shard. When it is full the oldest
-	// go: it is there for the many who come back at the same time.
+	// MaxChunkBytes bounds the bytes of all chunks of one shard. When it is exceeded the
+	// oldest chunks are dropped: the cache serves many clients that return at the same time.
 	MaxChunkBytes = 2 << 20
 
 	itemOverhead = 64 // bytes besides the message
 )
 
-// Pages keeps what was read from the logs of a shard's rooms, and what was written to
-// them lately, so that the next one who has missed the same needs no read. Messages never change, so nothing here is ever
-// wrong. The zero value is empty; not safe for concurrent use.
+// Chunks keeps messages of a shard's rooms that were read from the log or written to it
+// lately, so that the next client that missed them needs no read. Messages never change, so
+// the cache is never stale. The zero value is empty; it must not be used concurrently.
 type Chunks struct {
 	chunks map[chunkKey][]wire.Item
 	order  []chunkKey // the oldest first
@@ -28,13 +27,13 @@ type chunkKey struct {
 	n    uint64 // seq / Chunk
 }
 
-// Whole is the smallest run of whole chunks around from to to.
+// ChunkBounds returns the smallest run of whole chunks that contains from to to.
 func ChunkBounds(from, to uint64) (uint64, uint64) {
 	return max(from/Chunk*Chunk, 1), to/Chunk*Chunk + Chunk - 1
 }
 
-// Add keeps the whole chunks among items, which are in order and are not changed any
-// more. What has a hole is not kept.
+// Add keeps the whole chunks among items, which must be in order and must not be changed
+// afterwards. Chunks with a hole are not kept.
 func (p *Chunks) Add(room string, items []wire.Item) {
 	for len(items) > 0 {
 		n := items[0].Seq / Chunk
@@ -78,7 +77,7 @@ func byteSize(items []wire.Item) (bytes int) {
 	return bytes
 }
 
-// Get returns the messages from to to, if all of them are here. They are not to be changed.
+// Get returns the messages from to to if it has all of them. They must not be changed.
 func (p *Chunks) Get(room string, from, to uint64) ([]wire.Item, bool) {
 	if len(p.chunks) == 0 || to < from {
 		return nil, false
@@ -98,8 +97,8 @@ func (p *Chunks) Get(room string, from, to uint64) ([]wire.Item, bool) {
 	return items, true
 }
 
-// Bytes is about what is kept.
+// Bytes returns approximately how much memory the chunks occupy.
 func (p *Chunks) Bytes() int { return p.bytes }
 
-// Clear forgets everything.
+// Clear drops all chunks.
 func (p *Chunks) Clear() { *p = Chunks{} }

@@ -1,30 +1,29 @@
-// Package dedup remembers the client ids of a room's latest messages, so that a
-// message that is sent again is told from a new one. It has no clock and does no
-// I/O: the index is filled from the room's log, newest window first.
+// Package dedup remembers the client ids of a room's latest messages, so that a repeated
+// message is recognised. It has no clock and does no I/O; package sequencer fills the index
+// from the room's log.
 package dedup
 
 import "crypto/sha256"
 
-// The window: a message is remembered while it is younger than WindowMs or among
-// the last MinMessages of its room, whichever is more. MaxMessages is a bound for
-// memory, about 20 MB, that only a room with more than 333 messages a second over
-// ten minutes reaches: it remembers so many.
+// The window: a message stays in it while it is younger than WindowMs or among the last
+// MinMessages of its room. MaxMessages bounds the memory of a room to about 20 MB; only a
+// room with more than 333 messages a second over ten minutes reaches it.
 const (
 	WindowMs    = 10 * 60 * 1000
 	MinMessages = 1000
 	MaxMessages = 200_000
 )
 
-// Key is what makes a message one message: the same id from the same user in the same room.
+// Key identifies a message of a room: two messages with the same key are the same message.
 type Key struct{ User, ClientID string }
 
-// ID stands for a Key in an eighth of its memory. It is in the log, so it is the
-// same in every process and release.
+// ID represents a Key in an eighth of its memory. It is stored in the log, so it must stay
+// the same in every release.
 type ID [16]byte
 
-// ID is the first half of the key's SHA-256. Nobody finds a key with the ID of
-// another user's; who looks for two of his own with the same one (2^64 attempts)
-// loses a message of his own.
+// ID returns the first half of the key's SHA-256. Finding a key with the ID of another user's
+// key is infeasible; a user who finds two keys of their own with the same ID (2^64 attempts)
+// loses a message of their own.
 func (k Key) ID() ID {
 	// A user id has 128 bytes at most and no zero, a client id 64.
 	b := append(make([]byte, 0, 256), k.User...)
@@ -33,16 +32,16 @@ func (k Key) ID() ID {
 	return ID(sum[:len(ID{})])
 }
 
-// Ref is what is remembered of a message.
+// Ref is what the index keeps of a message.
 type Ref struct {
 	Seq   uint64
-	Sum   uint64 // hash of type and content: tells a repeat from a conflict
+	Sum   uint64 // hash of type and content: a repeat has the same, a conflict another one
 	AtMs  uint64
 	Epoch uint64 // epoch of the owner that stored it
 }
 
-// Index is the window of one room. The zero value is empty; not safe for
-// concurrent use.
+// Index is the de-duplication window of one room. The zero value is empty; it must not be
+// used concurrently.
 type Index struct {
 	seqs  map[ID]uint64 // of the last message with this id
 	order []entry       // of seq first, first+1, ...
@@ -54,8 +53,8 @@ type entry struct {
 	sum, atMs, epoch uint64
 }
 
-// Add remembers the next message of the room: r.Seq is one more than the last
-// one's, or more than that after a hole (messages that the log has lost).
+// Add adds the next message of the room: r.Seq must be one more than the last one's, or more
+// than that after a hole (messages that the log has lost).
 func (x *Index) Add(id ID, r Ref) {
 	if end := x.first + uint64(len(x.order)); len(x.order) > 0 && r.Seq != end {
 		if r.Seq < end || r.Seq-end >= MaxMessages {
@@ -81,7 +80,7 @@ func (x *Index) append(e entry) {
 	}
 }
 
-// Find tells whether a message with this id was stored within the window.
+// Find returns the message with this id, if one is in the window.
 func (x *Index) Find(id ID) (Ref, bool) {
 	seq, ok := x.seqs[id]
 	if !ok {
@@ -91,10 +90,10 @@ func (x *Index) Find(id ID) (Ref, bool) {
 	return Ref{Seq: seq, Sum: e.sum, AtMs: e.atMs, Epoch: e.epoch}, true
 }
 
-// Len is the number of messages remembered.
+// Len returns the number of messages in the index.
 func (x *Index) Len() int { return len(x.order) }
 
-// First is the seq of the first message remembered; of an empty index 0.
+// First returns the seq of the oldest message in the index; 0 when it is empty.
 func (x *Index) First() uint64 {
 	if len(x.order) == 0 {
 		return 0
@@ -102,7 +101,8 @@ func (x *Index) First() uint64 {
 	return x.first
 }
 
-// Trim forgets what has left the window at nowMs. It costs nothing when nothing has.
+// Trim removes the messages that have left the window at nowMs, Unix milliseconds. It is
+// cheap when there are none.
 func (x *Index) Trim(nowMs uint64) {
 	n := 0
 	for len(x.order)-n > MinMessages && x.order[n].atMs+WindowMs < nowMs {
@@ -113,7 +113,7 @@ func (x *Index) Trim(nowMs uint64) {
 	}
 }
 
-// Clear forgets everything.
+// Clear removes all messages.
 func (x *Index) Clear() { *x = Index{} }
 
 func (x *Index) drop(n int) {
@@ -127,8 +127,8 @@ func (x *Index) drop(n int) {
 	x.first += uint64(n)
 }
 
-// Complete tells whether a window that reaches from a message of atMs to the
-// room's last one, n messages in all, needs nothing before it.
+// Complete reports whether the last n messages of a room, the first of them stored at atMs,
+// are a whole window at nowMs.
 func Complete(n int, atMs, nowMs uint64) bool {
 	return n >= MaxMessages || n >= MinMessages && atMs+WindowMs < nowMs
 }

@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// A page is what an index remembers of consecutive messages, as it stands in the
-// log (wire.Record.Known): for each of them its ID, and Sum, AtMs and By in little
-// endian. Reading it costs a fiftieth of reading the messages themselves.
+// A page is the part of an index about consecutive messages, as the log stores it
+// (wire.Record.Known): for each message its ID, and Sum, AtMs and Epoch in little endian.
+// Reading it costs a fiftieth of reading the messages themselves.
 
-// entrySize is what one message takes in a page, in bytes.
+// entrySize is the size of one message in a page, in bytes.
 const entrySize = len(ID{}) + 3*8
 
-// AppendPage appends the page of the messages from seq from to the last one. The
-// index must remember them.
+// AppendPage appends the page of the messages from seq from to the last one. The index
+// must have them.
 func (x *Index) AppendPage(dst []byte, from uint64) []byte {
 	of := x.order[from-x.first:]
 	dst = slices.Grow(dst, len(of)*entrySize)
@@ -26,7 +26,7 @@ func (x *Index) AppendPage(dst []byte, from uint64) []byte {
 	return dst
 }
 
-// AddPage remembers the messages of a page, of which the first is seq, as Add does.
+// AddPage adds the messages of a page, the first of which is seq.
 func (x *Index) AddPage(seq uint64, page []byte) {
 	for ; len(page) >= entrySize; page = page[entrySize:] {
 		e := parse(page)
@@ -35,8 +35,8 @@ func (x *Index) AddPage(seq uint64, page []byte) {
 	}
 }
 
-// PageLen is the number of messages of a page, and when its first one was stored;
-// 0 for bytes that are no page.
+// PageLen returns the number of messages of a page, and when the first one was stored; 0
+// for malformed pages.
 func PageLen(page []byte) (n, atMs uint64) {
 	if len(page) == 0 || len(page)%entrySize != 0 {
 		return 0, 0
@@ -44,7 +44,7 @@ func PageLen(page []byte) (n, atMs uint64) {
 	return uint64(len(page) / entrySize), parse(page).atMs
 }
 
-// parse reads the first entry of b, which has one.
+// parse reads the first entry of b, which must have one.
 func parse(b []byte) (e entry) {
 	b = b[copy(e.id[:], b):]
 	e.sum = binary.LittleEndian.Uint64(b)

@@ -1,20 +1,20 @@
-// Package history finds and reads messages of a room by seq, in a log that knows
-// only positions. It blocks nowhere: every step is a callback.
+// Package history finds and reads messages of a room by seq, in a log that knows only
+// positions. It waits where its Log waits.
 package history
 
 import "github.com/confab-chat/confab/proto/wire"
 
-// MaxLimit is the most messages one page holds (protocol.md 9 G).
+// MaxLimit is the maximum number of messages in one page.
 const MaxLimit = 200
 
-// Span is a run of seqs, From to To inclusive; empty when From > To.
+// Span is the seqs From to To inclusive; empty when From > To.
 type Span struct{ From, To uint64 }
 
-// Empty tells that there is nothing in s.
+// Empty reports whether s has no seq.
 func (s Span) Empty() bool { return s.From > s.To }
 
-// Plan says which messages answer q when the room's last message is head and the
-// first one retained is oldest.
+// Plan returns the messages that q asks for, when the room's last message is head and
+// the oldest one retained is oldest.
 func Plan(q *wire.History, head, oldest uint64) Span {
 	limit := min(max(q.Limit, 1), MaxLimit)
 	switch {
@@ -37,8 +37,7 @@ func Plan(q *wire.History, head, oldest uint64) Span {
 	return Span{max(oldest, to-min(limit, to)+1), to}
 }
 
-// More tells whether there is more in the direction that q asks for, when items
-// answer it.
+// More reports whether there are more messages than items in the direction of q.
 func More(q *wire.History, items []wire.Item, head, oldest uint64) bool {
 	if len(items) == 0 {
 		return false
@@ -49,14 +48,14 @@ func More(q *wire.History, items []wire.Item, head, oldest uint64) bool {
 	return items[0].Seq > oldest
 }
 
-// Fit drops messages until they are at most maxBytes of JSON, at the end that is
-// farther from what q asks for; one message always stays.
+// Fit returns as many of items as have at most maxBytes of JSON, at least one. It drops
+// those that are farthest from where q starts.
 func Fit(q *wire.History, items []wire.Item, maxBytes int) []wire.Item {
 	total := 0
 	for i := range items {
 		k := i
 		if !q.HasAfter {
-			k = len(items) - 1 - i // newest first: these are asked for
+			k = len(items) - 1 - i // newest first
 		}
 		if total += len(items[k].JSON); total > maxBytes && i > 0 {
 			if q.HasAfter {

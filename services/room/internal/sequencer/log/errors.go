@@ -3,17 +3,17 @@ package log
 import "errors"
 
 var (
-	// ErrConflict: the append was not stored, because another came first or is under way.
+	// ErrConflict: the append was not stored, because another one came first or is under way.
 	ErrConflict = errors.New("another record came first")
-	// ErrUncertain: nobody knows whether the append was stored, or will be.
+	// ErrUncertain: the append may be stored, now or later, or not.
 	ErrUncertain = errors.New("outcome unknown")
-	// ErrRefused: the log does not take or give anything now (disk full, no leader).
+	// ErrRefused: the log cannot store or read now (disk full, no leader).
 	ErrRefused = errors.New("refused by the log")
-	// ErrNotFound: there is no such record, or no longer.
+	// ErrNotFound: the record does not exist, or no longer.
 	ErrNotFound = errors.New("no such record")
-	// ErrEnd ends a Range: nothing more was asked for, or there is nothing more.
+	// ErrEnd ends a Range: the batch is complete, or the room has no more records.
 	ErrEnd = errors.New("end of range")
-	// ErrMismatch: the streams in NATS were made with settings that cannot be
-	// changed any more and differ from this configuration.
+	// ErrMismatch: the streams were created with settings that cannot be changed and differ
+	// from this configuration.
 	ErrMismatch = errors.New("log settings differ from those it was created with")
 )

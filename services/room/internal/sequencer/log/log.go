@@ -1,10 +1,9 @@
-// Package log is the rooms' message log in JetStream: one subject a room, in a
-// few streams. An append is a compare-and-set on the position of the room's last
-// record, so that any number of writers is safe: one of them wins, the others
-// learn that they did not.
+// Package log is the rooms' message log in JetStream: one subject for each room, in a few
+// streams. An append is a compare-and-set on the position of the room's last record, so
+// any number of writers is safe: one of them succeeds, the others get ErrConflict.
 //
-// All calls are asynchronous. Their callbacks run where natsconn.Requester runs
-// them: for a reply on the goroutine that calls Handle, for a timeout elsewhere.
+// All calls are asynchronous. Their callbacks run where natsconn.Requester runs them: for
+// a reply on the goroutine that calls Handle, for a timeout on another one.
 package log
 
 import (
@@ -29,19 +28,20 @@ const (
 	ReadTimeout = 1 * time.Second
 )
 
-// Requester is what Log needs of a *natsconn.Requester.
+// Requester is the part of *natsconn.Requester that Log uses.
 type Requester interface {
 	Do(subject string, hdr nats.Header, data []byte, timeout time.Duration, done natsconn.Done)
 	DoMany(subject string, hdr nats.Header, data []byte, timeout time.Duration, each natsconn.Each)
 }
 
-// Room says where the records of one room are.
+// Room names the stream and subject of one room's records.
 type Room struct {
 	Stream  string
 	Subject string
 }
 
-// RoomOf is the place of the room with the given id when there are streams log streams.
+// RoomOf returns where the room with the given id is stored when there are streams log
+// streams.
 func RoomOf(id string, streams int) Room {
 	token := subject.Token(id)
 	shard := subject.ShardOf(token)
@@ -51,13 +51,13 @@ func RoomOf(id string, streams int) Room {
 	}
 }
 
-// Stored is one record as the log has it.
+// Stored is one record of the log.
 type Stored struct {
-	Pos  uint64 // its stream sequence: growing, with holes, within a room
+	Pos  uint64 // its stream sequence: it grows within a room, with holes
 	Data []byte // a wire.Record
 }
 
-// Log appends and reads through one Requester. It belongs to one goroutine.
+// Log appends and reads through one Requester. It must not be used concurrently.
 type Log struct {
 	req    Requester
 	expect nats.Header // reused: publishing encodes it at once
@@ -68,13 +68,12 @@ func New(req Requester) *Log {
 	return &Log{req: req, expect: nats.Header{nats.ExpectedLastSubjSeqHdr: []string{""}}}
 }
 
-// Append stores record as the room's next, provided that the room's last record
-// is the one at position expect (0: there is none). done gets the record's
-// position, or an error that is ErrConflict (not stored: another writer was
-// faster, or its append is under way), ErrUncertain (may be stored or not, now or
-// a little later) or ErrRefused (not stored). In each case the log must be read
-// from expect+1 before the next attempt. At most one append of a room may be in
-// flight. record is not kept.
+// Append stores record as the room's next if the room's last record is the one at
+// position expect (0: there is none). done gets the record's position, or an error that
+// is ErrConflict (not stored: another writer was faster, or its append is under way),
+// ErrUncertain (may be stored or not, now or a little later) or ErrRefused (not stored).
+// After an error the log must be read from expect+1 before the next attempt. At most one
+// append of a room may be in flight. record is not kept.
 func (l *Log) Append(room Room, expect uint64, record []byte, done func(pos uint64, err error)) {
 	l.expect[nats.ExpectedLastSubjSeqHdr][0] = strconv.FormatUint(expect, 10)
 	l.req.Do(room.Subject, l.expect, record, AppendTimeout, func(m *nats.Msg, err error) {
@@ -90,7 +89,7 @@ func (l *Log) Append(room Room, expect uint64, record []byte, done func(pos uint
 	})
 }
 
-// Codes of the server's refusals that mean "another append came first".
+// Error codes of the server that mean "another append came first".
 const (
 	codeWrongLastSequence = 10071 // the room's last record is another one
 	codeInProcess         = 10164 // R3: an append of this room is under way

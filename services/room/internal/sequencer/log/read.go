@@ -26,7 +26,7 @@ type getRequest struct {
 	MaxBytes int    `json:"max_bytes,omitempty"`
 }
 
-// body never fails: the fields are numbers and subjects.
+// body returns the request as JSON.
 func (g getRequest) body() []byte {
 	b, err := json.Marshal(g)
 	if err != nil {
@@ -35,20 +35,20 @@ func (g getRequest) body() []byte {
 	return b
 }
 
-// Tail reads the room's last record from the stream's leader, which also brings
-// the right block into its cache. ErrNotFound: the room has no record.
+// Tail reads the room's last record from the stream's leader, which also loads the right
+// block into the server's cache. ErrNotFound: the room has no record.
 func (l *Log) Tail(room Room, done func(Stored, error)) {
 	l.leader(room, getRequest{LastFor: room.Subject}, done)
 }
 
-// Next reads the room's first record at position from or later, from the
-// stream's leader. ErrNotFound: there is none.
+// Next reads the room's first record at position from or later, from the stream's leader.
+// ErrNotFound: there is none.
 func (l *Log) Next(room Room, from uint64, done func(Stored, error)) {
 	l.leader(room, getRequest{Seq: max(from, 1), NextFor: room.Subject}, done)
 }
 
-// At reads the record at exactly pos, possibly from a replica that lags.
-// ErrNotFound: there is none there, or it is another room's.
+// At reads the record at exactly pos, possibly from a replica that lags. ErrNotFound: it
+// does not exist, or belongs to another room.
 func (l *Log) At(room Room, pos uint64, done func(Stored, error)) {
 	l.req.Do(apiDirectGet+room.Stream, nil, getRequest{Seq: pos}.body(), ReadTimeout, func(m *nats.Msg, err error) {
 		s, err := decodeDirect(room, m, err)
@@ -82,10 +82,10 @@ func (l *Log) leader(room Room, g getRequest, done func(Stored, error)) {
 	})
 }
 
-// Range reads up to batch records of the room in order, from the first at or
-// after from, and stops behind the one that makes them maxBytes or more; possibly
-// from a replica that lags. each runs for every record and returns whether it
-// wants more; at the end it runs once with ErrEnd, or with what went wrong.
+// Range reads up to batch records of the room in order, from the first at or after from,
+// and stops behind the one that makes them maxBytes or more; possibly from a replica that
+// lags. each is called for every record and returns whether it wants more; at the end it is
+// called once with ErrEnd or another error.
 func (l *Log) Range(room Room, from uint64, batch, maxBytes int, each func(Stored, error) bool) {
 	g := getRequest{Seq: max(from, 1), NextFor: room.Subject, Batch: batch, MaxBytes: maxBytes}
 	l.req.DoMany(apiDirectGet+room.Stream, nil, g.body(), ReadTimeout, func(m *nats.Msg, err error) bool {
@@ -102,7 +102,7 @@ const (
 	statusEnd      = "204"
 )
 
-// direct reads the answer of a direct get.
+// decodeDirect decodes the reply to a direct get.
 func decodeDirect(room Room, m *nats.Msg, err error) (Stored, error) {
 	if err != nil {
 		return Stored{}, err
@@ -134,7 +134,7 @@ type getResponse struct {
 	} `json:"message"`
 }
 
-// stored reads the answer of STREAM.MSG.GET.
+// decodeStored decodes the reply of STREAM.MSG.GET.
 func decodeStored(m *nats.Msg, err error) (Stored, error) {
 	if err != nil {
 		return Stored{}, err
@@ -156,8 +156,8 @@ func decodeStored(m *nats.Msg, err error) (Stored, error) {
 // purgeTimeout is longer than ReadTimeout: the server rewrites blocks.
 const purgeTimeout = 5 * time.Second
 
-// Purge removes the room's records before position before, and tells how many.
-// The caller sees to it that the room's last record stays: seq would restart.
+// Purge removes the room's records before position before, and reports how many. The
+// caller must keep the room's last record: without it, seqs would start again at 1.
 func (l *Log) Purge(room Room, before uint64, done func(n uint64, err error)) {
 	body, err := json.Marshal(struct {
 		Filter string `json:"filter"`

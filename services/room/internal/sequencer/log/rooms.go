@@ -12,13 +12,13 @@ import (
 
 const apiInfo = "$JS.API.STREAM.INFO."
 
-// Large lists the rooms of a shard that have more than min records, when there are
-// streams log streams; from the stream's leader, in the order of their subjects.
+// LargeRooms lists the rooms of a shard that have more than min records, in the order of
+// their subjects, from the stream's leader. streams is the number of log streams.
 func (l *Log) LargeRooms(shard, streams int, min uint64, done func([]Room, error)) {
 	l.largeRooms(subject.LogStream(shard%streams), subject.LogShard(shard), 0, min, nil, done)
 }
 
-// large asks for one page of subjects, and then for the next.
+// largeRooms asks for one page of subjects, and then for the next one.
 func (l *Log) largeRooms(stream, filter string, offset int, min uint64, found []Room, done func([]Room, error)) {
 	body, err := json.Marshal(struct {
 		Filter string `json:"subjects_filter"`

@@ -12,22 +12,22 @@ import (
 	"github.com/confab-chat/confab/proto/subject"
 )
 
-// Config says how the streams are made.
+// Config is how the streams are created.
 type Config struct {
 	Streams  int // 1 to subject.Shards; fixed once they exist
 	Replicas int
 }
 
-// Names under which subject.BucketConfig remembers what cannot change.
+// Keys in subject.BucketConfig of the counts that cannot change.
 const (
 	keyStreams = "log_streams"
 	keyShards  = "shards"
 )
 
-// Provision creates what is missing of the streams and brings the number of
-// replicas up to date. Doing it again, or at the same time elsewhere, changes
-// nothing. ErrMismatch: they exist with another stream or shard count, or with
-// settings under which messages get lost; any other error may go away by itself.
+// Provision creates the streams that are missing and updates the number of replicas. It is
+// idempotent and may run in several processes at once. ErrMismatch: the streams exist with
+// another stream or shard count, or with settings that lose messages; after any other error
+// it may be retried.
 func Provision(ctx context.Context, js jetstream.JetStream, c Config) error {
 	if err := pinCounts(ctx, js, c); err != nil {
 		return err
@@ -40,9 +40,9 @@ func Provision(ctx context.Context, js jetstream.JetStream, c Config) error {
 	return nil
 }
 
-// stream is the configuration of stream k. It has no limits of its own: those of
-// JetStream know neither the last record of a room, from which its numbers go on,
-// nor the window of de-duplication. Owners remove what is not to be kept.
+// stream returns the configuration of stream k. It has no limits: JetStream's would remove
+// the last record of a room, from which its seqs continue, and the de-duplication window.
+// The owners of rooms remove what is not to be kept.
 func (c Config) stream(k int) jetstream.StreamConfig {
 	var subjects []string
 	for s := k; s < subject.Shards; s += c.Streams {
@@ -60,8 +60,8 @@ func (c Config) stream(k int) jetstream.StreamConfig {
 	}
 }
 
-// remember writes the counts that every stored subject depends on, or compares
-// them with those of whoever came first.
+// pinCounts writes the counts that every stored subject depends on, or compares them with
+// those that are stored already.
 func pinCounts(ctx context.Context, js jetstream.JetStream, c Config) error {
 	kv, err := openBucket(ctx, js, c.Replicas)
 	if err != nil {
@@ -88,13 +88,13 @@ func openBucket(ctx context.Context, js jetstream.JetStream, replicas int) (jets
 		Description: "counts that cannot change once data is stored",
 		Replicas:    replicas,
 	})
-	if errors.Is(err, jetstream.ErrBucketExists) { // somebody else's came first
+	if errors.Is(err, jetstream.ErrBucketExists) { // another process was faster
 		return js.KeyValue(ctx, subject.BucketConfig)
 	}
 	return kv, err
 }
 
-// replicate gives a stream as many replicas as that.
+// setReplicas updates the number of replicas of a stream.
 func setReplicas(ctx context.Context, js jetstream.JetStream, name string, replicas int) error {
 	s, err := js.Stream(ctx, name)
 	if err != nil || s.CachedInfo().Config.Replicas == replicas {
@@ -141,13 +141,13 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream
 		return nil
 	}
 	have.Replicas, have.AllowDirect = want.Replicas, true
-	have.MaxMsgsPerSubject = -1 // releases before had JetStream count
+	have.MaxMsgsPerSubject = -1 // earlier releases set it
 	_, err = js.UpdateStream(ctx, have)
 	return err
 }
 
-// differs says what of a stream that exists cannot be changed, or was set by
-// somebody who must know that it loses messages; empty when nothing is.
+// mismatch returns which setting of an existing stream cannot be changed, or was changed by
+// an operator and loses messages; "" when the stream is usable.
 func mismatch(have, want jetstream.StreamConfig) string {
 	switch {
 	case !slices.Equal(have.Subjects, want.Subjects):
@@ -159,11 +159,11 @@ func mismatch(have, want jetstream.StreamConfig) string {
 	case !have.DenyDelete:
 		return "messages can be deleted from it"
 	case have.DenyPurge || have.Sealed:
-		return "nothing can be removed from it, so retention does not work"
+		return "messages cannot be purged from it, so retention does not work"
 	case have.MaxAge != 0:
-		return "it has a max_age, which would take the last message of a quiet room"
+		return "it has a max_age, which would remove the last message of a quiet room"
 	case have.Discard == jetstream.DiscardOld && (have.MaxBytes > 0 || have.MaxMsgs > 0):
-		return "it discards old messages when it is full, whichever they are"
+		return "it discards old messages when it is full"
 	}
 	return ""
 }
