@@ -1,5 +1,5 @@
-// Package publisher publishes what the room service says on NATS: replies to commands,
-// broadcasts to edges.
+// Package publisher publishes the messages of the room service on NATS: replies to
+// commands and broadcasts to edges.
 package publisher
 
 import (
@@ -8,40 +8,41 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// Publisher is what Bus needs of a *nats.Conn: Publish copies data before it returns.
+// Conn is the part of *nats.Conn that a Publisher uses: Publish must copy data before it
+// returns.
 type Conn interface {
 	Publish(subject string, data []byte) error
 }
 
-// Tracer continues traces, of commands that carry one. It belongs to the Bus's goroutine.
+// Tracer continues the traces of commands. It is called on the Publisher's goroutine.
 type Tracer interface {
-	// Of is the trace of the command that will be answered on reply, "" without one.
+	// TraceOf returns the trace of the command whose reply goes to subject reply; "" without one.
 	TraceOf(reply string) string
-	// Published is told every subject that was published on.
+	// Published is called with every subject after a message was published on it.
 	Published(subject string)
-	// Publish is Publisher's, of data that continues traces.
+	// Publish is like Conn.Publish, for data that continues traces.
 	Publish(subject string, data []byte, traces []string) error
 }
 
-// maxScratch is what the encoding buffer may grow to and be kept.
+// maxScratch is the largest encoding buffer that is kept.
 const maxScratch = 256 << 10
 
-// Bus encodes into one buffer and publishes. It belongs to one goroutine. What
-// cannot be published (NATS is away) is lost, as core NATS may lose it anyway:
-// edges repeat commands and repair broadcasts.
+// Publisher encodes messages into one buffer and publishes them. It must not be used
+// concurrently. A message that cannot be published because NATS is away is lost, as core
+// NATS may lose it anyway: edges repeat commands and repair broadcasts.
 type Publisher struct {
 	conn    Conn
 	logger  *slog.Logger
 	scratch []byte
 
-	// Tracer may be nil: nothing is traced.
+	// Tracer may be nil: then nothing is traced. It must be set before the first Publish.
 	Tracer Tracer
 }
 
-// New returns a Bus over pub.
-func New(pub Conn, logger *slog.Logger) *Publisher { return &Publisher{conn: pub, logger: logger} }
+// New returns a Publisher over conn.
+func New(conn Conn, logger *slog.Logger) *Publisher { return &Publisher{conn: conn, logger: logger} }
 
-// Traces appends the trace of the command that will be answered on reply, if it has one.
+// AppendTrace appends the trace of the command whose reply goes to subject reply, if any.
 func (p *Publisher) AppendTrace(list []string, reply string) []string {
 	if p.Tracer == nil {
 		return list
@@ -52,7 +53,8 @@ func (p *Publisher) AppendTrace(list []string, reply string) []string {
 	return list
 }
 
-// Publish says m on a subject; an empty subject is nobody. It continues traces.
+// Publish encodes m and publishes it. An empty subject is ignored: no reply was requested.
+// The message continues traces.
 func (p *Publisher) Publish(subject string, m wire.Message, traces ...string) {
 	if subject == "" {
 		return

@@ -18,29 +18,29 @@ import (
 	"github.com/confab-chat/confab/shared/telemetry"
 )
 
-// Counters count what all shards of an instance do, since the process began. Safe
+// Counters count what all shards of an instance do, since the process started. They are safe
 // for concurrent use.
 type Counters struct {
 	Messages     atomic.Uint64 // stored
-	Duplicates   atomic.Uint64 // sent again, and answered with the stored one
-	Conflicts    atomic.Uint64 // a client id sent again with another content
+	Duplicates   atomic.Uint64 // repeats, answered with the stored message
+	Conflicts    atomic.Uint64 // repeats of a client id with other content
 	Refused      atomic.Uint64 // answered UNAVAILABLE
-	RoomsCreated atomic.Uint64 // made: somebody came to one without members and messages
-	Retries      atomic.Uint64 // appends and reads of the log that had to be repeated
+	RoomsCreated atomic.Uint64 // first joins of rooms without members and messages
+	Retries      atomic.Uint64 // appends and reads of the log that were repeated
 	Holes        atomic.Uint64 // found in the log: must stay 0
 
 	logger   *slog.Logger
 	loggedAt atomic.Int64            // unix seconds of the last line about a failure
-	duration metric.Float64Histogram // nil: not measured
+	duration metric.Float64Histogram // nil before Register
 
 	mu      sync.Mutex // guards appends
 	appends wire.Histogram
 }
 
-// New returns counters that log failures, one a second at most.
+// New returns counters that log failures, at most one a second.
 func New(logger *slog.Logger) *Counters { return &Counters{logger: logger} }
 
-// Stored counts messages accepted by one append, and how long it took.
+// CountStored counts the messages stored by one append, and how long it took.
 func (c *Counters) CountStored(messages int, took time.Duration) {
 	c.Messages.Add(uint64(messages))
 	if c.duration != nil {
@@ -51,16 +51,16 @@ func (c *Counters) CountStored(messages int, took time.Duration) {
 	c.mu.Unlock()
 }
 
-// Failed counts something that has to be repeated.
+// CountRetry counts an append or read that failed and has to be repeated, and logs err.
 func (c *Counters) CountRetry(err error) {
 	c.Retries.Add(1)
 	now := time.Now().Unix()
 	if last := c.loggedAt.Load(); last != now && c.loggedAt.CompareAndSwap(last, now) {
-		c.logger.Warn("message log has to be asked again", "event", "log.retry", "err", err)
+		c.logger.Warn("message log operation failed, retrying", "event", "log.retry", "err", err)
 	}
 }
 
-// Appends is a copy of how long appends took.
+// Appends returns a copy of the histogram of append durations.
 func (c *Counters) Appends() wire.Histogram {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,19 +69,19 @@ func (c *Counters) Appends() wire.Histogram {
 	return h
 }
 
-// Register makes the instruments of the room service in meter. load is asked for
-// what is held now. To be called once, before anything is counted.
+// Register creates the room service's instruments in meter. load is called for what the
+// instance owns now. Register must be called once, before anything is counted.
 func (c *Counters) Register(meter metric.Meter, load func() wire.RoomLoad) error {
 	accepted, err1 := meter.Int64ObservableCounter("chat.messages.accepted",
 		metric.WithUnit("{message}"), metric.WithDescription("Messages sent to rooms, by outcome."))
 	rooms, err2 := meter.Int64ObservableUpDownCounter("chat.rooms.active",
 		metric.WithUnit("{room}"), metric.WithDescription("Rooms that have members."))
 	users, err3 := meter.Int64ObservableUpDownCounter("chat.users.online",
-		metric.WithUnit("{user}"), metric.WithDescription("Users online, of the shards owned."))
+		metric.WithUnit("{user}"), metric.WithDescription("Users online in the shards owned."))
 	retries, err4 := meter.Int64ObservableCounter("chat.log.retries",
-		metric.WithUnit("{operation}"), metric.WithDescription("Appends and reads of the message log that had to be repeated."))
+		metric.WithUnit("{operation}"), metric.WithDescription("Appends and reads of the message log that failed and were repeated."))
 	holes, err5 := meter.Int64ObservableCounter("chat.sequence.gaps",
-		metric.WithUnit("{gap}"), metric.WithDescription("Holes that were found in the order of a room."))
+		metric.WithUnit("{gap}"), metric.WithDescription("Holes found in the order of a room's messages."))
 	duration, err6 := meter.Float64Histogram("chat.log.append.duration",
 		metric.WithUnit("s"), metric.WithDescription("Time from an append to its acknowledgement."), telemetry.Seconds())
 	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {

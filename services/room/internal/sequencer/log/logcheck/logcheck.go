@@ -1,6 +1,6 @@
-// Package logcheck reads back what the message log holds and compares it with what
-// senders were told: the verdict of every test that breaks something. Only tests
-// may import it.
+// Package logcheck reads back what the message log holds and compares it with the
+// acknowledgements that senders got: the verdict of every test that injects faults. Only
+// tests may import it.
 package logcheck
 
 import (
@@ -16,14 +16,14 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
 )
 
-// Ack is what a sender was told.
+// Ack is an acknowledgement that a sender got.
 type Ack struct {
 	Room, User, ClientID string
 	Seq                  uint64
 	Message              string // the JSON that came with it
 }
 
-// Key names a message by whoever sent it.
+// Key identifies a message by its sender and client id.
 type Key struct{ User, ClientID string }
 
 // Room is the log of one room.
@@ -60,8 +60,8 @@ func Read(tb testing.TB, nc *nats.Conn, streams int, room string) Room {
 	}
 }
 
-// get is the first record at or after from, nil when there is none. A stream whose
-// leader has just changed does not answer at once.
+// get returns the first record at or after from; nil when there is none. A stream whose
+// leader has just changed does not reply at once.
 func get(tb testing.TB, nc *nats.Conn, place log.Room, from uint64) ([]byte, uint64) {
 	tb.Helper()
 	ask := fmt.Sprintf(`{"seq":%d,"next_by_subj":%q}`, from, place.Subject)

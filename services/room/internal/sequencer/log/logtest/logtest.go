@@ -1,5 +1,5 @@
-// Package logtest is a message log in memory in which nothing happens by itself: a
-// test decides the order of everything, and what is lost.
+// Package logtest is a message log in memory that does nothing until a test says so: the
+// test decides the order of all events, and what is lost.
 package logtest
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
 )
 
-// World is a log, and what is on its way between it and those who use it. It also
-// is their clock and their timers. Not safe for concurrent use.
+// World is a log, and the messages on their way between it and its users. It is also their
+// clock and their timers. It must not be used concurrently.
 type World struct {
 	Records map[log.Room][]log.Stored // by position
 	Steps   []*Step                   // what can happen next
@@ -47,24 +47,24 @@ func New() *World {
 	return &World{Records: map[log.Room][]log.Stored{}, Now: time.UnixMilli(1_800_000_000_000)}
 }
 
-// Take lets step i happen, with a fate. Time goes on to the time of a timer.
+// RunStep runs step i with a fate. A timer moves the clock to its time.
 func (w *World) RunStep(i int, f Fate) {
 	s := w.Steps[i]
 	w.Steps = slices.Delete(w.Steps, i, i+1)
 	s.run(f)
 }
 
-// Settle lets everything happen that can, timers last, without faults.
+// RunAll runs all steps without faults until none is left, timers last.
 func (w *World) RunAll() {
 	for n := 0; len(w.Steps) > 0; n++ {
 		if n > 1_000_000 {
-			panic("it never ends")
+			panic("the steps never end")
 		}
 		w.RunStep(max(slices.IndexFunc(w.Steps, func(s *Step) bool { return !s.Timer }), 0), Fine)
 	}
 }
 
-// Answer is Settle without timers.
+// RunReplies is RunAll without timers.
 func (w *World) RunReplies() {
 	for {
 		i := slices.IndexFunc(w.Steps, func(s *Step) bool { return !s.Timer })
@@ -75,12 +75,12 @@ func (w *World) RunReplies() {
 	}
 }
 
-// Kill makes owner forget: nothing that it waits for comes.
+// Kill drops all steps of owner: it gets no replies and no timers.
 func (w *World) Kill(owner int) {
 	w.Steps = slices.DeleteFunc(w.Steps, func(s *Step) bool { return s.Owner == owner })
 }
 
-// After runs f later, when a test takes the step.
+// After calls f in a later step, at least d from now.
 func (w *World) After(owner int, d time.Duration, f func()) {
 	at := w.Now.Add(d)
 	w.Steps = append(w.Steps, &Step{Owner: owner, Timer: true, run: func(Fate) {
@@ -91,7 +91,7 @@ func (w *World) After(owner int, d time.Duration, f func()) {
 	}})
 }
 
-// Store appends a record without asking anybody, and returns its position.
+// Store appends a record directly and returns its position.
 func (w *World) Store(room log.Room, data []byte) uint64 {
 	w.pos += 3 // other rooms are in the same stream
 	w.Records[room] = append(w.Records[room], log.Stored{Pos: w.pos, Data: slices.Clone(data)})
@@ -105,7 +105,7 @@ func (w *World) last(room log.Room) uint64 {
 	return 0
 }
 
-// Log is what owner sees of the world. It has the methods of *log.Log.
+// Log is the log as owner sees it. It has the methods of *log.Log.
 type Log struct {
 	World *World
 	Owner int
@@ -142,7 +142,7 @@ func (l *Log) Append(room log.Room, expect uint64, record []byte, done func(uint
 	})
 }
 
-// read adds a step that answers with the first record that pick wants.
+// read adds a step that replies with the first record that pick accepts.
 func (l *Log) read(room log.Room, pick func(log.Stored) bool, backwards, replica bool, done func(log.Stored, error)) {
 	l.step(func(f Fate) {
 		if f == Lost || f == LostAck {
@@ -220,7 +220,7 @@ func (l *Log) Purge(room log.Room, before uint64, done func(uint64, error)) {
 	})
 }
 
-// Large is log.Log.Large; the world has one shard.
+// LargeRooms is log.Log.LargeRooms; the world has one shard.
 func (l *Log) LargeRooms(_, _ int, min uint64, done func([]log.Room, error)) {
 	l.step(func(f Fate) {
 		if f == Lost {
