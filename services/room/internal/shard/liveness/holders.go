@@ -6,17 +6,16 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
 )
 
-// Holders are the edges that hold something in one shard. They are compared with
-// the table again and again, so that nothing depends on hearing of a death in time:
-// what a dead edge holds is given up however it came in. It belongs to the shard's
-// goroutine.
+// Holders are the edges that hold connections of one shard's members. They are compared with
+// the table regularly, so nothing depends on hearing of a death in time. They must be used
+// on the shard's goroutine.
 type Holders struct {
 	table   *Table
 	holding map[membership.Edge]time.Time // since when
-	lost    map[membership.Edge]time.Time // given up, and when: it may live after all
+	lost    map[membership.Edge]time.Time // given up, and when: it may be alive after all
 }
 
-// NewHolders returns the holders of a shard, none.
+// NewHolders returns the holders of a shard that nothing is known of.
 func NewHolders(t *Table) Holders {
 	return Holders{
 		table:   t,
@@ -25,7 +24,7 @@ func NewHolders(t *Table) Holders {
 	}
 }
 
-// Add notes that e holds something.
+// Add notes that e holds connections here.
 func (h *Holders) Add(now time.Time, e membership.Edge) {
 	if _, ok := h.holding[e]; !ok {
 		h.holding[e] = now
@@ -33,8 +32,8 @@ func (h *Holders) Add(now time.Time, e membership.Edge) {
 	}
 }
 
-// Watch calls lose for each edge whose holdings must be given up at now. back
-// tells that one that was given up lives: the shard lacks what it holds.
+// CheckEdges calls lose for each edge whose connections must be given up at now. back
+// reports that an edge given up before is alive: the shard must ask for its snapshot.
 func (h *Holders) CheckEdges(now time.Time, lose func(e membership.Edge, grace time.Duration)) (back bool) {
 	for e, since := range h.holding {
 		if grace, lost := h.table.Lost(now, e, since); lost {
@@ -55,7 +54,7 @@ func (h *Holders) CheckEdges(now time.Time, lose func(e membership.Edge, grace t
 	return back
 }
 
-// knows tells whether the latest heartbeat of an edge was that of the process e.
+// knows reports whether the latest heartbeat of the edge came from the process e.
 func (t *Table) knows(e membership.Edge) bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

@@ -1,4 +1,4 @@
-// Package liveness knows which edges live, by their heartbeats. It has no clock and
+// Package liveness tracks which edges are alive, by their heartbeats. It has no clock and
 // does no I/O.
 package liveness
 
@@ -11,50 +11,50 @@ import (
 )
 
 const (
-	// Silence is how long an edge may say nothing before it counts as dead: five
-	// heartbeats.
+	// Silence is how long an edge may be silent before it counts as dead: five heartbeats.
 	Silence = 5 * time.Second
 
-	// DeadGrace and DrainGrace are how long the users of an edge that died, and of
-	// one that stopped, stay members (protocol.md 9 E).
+	// DeadGrace and DrainGrace are how long the users of an edge that died, and of one that
+	// stopped, stay members.
 	DeadGrace  = 10 * time.Second
 	DrainGrace = 30 * time.Second
 
-	// Youth is how long an owner cannot have told of anybody that an edge is dead.
+	// MinAnnounceAge is the least age of an owner at which it can have announced departures
+	// from a dead edge.
 	MinAnnounceAge = Silence + DeadGrace
 
-	// forget is when a silent edge leaves the table.
+	// forgetAfter is when a silent edge is removed from the table.
 	forgetAfter = 10 * time.Minute
 
-	// maxEdges bounds the table against a flood of invented names.
+	// maxEdges bounds the table against a flood of invented ids.
 	maxEdges = 10_000
 )
 
-// Table is which edges live. All methods may be called concurrently.
+// Table is the edges and their latest heartbeats. All methods may be called concurrently.
 type Table struct {
 	mu    sync.RWMutex // guards edges
 	edges map[string]entry
 }
 
 type entry struct {
-	gen     uint64 // under which it registers who is here
+	gen     uint64 // under which it reports its connections
 	process uint64 // the generation that it started with
 	seen    time.Time
 	stopped bool
 }
 
-// NewTable returns a table that knows nobody.
+// NewTable returns an empty table.
 func NewTable() *Table { return &Table{edges: make(map[string]entry)} }
 
-// Observe takes an edge's heartbeat that arrived at now. One of an older process
-// of the same edge is ignored.
+// Observe processes an edge's heartbeat that arrived at now. Heartbeats of an older process
+// of the same edge are ignored.
 func (t *Table) Observe(now time.Time, hb *wire.Heartbeat) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e, known := t.edges[hb.Instance]
 	gen, stopped := max(hb.Gen, hb.EdgeGen), hb.State == wire.StateStopped
 	if stopped && known && e.process == hb.Gen {
-		gen = e.gen // the last word says no more than that
+		gen = e.gen // a final heartbeat carries no newer generation
 	}
 	switch {
 	case known && gen < e.gen:
@@ -62,13 +62,13 @@ func (t *Table) Observe(now time.Time, hb *wire.Heartbeat) {
 	case !known && len(t.edges) >= maxEdges:
 		return
 	case known && gen == e.gen && e.stopped:
-		return // what came after its last word is older than that
+		return // it was sent before the final heartbeat
 	}
 	t.edges[hb.Instance] = entry{gen, hb.Gen, now, stopped}
 }
 
-// Forgive counts every edge as heard of at now: after this process was cut off
-// from NATS, or stood still, their silence says nothing.
+// ResetSilence counts every edge as heard of at now: after this process was cut off from
+// NATS, or was suspended, their silence is not their fault.
 func (t *Table) ResetSilence(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -82,9 +82,9 @@ func (t *Table) ResetSilence(now time.Time) {
 	}
 }
 
-// Lost tells whether what e holds must be given up at now, and after which grace:
-// it is dead, has stopped, or a newer process has its place. since is when the
-// caller first heard of e, which counts for an edge that the table does not know.
+// Lost reports whether the connections of e must be given up at now, and after which grace:
+// it is dead, has stopped, or a newer process has replaced it. since is when the caller
+// first heard of e, which counts for an edge that the table does not know.
 func (t *Table) Lost(now time.Time, e membership.Edge, since time.Time) (grace time.Duration, lost bool) {
 	t.mu.RLock()
 	x, known := t.edges[e.ID]
@@ -100,7 +100,7 @@ func (t *Table) Lost(now time.Time, e membership.Edge, since time.Time) (grace t
 	return DeadGrace, now.Sub(x.seen) > Silence
 }
 
-// Live returns the edges that are heard of at now.
+// Live returns the edges that are alive at now.
 func (t *Table) Live(now time.Time) []membership.Edge {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

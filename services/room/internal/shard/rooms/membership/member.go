@@ -6,15 +6,15 @@ import (
 	"unique"
 )
 
-// heldBy tells whether e holds the member live, or a newer process of the same
-// edge does, which makes e's word an old one.
+// heldBy reports whether e holds the member live, or a newer process of the same edge does,
+// which makes commands of e outdated.
 func (m *member) heldBy(e unique.Handle[Edge]) bool {
 	same := func(h holder) bool { return h.live() && (h.edge == e || supersedes(h.edge, e)) }
 	return same(m.first) || slices.ContainsFunc(m.more, same)
 }
 
-// retain keeps the holders that keep accepts. It returns false when none is
-// left: then first is not valid, and the caller sets it.
+// keepHolders keeps the holders that keep accepts. It returns false when none is left: then
+// first is not valid, and the caller must set it.
 func (m *member) keepHolders(keep func(holder) bool) bool {
 	m.more = slices.DeleteFunc(m.more, func(h holder) bool { return !keep(h) })
 	if !keep(m.first) {
@@ -31,9 +31,9 @@ func (m *member) keepHolders(keep func(holder) bool) bool {
 	return true
 }
 
-// lose puts the holders that lost selects into a grace until the given offset,
-// or shortens theirs, and reports whether that changed anything. Holders whose
-// grace has passed at now are forgotten as long as one remains.
+// loseHolders puts the holders that lost selects into a grace until the given offset, or
+// shortens theirs, and reports whether that changed anything. Holders whose grace has passed
+// at now are removed as long as one remains.
 func (m *member) loseHolders(now, until time.Duration, lost func(unique.Handle[Edge]) bool) (changed bool) {
 	shorten := func(h *holder) {
 		if lost(h.edge) && until < h.until {
@@ -50,7 +50,7 @@ func (m *member) loseHolders(now, until time.Duration, lost func(unique.Handle[E
 	return changed
 }
 
-// until is the end of the member's last grace, deadline.Never while an edge holds them.
+// until returns the end of the member's last grace, timerheap.Never while an edge holds them.
 func (m *member) until() time.Duration {
 	until := m.first.until
 	for _, h := range m.more {
@@ -59,10 +59,10 @@ func (m *member) until() time.Duration {
 	return until
 }
 
-// pending tells whether the member is still one after now.
+// pending reports whether the user is still a member after now.
 func (m *member) pending(now time.Duration) bool { return m.until() > now }
 
-// supersedes tells whether a is a newer process of b's edge.
+// supersedes reports whether a is a newer process of b's edge.
 func supersedes(a, b unique.Handle[Edge]) bool {
 	if a == b {
 		return false

@@ -1,6 +1,5 @@
-// Package membership decides who is a member of one room: which edges hold
-// connections of which users, when somebody is new and when somebody is gone.
-// It has no clock and does no I/O.
+// Package membership tracks who is a member of one room: which edges hold connections of
+// which users, when a user is new and when a user is gone. It has no clock and does no I/O.
 package membership
 
 import (
@@ -11,30 +10,28 @@ import (
 	"github.com/confab-chat/confab/shared/timerheap"
 )
 
-// Edge names one edge process. Gen grows with every start of the edge ID, so a
-// smaller one is a process that is gone.
+// Edge identifies one edge process. Gen grows with every start of the edge ID, so a smaller
+// one is an older process.
 type Edge struct {
 	ID  string
 	Gen uint64
 }
 
-// maxGrace bounds a grace; the longest in use is 30 s (protocol.md 9 E).
+// maxGrace bounds a grace; the longest in use is 30 s.
 const maxGrace = time.Hour
 
-// Room is who is in one room. A user is a member from the first Join until the
-// last edge that held them has let go and its grace has passed; in their grace
-// they are members like any other, because nobody has been told otherwise.
+// Room is the members of one room. A user is a member from the first Join until the last
+// edge has reported Leave and its grace has passed. During the grace the user is a member
+// like any other, because no departure was announced.
 //
-// Everything is idempotent: a command that is repeated changes and announces
-// nothing. What an older process of an edge says about a user is ignored once a
-// newer process of it holds that user; commands of a process that is known to be
-// gone are the caller's to drop.
+// Everything is idempotent: a repeated command changes and announces nothing. Commands from
+// an older process of an edge about a user are ignored once a newer process holds that user;
+// the caller must drop commands of a process that is known to be gone.
 //
-// The zero value is an empty room. A Room is not safe for concurrent use: the
-// actor of its shard owns it.
+// The zero value is an empty room. It must be used on its shard's goroutine.
 type Room struct {
 	members roster
-	graces  timerheap.Queue[*member] // members whom no edge holds any more
+	graces  timerheap.Queue[*member] // members that no edge holds any more
 	clock   timerheap.Clock
 }
 
@@ -49,17 +46,17 @@ type member struct {
 	more  []holder // the rest, in no order
 }
 
-// holder is an edge that holds connections of a member, or did until lately.
+// holder is an edge that holds connections of a member, or did until recently.
 type holder struct {
-	edge  unique.Handle[Edge] // 8 bytes; the same few edges stand in millions of members
+	edge  unique.Handle[Edge] // 8 bytes; millions of members share a few edges
 	until time.Duration       // end of the grace, timerheap.Never while live
 }
 
 func (h holder) live() bool { return h.until == timerheap.Never }
 
-// Join counts u as a member through e. first tells that userJoined is due: u was
-// no member, and in no grace. A Join ends every grace of the user on any edge:
-// they are back. The name of the latest Join is the one that shows.
+// Join counts u as a member through e. first reports that userJoined must be broadcast: u was
+// not a member, not even in a grace. A Join ends every grace of the user on any edge. The name
+// of the latest Join is the one shown.
 func (r *Room) Join(now time.Time, e Edge, u wire.User) (first bool) {
 	r.clock.At(now)
 	return r.addHolder(unique.Make(e), u)
@@ -82,10 +79,10 @@ func (r *Room) addHolder(e unique.Handle[Edge], u wire.User) (first bool) {
 	return false
 }
 
-// Leave says that the last connection of user on e has left. gone tells that
-// userLeft is due now; otherwise Expire tells when the grace has passed, unless
-// the user comes back or another edge holds them. While a grace runs, another
-// Leave can shorten it, never prolong it.
+// Leave reports that the last connection of user on e has left. gone reports that userLeft
+// must be broadcast now; otherwise Expire returns the user when the grace has passed, unless
+// the user returns or another edge holds them. During a grace, another Leave can shorten it,
+// never extend it.
 func (r *Room) Leave(now time.Time, e Edge, user string, grace time.Duration) (gone bool) {
 	m := r.members.find(user)
 	if m == nil {
@@ -99,9 +96,9 @@ func (r *Room) Leave(now time.Time, e Edge, user string, grace time.Duration) (g
 	return r.dropOrSetGrace(m, at)
 }
 
-// LoseEdge ends everything that e, and older processes of the same id, held:
-// Leave for all of their members at once. It returns those for whom userLeft is
-// due now (none when grace is positive), sorted by id. It visits every member.
+// LoseEdge ends everything that e, and older processes of the same id, held: Leave for all
+// their members at once. It returns the members for whom userLeft must be broadcast now (none
+// when grace is positive), sorted by id. It visits every member.
 func (r *Room) LoseEdge(now time.Time, e Edge, grace time.Duration) (gone []wire.User) {
 	at := r.clock.At(now)
 	lost := func(h unique.Handle[Edge]) bool {
@@ -116,7 +113,7 @@ func (r *Room) LoseEdge(now time.Time, e Edge, grace time.Duration) (gone []wire
 		if m.pending(at) {
 			r.dropOrSetGrace(m, at)
 		} else {
-			left = append(left, m) // not dropped here: the roster must not change under the loop
+			left = append(left, m) // removed below: the roster must not change during the loop
 		}
 	}
 	for _, m := range left {
@@ -125,9 +122,9 @@ func (r *Room) LoseEdge(now time.Time, e Edge, grace time.Duration) (gone []wire
 	return gone
 }
 
-// Restore counts users as members through e and announces nobody: it is how the
-// new owner of a shard learns from an edge's snapshot what the old one knew. It
-// adds only; apply it in order with the other commands of the same edge.
+// Restore counts users as members through e without announcing them: it is how the new owner
+// of a shard learns from an edge's snapshot what the old one knew. It only adds members. It
+// must be applied in order with the other commands of the same edge.
 func (r *Room) Restore(e Edge, users []wire.User) {
 	h := unique.Make(e)
 	for _, u := range users {
@@ -135,8 +132,8 @@ func (r *Room) Restore(e Edge, users []wire.User) {
 	}
 }
 
-// Expire returns the members whose grace has passed at now and forgets them:
-// userLeft is due for each. In order of their deadlines.
+// Expire removes and returns the members whose grace has passed at now, in the order of their
+// deadlines. The caller must broadcast userLeft for each.
 func (r *Room) Expire(now time.Time) (gone []wire.User) {
 	if r.graces.Len() == 0 {
 		return nil
@@ -151,7 +148,7 @@ func (r *Room) Expire(now time.Time) (gone []wire.User) {
 	}
 }
 
-// Next is when Expire has something to tell; false when nobody is in a grace.
+// Next returns when the next grace passes; false when no member is in a grace.
 func (r *Room) Next() (time.Time, bool) {
 	at, ok := r.graces.Next()
 	if !ok {
@@ -160,23 +157,32 @@ func (r *Room) Next() (time.Time, bool) {
 	return r.clock.Time(at), true
 }
 
-// Len is the number of members.
+// Len returns the number of members.
 func (r *Room) Len() int { return r.members.len() }
 
-// Empty tells that the room has no member, not even one in a grace.
+// Empty reports whether the room has no member, not even one in a grace.
 func (r *Room) Empty() bool { return r.members.len() == 0 }
 
-// Has tells whether user is a member.
+// Has reports whether user is a member.
 func (r *Room) Has(user string) bool { return r.members.find(user) != nil }
 
-// Users returns up to limit members, those with the smallest ids, sorted by id.
-// The slice is the caller's.
+// User returns the member with that id; false when there is none.
+func (r *Room) User(id string) (wire.User, bool) {
+	m := r.members.find(id)
+	if m == nil {
+		return wire.User{}, false
+	}
+	return m.user, true
+}
+
+// Users returns up to limit members, those with the smallest ids, sorted by id. The caller
+// owns the slice.
 func (r *Room) Users(limit int) []wire.User {
 	return r.AppendUsers(make([]wire.User, 0, max(0, min(limit, r.Len()))), limit)
 }
 
-// AppendUsers appends what Users returns to dst. It costs O(limit), whatever the
-// size of the room, and allocates only when dst is too small.
+// AppendUsers appends the result of Users to dst. It costs O(limit), whatever the size of the
+// room, and allocates only when dst is too small.
 func (r *Room) AppendUsers(dst []wire.User, limit int) []wire.User {
 	for m := range r.members.all() {
 		if limit--; limit < 0 {
@@ -187,10 +193,10 @@ func (r *Room) AppendUsers(dst []wire.User, limit int) []wire.User {
 	return dst
 }
 
-// bounded keeps a grace, which comes from the wire, within sane limits.
+// boundGrace limits a grace received from an edge.
 func boundGrace(grace time.Duration) time.Duration { return min(max(grace, 0), maxGrace) }
 
-// settle drops m or (re)sets its grace after it lost a holder.
+// dropOrSetGrace removes m or sets its grace after it lost a holder.
 func (r *Room) dropOrSetGrace(m *member, at time.Duration) (gone bool) {
 	switch until := m.until(); {
 	case until == timerheap.Never:

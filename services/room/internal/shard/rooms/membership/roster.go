@@ -10,9 +10,9 @@ import (
 // moves: 8 bytes each, so at most 4 KiB.
 const chunkLen = 512
 
-// roster is the members of a room, sorted by user id: a list of sorted chunks.
-// Order is kept rather than made, because every joiner is answered with the
-// first 200 of the room, and a room of two is one small chunk, not a map.
+// roster is the members of a room, sorted by user id: a list of sorted chunks. It is kept in
+// order because every joiner gets the first 200 members; and a room of two is one small
+// chunk instead of a map.
 //
 // Invariant: no chunk is empty; ids grow within chunks and from chunk to chunk.
 type roster struct {
@@ -22,7 +22,7 @@ type roster struct {
 
 func (s *roster) len() int { return s.n }
 
-// all visits the members by id. The roster must not change meanwhile.
+// all iterates over the members by id. The roster must not change meanwhile.
 func (s *roster) all() iter.Seq[*member] {
 	return func(yield func(*member) bool) {
 		for _, chunk := range s.chunks {
@@ -35,7 +35,8 @@ func (s *roster) all() iter.Seq[*member] {
 	}
 }
 
-// search returns where user is, or belongs: chunk, index in it, and whether it is there.
+// search returns where user is, or belongs: the chunk, the index in it, and whether it is
+// there.
 func (s *roster) search(user string) (c, i int, found bool) {
 	if len(s.chunks) == 0 {
 		return 0, 0, false
@@ -57,7 +58,7 @@ func (s *roster) find(user string) *member {
 	return s.chunks[c][i]
 }
 
-// insert adds m, whose user must not be there.
+// insert adds m, whose user must not be in the roster.
 func (s *roster) insert(m *member) {
 	c, i, _ := s.search(m.user.ID)
 	s.n++
@@ -84,7 +85,7 @@ func (s *roster) split(c int) {
 	s.chunks = slices.Insert(s.chunks, c+1, upper)
 }
 
-// remove takes user out; it need not be there.
+// remove removes user, if present.
 func (s *roster) remove(user string) {
 	c, i, found := s.search(user)
 	if !found {

@@ -1,4 +1,4 @@
-// Package typing decides who types in one room. It has no clock and does no I/O.
+// Package typing tracks who is typing in one room. It has no clock and does no I/O.
 package typing
 
 import (
@@ -10,17 +10,16 @@ import (
 )
 
 const (
-	// TTL is how long typing lasts without renewal (protocol.md 4, userTyping).
+	// TTL is how long typing lasts without renewal.
 	TTL = 5 * time.Second
 
-	// MaxUsers bounds those remembered in one room. Rooms above 200 members tell
-	// nobody who types (protocol.md 9 D), so more can neither be seen nor missed:
-	// whoever starts when the room is full is ignored.
+	// MaxUsers bounds the users tracked in one room; a start in a full room is ignored. Rooms
+	// with more than 200 members do not broadcast typing, so clients cannot notice.
 	MaxUsers = 256
 )
 
-// Room is who types in one room. The zero value is ready. Not safe for
-// concurrent use: the actor of its shard owns it.
+// Room is the users typing in one room. The zero value is empty. It must be used on its
+// shard's goroutine.
 type Room struct {
 	active []entry // by deadline, earliest first: every start or renewal goes to the end
 }
@@ -30,8 +29,8 @@ type entry struct {
 	until time.Time
 }
 
-// Set says that user types or has stopped. changed tells that userTyping is due;
-// a renewal within TTL only prolongs, and a stop of who does not type is nothing.
+// Set starts or stops the typing of user. changed reports that userTyping must be broadcast:
+// a repeated start only extends the TTL, and a stop without a start is a no-op.
 func (r *Room) Set(now time.Time, user wire.User, on bool) (changed bool) {
 	if !on {
 		return r.Stop(user.ID)
@@ -47,8 +46,8 @@ func (r *Room) Set(now time.Time, user wire.User, on bool) (changed bool) {
 	return i < 0
 }
 
-// Drop ends the typing of user, who has sent a message or left; was tells
-// whether they typed.
+// Stop ends the typing of user, who has sent a message or left. was reports whether they
+// were typing.
 func (r *Room) Stop(user string) (was bool) {
 	i := r.find(user)
 	if i < 0 {
@@ -58,8 +57,8 @@ func (r *Room) Stop(user string) (was bool) {
 	return true
 }
 
-// Expire returns and forgets those whose TTL has passed at now: userTyping with
-// isTyping false is due for each.
+// Expire removes and returns the users whose TTL has passed at now. The caller must broadcast
+// userTyping with isTyping false for each.
 func (r *Room) Expire(now time.Time) (ended []wire.User) {
 	n := 0
 	for n < len(r.active) && !r.active[n].until.After(now) {
@@ -70,7 +69,7 @@ func (r *Room) Expire(now time.Time) (ended []wire.User) {
 	return ended
 }
 
-// Next is when Expire has something to tell; false when nobody types.
+// Next returns when the next TTL passes; false when no user is typing.
 func (r *Room) Next() (time.Time, bool) {
 	if len(r.active) == 0 {
 		return time.Time{}, false
@@ -78,10 +77,10 @@ func (r *Room) Next() (time.Time, bool) {
 	return r.active[0].until, true
 }
 
-// Len is the number of users who type.
+// Len returns the number of users typing.
 func (r *Room) Len() int { return len(r.active) }
 
-// List returns the users who type, sorted by id. The slice is the caller's.
+// List returns the users typing, sorted by id. The caller owns the slice.
 func (r *Room) List() []wire.User {
 	users := make([]wire.User, len(r.active))
 	for i, e := range r.active {

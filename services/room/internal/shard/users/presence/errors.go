@@ -3,10 +3,10 @@ package presence
 import "errors"
 
 var (
-	// ErrStatus is returned when a status is none of online, away, busy.
+	// ErrStatus is returned for a status that is not online, away or busy.
 	ErrStatus = errors.New("presence: unknown status")
 
-	// ErrOffline is returned when a user sets a status and no edge has said that
-	// they are connected: it may yet, so this is worth repeating.
+	// ErrOffline is returned when a user sets a status and no edge has reported a connection of
+	// theirs. The report may still arrive, so the caller may retry.
 	ErrOffline = errors.New("presence: user is not connected")
 )

@@ -2,23 +2,23 @@ package presence
 
 import "github.com/confab-chat/confab/proto/wire"
 
-// Kind is what an Event tells of its user.
+// Kind is what an Event reports about its user.
 type Kind uint8
 
 const (
 	Online  Kind = iota + 1 // userOnline
 	Offline                 // userOffline
-	Update                  // presenceUpdate; the user's own connections hear it too
+	Update                  // presenceUpdate; also sent to the user's own connections
 )
 
-// Event is something that others must hear of a user. Its slices are shared with
-// the Shard and must not be changed.
+// Event is a change of a user's presence that others must be notified of. Its slices are
+// shared with the Set and must not be changed.
 //
-// With ScopeAll, Rooms and Known are nil: every other user hears it. With
-// ScopeRooms it goes to the members of Rooms, each once, but not to those who
-// are also in a room of Known: they have heard. So the list that travels in
-// wire.Broadcast.Rooms is Known followed by Rooms, and copies go to Rooms only.
-// An Update of a user in no room has no Rooms and is told to the user alone.
+// With ScopeAll, Rooms and Known are nil: every other user is notified. With ScopeRooms the
+// members of Rooms are notified, each once, except those who are also in a room of Known: they
+// were notified before. So the list in wire.Broadcast.Rooms is Known followed by Rooms, and
+// copies go to Rooms only. An Update of a user in no room has no Rooms and goes to the user
+// alone.
 type Event struct {
 	Kind   Kind
 	User   wire.User
@@ -28,7 +28,7 @@ type Event struct {
 	Known  []string // sorted, with Online only
 }
 
-// What Status may say. A user can set all but StatusOffline.
+// Values of Event.Status. A user can set all but StatusOffline.
 const (
 	StatusOnline  = "online"
 	StatusAway    = "away"

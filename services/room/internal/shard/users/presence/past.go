@@ -7,15 +7,15 @@ import (
 )
 
 const (
-	// MaxPast bounds the offline users remembered in one shard: about 20 MB.
+	// MaxPast bounds the offline users kept in one shard: about 20 MB.
 	MaxPast = 100_000
 
-	// PastAge is how long an offline user is remembered.
+	// PastAge is how long an offline user is kept.
 	PastAge = 24 * time.Hour
 )
 
-// past remembers users who are offline, in the order in which they went: a ring
-// of records whose sentinel is root, root.next being the longest gone.
+// past holds users who are offline, in the order in which they left: a ring of records whose
+// sentinel is root; root.next left first.
 type past struct {
 	users map[string]*record
 	root  *record
@@ -34,7 +34,7 @@ func newPast() past {
 	return past{users: make(map[string]*record), root: root}
 }
 
-// add remembers u, who is not remembered yet, as last seen at seen.
+// add adds u, who must not be in p, as last seen at seen.
 func (p *past) add(now time.Time, u wire.User, seen time.Time) {
 	p.expire(now)
 	if len(p.users) >= MaxPast {
@@ -45,7 +45,7 @@ func (p *past) add(now time.Time, u wire.User, seen time.Time) {
 	p.users[u.ID] = r
 }
 
-// take forgets user, who is online again or has been gone for long.
+// remove removes user, if present.
 func (p *past) remove(user string) {
 	if r := p.users[user]; r != nil {
 		r.prev.next, r.next.prev = r.next, r.prev
@@ -53,7 +53,7 @@ func (p *past) remove(user string) {
 	}
 }
 
-// forget drops those who have been gone for PastAge.
+// expire removes the users who have been offline for PastAge.
 func (p *past) expire(now time.Time) {
 	for r := p.root.next; r != p.root && now.Sub(r.since) >= PastAge; r = p.root.next {
 		p.remove(r.user.ID)

@@ -1,5 +1,5 @@
-// Package presence decides who is online among the users of one shard, over all
-// edges, and who must hear of it. It has no clock and does no I/O.
+// Package presence decides who is online among the users of one shard, over all edges, and
+// who must be notified. It has no clock and does no I/O.
 package presence
 
 import (
@@ -11,10 +11,10 @@ import (
 	"github.com/confab-chat/confab/shared/timerheap"
 )
 
-// Edge names one edge process, as in package membership.
+// Edge identifies one edge process, as in package membership.
 type Edge = membership.Edge
 
-// Scope says who hears of a user (CONFAB_PRESENCE_SCOPE).
+// Scope says who is notified about a user (CONFAB_PRESENCE_SCOPE).
 type Scope uint8
 
 const (
@@ -23,44 +23,42 @@ const (
 )
 
 const (
-	// maxGrace bounds a grace; the longest in use is 30 s (protocol.md 9 E).
+	// maxGrace bounds a grace; the longest in use is 30 s.
 	maxGrace = time.Hour
 
-	// staleGrace is how long the rooms reported by a process of an edge count
-	// after a newer process of it holds the user: the grace of a dead edge.
+	// staleGrace is how long the rooms reported by a process of an edge count after a newer
+	// process of the edge holds the user: the grace of a dead edge.
 	staleGrace = 10 * time.Second
 )
 
-// Shard is the presence of one shard's users. A user's online period begins with
-// the first Up and ends when the last edge has said Down (or was lost) and the
-// grace has passed; until then the user is online like any other.
+// Set is the presence of one shard's users. A user's online period begins with the first Up
+// and ends when the last edge has reported Down (or was lost) and the grace has passed; until
+// then the user is online like any other.
 //
-// Status and custom status belong to the online period: it begins with
-// StatusOnline and no custom status, a return within the grace keeps both, and
-// of who is offline only the name and the end of the last connection are
-// remembered: for PastAge, MaxPast users, the longest gone are forgotten first.
+// Status and custom status belong to the online period: it begins with StatusOnline and no
+// custom status, and a return within the grace keeps both. Of an offline user only the name
+// and the end of the last connection are kept: for PastAge, and of at most MaxPast users.
 //
-// With ScopeRooms an online period is told to the members of each room once:
-// joining a room again is no news. A user in no room is nobody's news.
+// With ScopeRooms an online period is announced to the members of each room once: joining a
+// room again is not announced. A user in no room is not announced at all.
 //
-// Everything is idempotent. A Shard is not safe for concurrent use: the actor of
-// the shard owns it.
+// Everything is idempotent. A Set must be used on its shard's goroutine.
 type Set struct {
 	scope  Scope
-	users  map[string]*user // who is online
-	online []*user          // the same, for listing; user.index is the place
+	users  map[string]*user // online, by id
+	online []*user          // the same, for listing; see user.index
 	graces timerheap.Queue[*user]
 	past   past
 	clock  timerheap.Clock
 }
 
-// New returns the presence of a shard of which nothing is known.
+// New returns the presence of a shard of which nothing is known yet.
 func New(scope Scope) *Set {
 	return &Set{scope: scope, users: make(map[string]*user), past: newPast()}
 }
 
-// Up says that e holds connections of u, who is in rooms there (all of them,
-// each time; ScopeAll ignores them). It ends every grace of the user on any edge.
+// Up reports that e holds connections of u, who is in rooms there (the complete list each
+// time; ScopeAll ignores it). It ends every grace of the user on any edge.
 func (s *Set) Up(now time.Time, e Edge, u wire.User, rooms []string) []Event {
 	x, first := s.connect(now, e, u, rooms)
 	if s.scope == ScopeAll {
@@ -70,18 +68,18 @@ func (s *Set) Up(now time.Time, e Edge, u wire.User, rooms []string) []Event {
 		return nil
 	}
 	known := x.announced
-	news := x.announceRooms()
-	if len(news) == 0 {
+	fresh := x.announceRooms()
+	if len(fresh) == 0 {
 		return nil
 	}
-	ev := x.event(Online, news)
+	ev := x.event(Online, fresh)
 	ev.Known = known
 	return []Event{ev}
 }
 
-// Down says that the last connection of user on e has closed. Unless another
-// edge holds them, Offline is due now or, after grace, from Expire. While a
-// grace runs, another Down can shorten it, never prolong it.
+// Down reports that the last connection of user on e has closed. Unless another edge holds
+// the user, Offline is due now or, after grace, from Expire. During a grace, another Down can
+// shorten it, never extend it.
 func (s *Set) Down(now time.Time, e Edge, user string, grace time.Duration) []Event {
 	x := s.users[user]
 	if x == nil {
@@ -91,22 +89,22 @@ func (s *Set) Down(now time.Time, e Edge, user string, grace time.Duration) []Ev
 	return s.endHoldings(nil, x, now, grace, func(of unique.Handle[Edge]) bool { return of == h })
 }
 
-// LoseEdge ends everything that e, and older processes of the same id, held:
-// Down for all their users at once. It visits every user of the shard.
+// LoseEdge ends everything that e, and older processes of the same id, held: Down for all
+// their users at once. It visits every user of the shard.
 func (s *Set) LoseEdge(now time.Time, e Edge, grace time.Duration) []Event {
 	lost := func(of unique.Handle[Edge]) bool {
 		v := of.Value()
 		return v.ID == e.ID && v.Gen <= e.Gen
 	}
 	var events []Event
-	for i := len(s.online) - 1; i >= 0; i-- { // from the end: settle may put the last one in place i
+	for i := len(s.online) - 1; i >= 0; i-- { // from the end: endHoldings may move the last one to index i
 		events = s.endHoldings(events, s.online[i], now, grace, lost)
 	}
 	return events
 }
 
-// Restore takes over what an edge's snapshot says, and tells nobody: the owner
-// before has. It adds only; apply it in order with the edge's other commands.
+// Restore adds what an edge's snapshot reports, without events: the previous owner has
+// announced it. It must be applied in order with the edge's other commands.
 func (s *Set) Restore(now time.Time, e Edge, ups []wire.UserUp) {
 	for _, up := range ups {
 		x, _ := s.connect(now, e, up.User, up.Rooms)
@@ -114,7 +112,7 @@ func (s *Set) Restore(now time.Time, e Edge, ups []wire.UserUp) {
 	}
 }
 
-// Expire ends the online period of those whose grace has passed at now.
+// Expire ends the online period of the users whose grace has passed at now.
 func (s *Set) Expire(now time.Time) (events []Event) {
 	s.past.expire(now)
 	if s.graces.Len() == 0 {
@@ -130,7 +128,7 @@ func (s *Set) Expire(now time.Time) (events []Event) {
 	}
 }
 
-// Next is when Expire has something to tell; false when nobody is in a grace.
+// Next returns when the next grace passes; false when no user is in a grace.
 func (s *Set) Next() (time.Time, bool) {
 	at, ok := s.graces.Next()
 	if !ok {
@@ -139,9 +137,9 @@ func (s *Set) Next() (time.Time, bool) {
 	return s.clock.Time(at), true
 }
 
-// SetStatus sets what u says of themselves, and tells it even when it is what
-// they said before. It returns ErrStatus or ErrOffline, and then changes nothing.
-// The caller has checked custom.
+// SetStatus sets the status and custom status of u, and announces them even if they are
+// unchanged. It returns ErrStatus or ErrOffline, and then changes nothing. The caller must
+// have checked custom.
 func (s *Set) SetStatus(now time.Time, u wire.User, status, custom string) ([]Event, error) {
 	switch status {
 	case StatusOnline, StatusAway, StatusBusy:
@@ -156,7 +154,7 @@ func (s *Set) SetStatus(now time.Time, u wire.User, status, custom string) ([]Ev
 	return []Event{x.event(Update, x.rooms(s.clock.At(now)))}, nil
 }
 
-// Get returns what is known of users, in their order. Who was never seen, or was
+// Get returns what is known of users, in their order. A user who was never seen, or was
 // forgotten, is offline without a name or a time.
 func (s *Set) Get(now time.Time, users []string) []wire.Presence {
 	all := make([]wire.Presence, len(users))
@@ -170,7 +168,7 @@ func (s *Set) Get(now time.Time, users []string) []wire.Presence {
 	return all
 }
 
-// Online returns up to limit users who are online, no matter which.
+// Online returns up to limit users who are online, in no particular order.
 func (s *Set) Online(now time.Time, limit int) []wire.Presence {
 	some := s.online[:min(max(limit, 0), len(s.online))]
 	all := make([]wire.Presence, len(some))
@@ -180,10 +178,10 @@ func (s *Set) Online(now time.Time, limit int) []wire.Presence {
 	return all
 }
 
-// OnlineCount is the number of users who are online.
+// OnlineCount returns the number of users who are online.
 func (s *Set) OnlineCount() int { return len(s.online) }
 
-// connect makes e a holder of u; first tells that an online period begins.
+// connect makes e a holder of u; first reports that an online period begins.
 func (s *Set) connect(now time.Time, e Edge, u wire.User, rooms []string) (x *user, first bool) {
 	at := s.clock.At(now)
 	x = s.users[u.ID]
@@ -202,7 +200,8 @@ func (s *Set) connect(now time.Time, e Edge, u wire.User, rooms []string) (x *us
 	return x, first
 }
 
-// settle ends what the selected edges hold of x and queues or tells the departure, if it is one.
+// endHoldings ends what the selected edges hold of x. If no edge is left, it appends the
+// departure to events or schedules it.
 func (s *Set) endHoldings(events []Event, x *user, now time.Time, grace time.Duration, lost func(unique.Handle[Edge]) bool) []Event {
 	at := s.clock.At(now)
 	if !x.loseHolders(at, at+min(max(grace, 0), maxGrace), lost) {

@@ -9,40 +9,40 @@ import (
 	"github.com/confab-chat/confab/shared/timerheap"
 )
 
-// maxTold is how many rooms a user is remembered to have been told to beyond
-// those held now. Who goes through more of them is news again in the first.
+// maxAnnounced is how many rooms, beyond those held now, a user is remembered to have been
+// announced to. A user who visits more is announced in the first ones again.
 const maxAnnounced = 256
 
-// maxHolders bounds what is remembered of a user who keeps losing and making
-// connections within the grace; above it the oldest that is no longer live goes.
+// maxHolders bounds the holders of a user who keeps losing and making connections within the
+// grace; above it, the oldest that is not live is removed.
 const maxHolders = 32
 
 // user is one user who is online.
 //
-// Invariant: in Shard.graces exactly when no holder is live, with the latest
-// deadline of the holders that are not back.
+// Invariant: a user is in Set.graces exactly when no holder is live, with the latest deadline
+// of the holders that are not back.
 type user struct {
 	timerheap.Place
 	info           wire.User
 	status, custom string
 	holders        []holder
-	announced      []string  // rooms whose members have heard of this period, sorted; replaced, never changed in place
+	announced      []string  // rooms that this online period was announced to, sorted; replaced, never changed in place
 	lastSeen       time.Time // when the last connection closed, zero while an edge holds the user
-	index          int       // in Shard.online
+	index          int       // in Set.online
 }
 
-// holder is an edge that holds connections of a user, or did until lately.
+// holder is an edge that holds connections of a user, or did until recently.
 type holder struct {
 	edge  unique.Handle[Edge]
 	until time.Duration // end of the grace, timerheap.Never while live
-	back  bool          // the user came back: this one delays no departure, but its rooms count until then
+	back  bool          // the user has returned elsewhere: this one delays no departure, but its rooms count until then
 	rooms []string      // sorted; replaced, never changed in place
 }
 
 func (h holder) live() bool { return h.until == timerheap.Never }
 
-// hold makes e a live holder with rooms, and the user back wherever a grace ran.
-// The word of an older process than one that holds the user is ignored.
+// addHolder makes e a live holder with rooms, and ends the graces of the user. Reports of an
+// older process than one that holds the user are ignored.
 func (x *user) addHolder(at time.Duration, e unique.Handle[Edge], rooms []string) {
 	x.lastSeen = time.Time{}
 	held, stale := false, false
@@ -68,11 +68,11 @@ func (x *user) addHolder(at time.Duration, e unique.Handle[Edge], rooms []string
 	x.holders = append(x.holders, holder{edge: e, until: timerheap.Never, rooms: rooms})
 }
 
-// lose ends or shortens, at until, what the selected edges hold, and reports
-// whether that changed anything.
+// loseHolders ends or shortens, at until, what the selected edges hold, and reports whether
+// that changed anything.
 func (x *user) loseHolders(at, until time.Duration, lost func(unique.Handle[Edge]) bool) (changed bool) {
 	if x.until() == timerheap.Never {
-		x.dropEnded(at) // not later: what was held at the last close must be told then
+		x.dropEnded(at) // not later: the rooms held at the last close must be notified of the departure
 	}
 	for i := range x.holders {
 		if h := &x.holders[i]; until < h.until && lost(h.edge) {
@@ -82,7 +82,7 @@ func (x *user) loseHolders(at, until time.Duration, lost func(unique.Handle[Edge
 	return changed
 }
 
-// until is the end of the last grace, timerheap.Never while an edge holds the user.
+// until returns the end of the last grace, timerheap.Never while an edge holds the user.
 func (x *user) until() time.Duration {
 	until := -timerheap.Never
 	for _, h := range x.holders {
@@ -93,12 +93,12 @@ func (x *user) until() time.Duration {
 	return until
 }
 
-// forget drops the holders that ended before at.
+// dropEnded removes the holders that ended before at.
 func (x *user) dropEnded(at time.Duration) {
 	x.holders = slices.DeleteFunc(x.holders, func(h holder) bool { return h.until < at })
 }
 
-// rooms is the union of the rooms held at the given offset or after it, sorted.
+// rooms returns the union of the rooms held at the given offset or after it, sorted.
 func (x *user) rooms(at time.Duration) []string {
 	var all []string
 	shared := false
@@ -106,7 +106,7 @@ func (x *user) rooms(at time.Duration) []string {
 		switch {
 		case h.until < at || len(h.rooms) == 0:
 		case all == nil:
-			all, shared = h.rooms, true // one holder is the rule: no copy
+			all, shared = h.rooms, true // one holder is the common case: no copy
 		case shared:
 			all, shared = slices.Concat(all, h.rooms), false
 		default:
@@ -120,25 +120,25 @@ func (x *user) rooms(at time.Duration) []string {
 	return slices.Compact(all)
 }
 
-// tell returns the rooms held by live edges that have not been told of this
-// online period, and counts them as told.
-func (x *user) announceRooms() (news []string) {
+// announceRooms returns the rooms held by live edges that this online period was not
+// announced to, and counts them as announced.
+func (x *user) announceRooms() (fresh []string) {
 	held := x.rooms(timerheap.Never)
 	for _, room := range held {
-		if _, told := slices.BinarySearch(x.announced, room); !told {
-			news = append(news, room)
+		if _, found := slices.BinarySearch(x.announced, room); !found {
+			fresh = append(fresh, room)
 		}
 	}
-	if len(news) == 0 {
+	if len(fresh) == 0 {
 		return nil
 	}
-	told := slices.Concat(x.announced, news)
-	if len(told) > len(held)+maxAnnounced {
-		told = slices.Clone(held)
+	announced := slices.Concat(x.announced, fresh)
+	if len(announced) > len(held)+maxAnnounced {
+		announced = slices.Clone(held)
 	}
-	slices.Sort(told)
-	x.announced = told
-	return news
+	slices.Sort(announced)
+	x.announced = announced
+	return fresh
 }
 
 func (x *user) event(kind Kind, rooms []string) Event {
@@ -149,13 +149,13 @@ func (x *user) presence(now time.Time) wire.Presence {
 	return wire.Presence{User: x.info, Status: x.status, Custom: x.custom, Online: true, LastSeenMs: millis(now)}
 }
 
-// older tells whether a is an earlier process of b's edge.
+// older reports whether a is an earlier process of b's edge.
 func older(a, b unique.Handle[Edge]) bool {
 	x, y := a.Value(), b.Value()
 	return x.ID == y.ID && x.Gen < y.Gen
 }
 
-// sorted is a sorted copy of rooms without repetitions; nil when there are none.
+// sorted returns a sorted copy of rooms without repetitions; nil when there are none.
 func sorted(rooms []string) []string {
 	if len(rooms) == 0 {
 		return nil
@@ -165,5 +165,5 @@ func sorted(rooms []string) []string {
 	return slices.Compact(rooms)
 }
 
-// millis is t as the wire has it; never negative.
+// millis returns t in Unix milliseconds; never negative.
 func millis(t time.Time) uint64 { return uint64(max(0, t.UnixMilli())) }
