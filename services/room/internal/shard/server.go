@@ -1,5 +1,5 @@
-// Package shard is the room service's side of NATS: it takes the commands of the
-// shards that this instance owns, one goroutine a shard, and has them answered.
+// Package shard serves the shards that this instance owns. Each owned shard is one goroutine,
+// which owns the shard's rooms and users, takes their commands from NATS and replies.
 package shard
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/confab-chat/confab/shared/partition"
 )
 
-// Config is what all shards of an instance share. Tracer may be nil: no spans.
+// Config is what all shards of an instance share. Tracer may be nil: then there are no spans.
 type Config struct {
 	Conn     *nats.Conn
 	Streams  int
@@ -30,12 +30,12 @@ type Config struct {
 	Counters *stats.Counters
 	Edges    *liveness.Table
 
-	SweepEvery, IdleAfter time.Duration // of rooms nobody is in
+	SweepEvery, IdleAfter time.Duration // of rooms without members
 	Keep                  sequencer.Retention
 }
 
-// Server serves shards; it is the partition.Holder of its instance. All methods
-// may be called concurrently.
+// Server serves the shards of its instance; it implements partition.Holder. All methods may
+// be called concurrently.
 type Server struct {
 	cfg Config
 
@@ -46,7 +46,7 @@ type Server struct {
 // NewServer returns a server that owns no shard.
 func NewServer(cfg Config) *Server { return &Server{cfg: cfg, shards: make(map[int]*shard)} }
 
-// Acquire begins to serve a shard, until Release.
+// Acquire starts serving a shard, until Release.
 func (s *Server) Acquire(_ context.Context, l partition.Lease) error {
 	owned, err := newShard(s.cfg, l)
 	if err != nil {
@@ -59,8 +59,8 @@ func (s *Server) Acquire(_ context.Context, l partition.Lease) error {
 	return nil
 }
 
-// Release stops serving a shard: no new commands, then what is under way is
-// finished, for 2 s at most. Unknown shards are nothing.
+// Release stops serving a shard: it takes no new commands, and finishes those under way for
+// at most 2 s. Releasing a shard that is not held is a no-op.
 func (s *Server) Release(shard int) {
 	s.mu.Lock()
 	owned := s.shards[shard]
@@ -71,7 +71,7 @@ func (s *Server) Release(shard int) {
 	}
 }
 
-// Load adds up what the owned shards hold, as of a second ago; without Shards.
+// Load sums up the reports of the owned shards, at most a second old. It does not set Shards.
 func (s *Server) Load() wire.RoomLoad {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,8 +85,8 @@ func (s *Server) Load() wire.RoomLoad {
 	return load
 }
 
-// Details lists the most active rooms of each owned shard, as of some seconds ago,
-// in no order.
+// Details lists the most active rooms of each owned shard, at most some seconds old, in no
+// particular order.
 func (s *Server) Details() []wire.RoomDetail {
 	s.mu.Lock()
 	defer s.mu.Unlock()

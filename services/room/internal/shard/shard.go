@@ -19,27 +19,27 @@ import (
 )
 
 const (
-	// maxCommands is what may wait for a shard: 50 ms of work at full load, spread over
-	// 64 shards far more. From shedAbove on commands are refused with UNAVAILABLE, which
-	// is quick and empties it; beyond maxCommands the client library drops, which
-	// edges take for silence and repeat.
+	// maxCommands bounds the commands that wait for a shard: 50 ms of work at full load of one
+	// shard. Above shedAbove, commands are refused with UNAVAILABLE, which is quick and empties
+	// the buffer; beyond maxCommands the client library drops them, and edges repeat them.
 	maxCommands = 4096
 	shedAbove   = maxCommands * 3 / 4
 
-	// replies holds answers of the log: more than the appends and batch reads of a
-	// shard have on their way at once. One that is dropped is a timeout.
+	// maxReplies bounds the replies of the log that wait: more than the appends and batch reads
+	// of a shard that are in flight at once. A dropped reply is a timeout.
 	maxReplies = 8192
 
-	// reportEvery and detailsEvery are how often a shard says what it holds.
+	// reportEvery and detailsEvery are how often a shard updates its report and the list of
+	// rooms in it.
 	reportEvery  = time.Second
 	detailsEvery = 5 * time.Second
 
-	// detailsEach is how many rooms each shard lists: with 64 shards eight times what
-	// is shown of the whole cluster on one page.
+	// detailsEach is how many rooms each shard lists: with 64 shards eight times as many as one
+	// page shows of the whole cluster.
 	detailsEach = 128
 )
 
-// loop is one owned shard.
+// shard is one owned shard: a goroutine that owns its rooms and users.
 type shard struct {
 	// Static after newShard.
 	cfg      Config
@@ -53,11 +53,11 @@ type shard struct {
 
 	roomSub, typingSub, userSub, syncSub *nats.Subscription
 
-	report atomic.Pointer[report] // written by the loop
+	report atomic.Pointer[report] // written by the shard's goroutine
 
 	mailbox *mailbox.Mailbox // bounded by the requests in flight
 
-	// Owned by the loop's goroutine.
+	// Owned by run.
 	now       time.Time
 	rooms     *rooms.Set
 	users     *users.Set
@@ -110,7 +110,7 @@ func newShard(cfg Config, lease partition.Lease) (*shard, error) {
 		s.unsubscribe()
 		over, cancel := context.WithCancel(context.Background())
 		cancel()
-		s.req.Run(over) // takes back its inbox
+		s.req.Run(over) // unsubscribes its inbox
 		return nil, err
 	}
 	return s, nil
@@ -124,19 +124,19 @@ func (s *shard) start() {
 }
 
 const (
-	drainWait  = time.Second     // for commands that NATS has on the way to us
+	drainWait  = time.Second     // for commands that NATS is delivering
 	finishWait = 2 * time.Second // for appends under way
 )
 
-// stop takes no more commands, lets what is under way finish, and ends the loop.
+// stop takes no more commands, finishes those under way, and ends the goroutine.
 func (s *shard) stop() {
 	s.drain(drainWait)
 	s.mailbox.Post(func() { s.ending = true })
 	s.done.Wait()
 }
 
-// run is the loop. It waits for few channels, because each of them costs: what is
-// due, posted, or the end rings.
+// run is the shard's goroutine. It waits on few channels because each one costs: timers and
+// the end wake the mailbox.
 func (s *shard) run() {
 	defer s.cancel()
 	defer s.rooms.Close()
@@ -166,7 +166,7 @@ func (s *shard) run() {
 	}
 }
 
-// step does what is at hand without waiting and returns when there is more to do.
+// step does all work at hand without waiting and returns when there is more to do.
 func (s *shard) step() (next time.Time) {
 	s.mailbox.Run()
 	for n := len(s.replies); n > 0; n-- {
@@ -192,7 +192,7 @@ func (s *shard) step() (next time.Time) {
 	return next
 }
 
-// burst is how many commands are taken between two looks at the log's answers.
+// maxCommandBurst is how many commands run before the log's replies are handled again.
 const maxCommandBurst = 64
 
 func (s *shard) tick() {
@@ -206,7 +206,7 @@ func (s *shard) tick() {
 	}
 }
 
-// tell publishes what the shard holds, for heartbeat and telemetry.
+// updateReport publishes what the shard holds, for heartbeat and telemetry.
 func (s *shard) updateReport() {
 	details := 0
 	if s.now.Sub(s.detailsAt) >= detailsEvery {
@@ -219,7 +219,7 @@ func (s *shard) updateReport() {
 	s.report.Store(rep)
 }
 
-// finish works off what has arrived and waits for the appends under way.
+// finish runs the commands that have arrived and waits for the appends under way.
 func (s *shard) finish() {
 	s.finishSync()
 	deadline := time.Now().Add(finishWait)
@@ -240,8 +240,8 @@ func (s *shard) finish() {
 	}
 }
 
-// serial makes the callbacks of a Requester run on the loop's goroutine. Replies,
-// and "no responders" among them, come through Handle, so they do already.
+// serialRequester runs the callbacks of a Requester on the shard's goroutine. Replies, and
+// "no responders" among them, come through Handle and so run there already.
 type serialRequester struct {
 	req  *natsconn.Requester
 	post func(func()) bool

@@ -10,13 +10,13 @@ import (
 	"github.com/confab-chat/confab/shared/telemetry"
 )
 
-// maxSpans bounds the commands that are traced at once; more are not.
+// maxSpans bounds the commands that are traced at once.
 const maxSpans = 4096
 
-// spans are the commands under way that are traced: those whose sender is. A span
-// ends with the reply. It implements publisher.Tracer.
+// spans are the spans of the commands under way whose sender is traced. A span ends with the
+// reply. It implements publisher.Tracer.
 type spans struct {
-	tracer trace.Tracer // nil: nothing is traced
+	tracer trace.Tracer // nil: no tracing
 	conn   *nats.Conn
 	open   map[string]trace.Span // by reply subject
 }
@@ -51,7 +51,7 @@ func (s *spans) Publish(subject string, data []byte, traces []string) error {
 	return s.conn.PublishMsg(&nats.Msg{Subject: subject, Data: data, Header: telemetry.Header(traces)})
 }
 
-// begin opens the span of a command when its message carries a sampled trace.
+// startSpan starts the span of a command if its message carries a sampled trace.
 func (s *spans) startSpan(op string, m *nats.Msg) {
 	if s.tracer == nil || len(m.Header) == 0 || m.Reply == "" || len(s.open) >= maxSpans {
 		return

@@ -14,35 +14,37 @@ import (
 )
 
 const (
-	// syncWait is how long a new owner waits for the edges' snapshots before it
-	// answers who is here: 50 times what they take on a LAN.
+	// syncWait is how long a new owner waits for the edges' snapshots before it answers who is
+	// in a room or online: 50 times what they take on a LAN.
 	syncWait = 300 * time.Millisecond
 
-	// maxHeld bounds the commands that wait meanwhile.
+	// maxDeferred bounds the commands that wait meanwhile.
 	maxDeferred = 2 * maxCommands
 
 	// resyncEvery is the least time between two requests for snapshots.
 	resyncEvery = 2 * time.Second
 )
 
-// syncing is how a new owner learns who is here: it asks all edges.
+// snapshotSync is how a new owner learns which users are connected: it asks all edges for
+// snapshots.
 type snapshotSync struct {
-	inbox       string // subject of the answers, without its last token
-	active      bool   // the first answers are still to come
+	inbox       string // subject of the snapshots, without its last token
+	active      bool   // waiting for the first snapshots
 	until       time.Time
 	awaited     map[membership.Edge]struct{} // edges that have not answered yet
-	deferred    []*nats.Msg                  // commands that wait for the end
-	requestedAt time.Time                    // of the last request but the first
+	deferred    []*nats.Msg                  // commands that wait for finishSync
+	requestedAt time.Time                    // the last request, except the first
 }
 
-// Last tokens of the inbox: snapshots for a new owner are taken silently, later
-// ones are news.
+// Last tokens of the inbox: the first snapshots are applied silently, later ones with
+// announcements.
 const (
 	silentToken   = "q"
 	announceToken = "a"
 )
 
-// beginSync asks every edge what it holds in this shard.
+// requestSnapshots asks every edge for its connections of this shard's members and users. With
+// announce, users that are new here are announced.
 func (s *shard) requestSnapshots(announce bool) {
 	token := silentToken
 	if announce {
@@ -56,24 +58,24 @@ func (s *shard) requestSnapshots(announce bool) {
 	}
 	msg := wire.Marshal(&wire.Sync{Shard: uint64(s.lease.Shard)})
 	if err := s.cfg.Conn.PublishRequest(subject.EdgesSync, s.sync.inbox+"."+token, msg); err != nil {
-		s.cfg.Logger.Debug("sync request failed", "err", err)
+		s.cfg.Logger.Debug("snapshot request failed", "err", err)
 	}
 }
 
-// resync asks again, because an edge that was given up lives.
+// resync requests snapshots again, because an edge that was given up is alive.
 func (s *shard) resync() {
 	if s.now.Sub(s.sync.requestedAt) < resyncEvery {
 		return
 	}
 	s.sync.requestedAt = s.now
-	s.cfg.Logger.Info("edge is back, asking for what it holds", "event", "sync.again", "shard", strconv.Itoa(s.lease.Shard))
+	s.cfg.Logger.Info("edge is alive after all, requesting snapshots", "event", "sync.again", "shard", strconv.Itoa(s.lease.Shard))
 	s.requestSnapshots(true)
 }
 
-// snapshot takes an edge's answer.
+// applySnapshot applies an edge's snapshot.
 func (s *shard) applySnapshot(m *nats.Msg) {
 	if len(m.Data) == 0 && m.Header.Get("Status") == strconv.Itoa(http.StatusServiceUnavailable) {
-		s.finishSync() // there is no edge
+		s.finishSync() // no edge is running
 		return
 	}
 	var snap wire.Snapshot
@@ -94,8 +96,8 @@ func (s *shard) applySnapshot(m *nats.Msg) {
 	}
 }
 
-// known tells whether the heartbeats of edges have been heard at all: an instance
-// that has just begun to listen does not know how many will answer.
+// hasSeen reports whether heartbeats have arrived at all, that of e at least: an instance that
+// has just started does not know how many edges will answer.
 func (s *shard) hasSeen(e membership.Edge) bool {
 	for _, live := range s.cfg.Edges.Live(s.now) {
 		if live == e {
@@ -105,7 +107,7 @@ func (s *shard) hasSeen(e membership.Edge) bool {
 	return false
 }
 
-// endSync carries out what has waited for the snapshots.
+// finishSync runs the commands that waited for the snapshots.
 func (s *shard) finishSync() {
 	if !s.sync.active {
 		return
@@ -118,6 +120,7 @@ func (s *shard) finishSync() {
 	}
 }
 
+// deferCommand keeps a command until finishSync.
 func (s *shard) deferCommand(m *nats.Msg) {
 	if len(s.sync.deferred) >= maxDeferred {
 		s.refuse(m.Reply, errBusy())

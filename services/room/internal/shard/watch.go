@@ -14,25 +14,25 @@ import (
 )
 
 const (
-	// heartbeats holds what 4 000 edges say in a second; one that is dropped is
-	// made good by the next.
+	// heartbeats bounds the heartbeats that wait: those of 4 000 edges in a second. The next
+	// heartbeat makes up for a dropped one.
 	heartbeats = 4096
 
-	// watchEvery is how often the watch looks at itself, and paused what it takes
-	// for standing still: this process was stopped, or the machine was.
+	// watchEvery is how often WatchEdges checks its own clock. A check that is late by paused
+	// means that this process was suspended.
 	watchEvery = time.Second
 	paused     = 3 * time.Second
 )
 
-// WatchEdges feeds the heartbeats of all edges to t until ctx ends. While NATS is
-// away, and after this process stood still, nobody counts as silent.
+// WatchEdges passes the heartbeats of all edges to t until ctx ends. While NATS is away, and
+// after this process was suspended, no edge counts as silent.
 func WatchEdges(ctx context.Context, nc *nats.Conn, t *liveness.Table) error {
 	in := make(chan *nats.Msg, heartbeats)
 	sub, err := nc.ChanSubscribe(subject.HeartbeatOf(wire.ServiceEdge), in)
 	if err != nil {
 		return fmt.Errorf("watch edges: %w", err)
 	}
-	// The connection may be gone at the end; then the subscription is too.
+	// If the connection is closed already, so is the subscription.
 	defer func() { _ = sub.Unsubscribe() }()
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()

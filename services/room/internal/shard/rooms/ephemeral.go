@@ -8,17 +8,17 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/typing"
 )
 
-// chatter is what happens in a room between messages. It exists while something
-// of it does.
+// ephemeral is the state of a room that is never stored: typing, read marks and due counts.
+// Most rooms have none.
 type ephemeral struct {
 	typing      typing.Room
-	reads       map[string]readMark // by user: read, and not told yet
-	readsSentAt time.Time           // when reads were told last
-	usersDue    bool                // numbers of a big room have to be told
-	usersSentAt time.Time           // when they were told last
+	reads       map[string]readMark // by user id: not broadcast yet
+	readsSentAt time.Time           // when reads were broadcast last
+	usersDue    bool                // roomUsers of a large room is due
+	usersSentAt time.Time           // when it was broadcast last
 }
 
-// mark is how far a user has read.
+// readMark is how far a user has read.
 type readMark struct {
 	user wire.User
 	id   string
@@ -27,20 +27,20 @@ type readMark struct {
 }
 
 const (
-	// crowdEvery and readsEvery are how often a room tells its numbers, and what
-	// its users have read.
+	// roomUsersMin and readsEvery are how often a room broadcasts its users and what they have
+	// read.
 	roomUsersMin = time.Second
 	readsEvery   = time.Second
 
-	// crowdRate is how many members a second are told numbers of their room. It is a
-	// list of 10 KB, and in a crowd somebody comes or goes all the time: 100 000 lists
-	// a second would keep the edges from everything else.
+	// roomUsersRate is to how many members a second a large room sends its users. That is a list
+	// of 10 KB, and in a large room users join and leave all the time: 100 000 lists a second would
+	// occupy the edges.
 	roomUsersRate = 10_000
-	// crowdMost bounds how long numbers may be old.
+	// roomUsersMax bounds how old the number of users may be.
 	roomUsersMax = 10 * time.Second
 )
 
-// crowdPause is how long a room of so many members waits between two tellings.
+// roomUsersInterval returns how long a room with so many members waits between two roomUsers.
 func roomUsersInterval(members int) time.Duration {
 	return min(max(roomUsersMin, time.Duration(members)*time.Second/roomUsersRate), roomUsersMax)
 }
@@ -52,7 +52,7 @@ func (s *Set) ephemeralOf(r *room) *ephemeral {
 	return r.ephemeral
 }
 
-// Typing says that a member types or has stopped.
+// Typing starts or stops the typing of a member. It has no reply.
 func (s *Set) Typing(cmd *wire.Typing) {
 	r := s.rooms[cmd.Room]
 	if r == nil || !r.members.Has(cmd.User.ID) || !cmd.On && r.ephemeral == nil {
@@ -83,10 +83,10 @@ func (s *Set) broadcastTyping(r *room, now time.Time, u wire.User, on bool) {
 	}
 }
 
-// settle does what is due in r and tells whether more will be.
+// runPending does what is due in r, and reports whether more will be.
 func (s *Set) runPending(r *room, now time.Time) (more bool) {
 	for _, u := range r.members.Expire(now) {
-		s.removeMember(r, now, u)
+		s.memberLeft(r, now, u)
 	}
 	_, more = r.members.Next()
 	c := r.ephemeral

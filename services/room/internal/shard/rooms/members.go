@@ -11,11 +11,10 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
 )
 
-// Crowd is the number of members above which a room tells numbers instead of names
-// (protocol.md 9 D).
+// MaxNamedMembers is the number of members above which a room reports counts instead of names.
 const MaxNamedMembers = 200
 
-// Join counts a user's connection on an edge as a member. Reply: wire.Joined.
+// Join adds a user's connection on an edge. Reply: wire.Joined.
 func (s *Set) Join(cmd *wire.Join, reply string) {
 	r := s.open(cmd.Room)
 	edge, user := membership.Edge{ID: cmd.Edge, Gen: cmd.Gen}, cmd.User
@@ -38,8 +37,9 @@ func (s *Set) Join(cmd *wire.Join, reply string) {
 	})
 }
 
-// join adds a member; first tells that others must hear of it. A member who is
-// announced again is news only to an owner that may have told of the departure.
+// addMember adds a member; first reports that the join must be announced. A member that an
+// edge reports again was announced, unless this owner is old enough to have announced the
+// departure.
 func (s *Set) addMember(now time.Time, r *room, e membership.Edge, u wire.User, again bool) (first bool) {
 	if r.CreatedMs() == 0 {
 		r.SetCreated(uint64(now.UnixMilli()))
@@ -56,7 +56,7 @@ func (s *Set) addMember(now time.Time, r *room, e membership.Edge, u wire.User, 
 	return first
 }
 
-// Leave says that a user's last connection on an edge has left. Reply: wire.Done.
+// Leave removes a user's last connection on an edge. Reply: wire.Done.
 func (s *Set) Leave(cmd *wire.Leave, reply string) {
 	r := s.rooms[cmd.Room]
 	if r == nil {
@@ -64,20 +64,20 @@ func (s *Set) Leave(cmd *wire.Leave, reply string) {
 		return
 	}
 	edge, user, grace := membership.Edge{ID: cmd.Edge, Gen: cmd.Gen}, cmd.User, time.Duration(cmd.GraceMs)*time.Millisecond
-	// In line behind the Join that may still wait for a cold room; it needs no log.
+	// It needs no log, but must not overtake a Join that waits for a cold room.
 	r.WhenLoaded(func(error) {
 		now := s.cfg.Now()
 		u, _ := r.members.User(user)
 		if r.members.Leave(now, edge, user, grace) {
-			s.removeMember(r, now, u)
+			s.memberLeft(r, now, u)
 		}
 		s.pending[r] = struct{}{}
 		s.cfg.Publisher.Publish(reply, &wire.Done{})
 	})
 }
 
-// list is the users whom a joiner is told, and a name for them in a crowd: whoever
-// joins there is told the same as those before, unless his id is among the first.
+// listUsers returns the users that a joiner gets, and the version of that list in a large
+// room: joiners there get the same list unless their ids are among the first.
 func (s *Set) listUsers(r *room) (users []wire.User, name uint64) {
 	s.scratchUsers = r.members.AppendUsers(s.scratchUsers[:0], event.MaxListed)
 	if r.members.Len() <= MaxNamedMembers {
@@ -85,7 +85,7 @@ func (s *Set) listUsers(r *room) (users []wire.User, name uint64) {
 		return s.scratchUsers, 0
 	}
 	if r.userList == nil {
-		r.userList = &userList{version: rand.Uint64()} // not one of another owner's
+		r.userList = &userList{version: rand.Uint64()} // differs from the versions of other owners
 	}
 	if !slices.Equal(r.userList.users, s.scratchUsers) {
 		r.userList.users = append(r.userList.users[:0], s.scratchUsers...)
@@ -94,7 +94,7 @@ func (s *Set) listUsers(r *room) (users []wire.User, name uint64) {
 	return s.scratchUsers, r.userList.version
 }
 
-// joined and left tell the room that a user has come or gone.
+// announceJoin broadcasts that a user has joined.
 func (s *Set) announceJoin(r *room, now time.Time, u wire.User) {
 	if r.members.Len() > MaxNamedMembers {
 		s.scheduleRoomUsers(r)
@@ -103,7 +103,8 @@ func (s *Set) announceJoin(r *room, now time.Time, u wire.User) {
 	r.Broadcast(s.memberChange(r, event.NameUserJoined, now, u))
 }
 
-func (s *Set) removeMember(r *room, now time.Time, u wire.User) {
+// memberLeft does what follows when u is no longer a member, and broadcasts it.
+func (s *Set) memberLeft(r *room, now time.Time, u wire.User) {
 	r.activeMs, r.idleFrom = uint64(now.UnixMilli()), now
 	s.countOccupied(r)
 	s.stopTyping(r, now, u)
@@ -114,15 +115,15 @@ func (s *Set) removeMember(r *room, now time.Time, u wire.User) {
 	r.Broadcast(s.memberChange(r, event.NameUserLeft, now, u))
 }
 
-// crowd sees to it that the numbers of a big room are told soon.
+// scheduleRoomUsers makes a large room broadcast its number of users soon.
 func (s *Set) scheduleRoomUsers(r *room) {
 	s.ephemeralOf(r).usersDue = true
 	s.pending[r] = struct{}{}
 }
 
-// Restore takes what an edge's snapshot says of this shard's rooms. A new owner
-// tells nobody: the one before has. With announce, users who are new here are
-// announced: the edge was given up and is back.
+// Restore applies an edge's snapshot to this shard's rooms. A new owner announces no user: the
+// previous one has. With announce, users who are new here are announced: the edge was given up
+// and is alive after all.
 func (s *Set) Restore(e membership.Edge, rooms []wire.RoomMembers, announce bool) {
 	now := s.cfg.Now()
 	s.holders.Add(now, e)
@@ -140,12 +141,12 @@ func (s *Set) Restore(e membership.Edge, rooms []wire.RoomMembers, announce bool
 	}
 }
 
-// loadsEach is how many restored rooms each Tick loads: commands must not wait
-// behind thousands of them, and a cold one costs the server milliseconds.
+// maxLoadsPerTick is how many restored rooms each Tick loads: commands must not wait behind
+// thousands of them, and a cold room costs the server milliseconds.
 const maxLoadsPerTick = 16
 
-// load loads some of the restored rooms. The old owner may have stored a message
-// that it could not broadcast any more: loading a room puts its head into the digest.
+// loadRestored loads some of the restored rooms. The old owner may have stored a message
+// without broadcasting it: loading a room puts its head into the digest.
 func (s *Set) loadRestored() {
 	for n := 0; n < maxLoadsPerTick && len(s.unloaded) > 0; {
 		r := s.unloaded[0]
@@ -156,7 +157,7 @@ func (s *Set) loadRestored() {
 	}
 }
 
-// census keeps the number of rooms that have members.
+// countOccupied updates the number of rooms with members.
 func (s *Set) countOccupied(r *room) {
 	if r.counted == r.members.Empty() {
 		r.counted = !r.counted
@@ -168,11 +169,11 @@ func (s *Set) countOccupied(r *room) {
 	}
 }
 
-// loseEdge ends everything that e holds in the shard, after grace.
+// loseEdge ends all connections of e in the shard, after grace.
 func (s *Set) loseEdge(now time.Time, e membership.Edge, grace time.Duration) {
 	for _, r := range s.rooms {
 		for _, u := range r.members.LoseEdge(now, e, grace) {
-			s.removeMember(r, now, u)
+			s.memberLeft(r, now, u)
 		}
 		if _, due := r.members.Next(); due {
 			s.pending[r] = struct{}{}

@@ -9,24 +9,24 @@ import (
 )
 
 const (
-	// patrolEvery is how often the log is searched for rooms that nobody has opened
-	// and that have messages to remove; the first time somewhat earlier, so that it
-	// happens also where processes do not get old.
+	// retentionEvery is how often the log is searched for rooms with messages to remove that are
+	// not in memory. The first search is somewhat earlier, so that it also happens where processes
+	// do not live long.
 	retentionEvery = 6 * time.Hour
 	retentionFirst = time.Hour
 
-	// patrolPace is the time between two rooms: the last record of each is on the disk.
+	// retentionPause is the time between two rooms: the last record of each is read from the disk.
 	retentionPause = 4 * time.Second
 )
 
-// patrol is the search under way.
+// retentionSweep is the search for rooms with messages to remove.
 type retentionSweep struct {
 	at     time.Time // of the next search, or of the next room
 	rooms  []log.Room
 	asking bool
 }
 
-// patrols goes on with the search, one room at a time.
+// sweepRetention continues the search, one room at a time.
 func (s *Set) sweepRetention(now time.Time) {
 	p := &s.retention
 	switch {

@@ -1,6 +1,6 @@
-// Package rooms owns the rooms of one shard: who is in them, who types, what was
-// said last. Everything happens on one goroutine, the shard's, so nothing here is
-// locked and nothing may block: what takes time is a callback.
+// Package rooms owns the rooms of one shard: their members, who is typing, and their
+// messages. Everything runs on the shard's goroutine, so it needs no locks and must not
+// block: replies of the log come as callbacks.
 package rooms
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/confab-chat/confab/shared/timerheap"
 )
 
-// Config is what a shard needs. Everything is required.
+// Config is what a set needs. Everything is required.
 type Config struct {
 	Shard     int
 	Epoch     uint64
@@ -30,8 +30,8 @@ type Config struct {
 	Counters  *stats.Counters
 	Edges     *liveness.Table
 
-	SweepEvery time.Duration       // rooms without members are looked at so often,
-	IdleAfter  time.Duration       // and dropped after being idle for so long
+	SweepEvery time.Duration       // interval of the check for idle rooms
+	IdleAfter  time.Duration       // after which a room without members is dropped
 	Keep       sequencer.Retention // of messages
 }
 
@@ -43,17 +43,17 @@ type Set struct {
 	timers timerheap.Queue[*timer]
 	clock  timerheap.Clock
 
-	pending   map[*room]struct{}            // something is due in them: see room.due
-	moved     map[*sequencer.Room]time.Time // heads that moved lately: told by the digest
+	pending   map[*room]struct{}            // rooms in which something is due, see runPending
+	moved     map[*sequencer.Room]time.Time // heads that moved lately, for the digest
 	holders   liveness.Holders
-	unloaded  []*room // restored, and not loaded yet
+	unloaded  []*room // restored from snapshots, and not loaded yet
 	retention retentionSweep
 	occupied  int // rooms with members
-	typing    int // users who type
+	typing    int // users typing
 
 	startedAt         time.Time
 	digestAt, sweepAt time.Time
-	digestSentAt      time.Time   // of the last digest
+	digestSentAt      time.Time   // the last digest
 	scratchUsers      []wire.User // scratch
 }
 
@@ -61,14 +61,14 @@ type Set struct {
 type room struct {
 	sequencer.Room
 	members   membership.Room
-	ephemeral *ephemeral // nil while nothing of it happens
-	userList  *userList  // nil unless it is a crowd
+	ephemeral *ephemeral // nil most of the time
+	userList  *userList  // nil unless the room is large
 	activeMs  uint64     // last join, leave or message
 	idleFrom  time.Time
 	counted   bool // in Set.occupied
 }
 
-// listed is the users of a crowd as joiners are told them.
+// userList is the list of users that joiners of a large room get.
 type userList struct {
 	version uint64 // wire.Joined.List
 	users   []wire.User
@@ -93,7 +93,7 @@ func New(cfg Config) *Set {
 	return s
 }
 
-// open returns the room, from now on in memory.
+// open returns the room and loads it into memory if necessary.
 func (s *Set) open(id string) *room {
 	r := s.rooms[id]
 	if r == nil {
@@ -108,8 +108,8 @@ func (s *Set) after(d time.Duration, f func()) {
 	s.timers.Set(&timer{f: f}, s.clock.At(s.cfg.Now())+d)
 }
 
-// Timers runs what was to be done later and is due at now, and returns when the
-// next of it is; false when there is none. It is cheap when nothing is due.
+// RunTimers runs the timers that are due at now, and returns when the next one is; false when
+// there is none. It is cheap when nothing is due.
 func (s *Set) RunTimers(now time.Time) (next time.Time, ok bool) {
 	for {
 		t, ok := s.timers.Pop(s.clock.At(now))
@@ -122,15 +122,14 @@ func (s *Set) RunTimers(now time.Time) (next time.Time, ok bool) {
 	return s.clock.Time(due), ok
 }
 
-// TickEvery is how often Tick wants to run: what is due in a room comes at most so
-// much late.
+// TickEvery is how often Tick should be called: what is due in a room is late by at most this.
 const TickEvery = 250 * time.Millisecond
 
-// everySecond is for what is due less often.
+// everySecond is the interval of the less frequent duties of Tick.
 const everySecond = time.Second
 
-// Tick does what is due at now. back tells that an edge that was given up lives
-// after all, so that its snapshot is needed.
+// Tick does what is due at now. back reports that an edge that was given up is alive after
+// all, so that its snapshot is needed.
 func (s *Set) Tick(now time.Time) (back bool) {
 	for r := range s.pending {
 		if !s.runPending(r, now) {
@@ -151,10 +150,10 @@ func (s *Set) Tick(now time.Time) (back bool) {
 	return back
 }
 
-// Has tells whether the room id is in memory.
+// Has reports whether the room id is in memory.
 func (s *Set) Has(id string) bool { return s.rooms[id] != nil }
 
-// Busy tells whether a message is on its way into the log.
+// Busy reports whether an operation on the log is under way in any room.
 func (s *Set) Busy() bool {
 	for _, r := range s.rooms {
 		if !r.Quiet() {
@@ -164,11 +163,11 @@ func (s *Set) Busy() bool {
 	return false
 }
 
-// Close ends the reads of the log that wait. The set must not be used afterwards.
+// Close ends the reads of the log that are under way. The set must not be used afterwards.
 func (s *Set) Close() { s.env.StopTasks() }
 
-// sweep drops rooms that are empty and idle, and shrinks the others. Their log,
-// seq and creation time stay.
+// sweepIdle drops rooms that are empty and idle, and frees caches of the others. The log keeps
+// their messages, seq and creation time.
 func (s *Set) sweepIdle(now time.Time) {
 	s.env.DropIdleChunks(now)
 	for id, r := range s.rooms {
@@ -185,18 +184,18 @@ func (s *Set) sweepIdle(now time.Time) {
 }
 
 const (
-	// digestWindow is how long a head that has moved is told, each second. An edge
-	// that has heard no digest for almost as long knows that it may have missed one.
+	// digestWindow is how long a head that has moved is in the digests, one a second. An edge that
+	// has received no digest for almost as long knows that it may have missed one.
 	digestWindow = 10 * time.Second
 
-	// digestRest is how often a digest goes out in which nothing has moved.
+	// digestIdleEvery is how often a digest is published although no head has moved.
 	digestIdleEvery = 4 * time.Second
 
 	maxDigest = 1000 // heads a message: 70 KB at most
 )
 
-// digest tells the edges which heads have moved, so that a lost broadcast that
-// nothing follows is noticed.
+// publishDigest publishes the heads that have moved, so that edges notice a lost broadcast
+// even if no other broadcast follows.
 func (s *Set) publishDigest(now time.Time) {
 	d := wire.Digest{Epoch: s.cfg.Epoch}
 	for r, at := range s.moved {
