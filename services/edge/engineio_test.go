@@ -129,7 +129,8 @@ func TestEngineHeartbeat(t *testing.T) {
 		s := w.pollSession(path)
 		for range 3 {
 			status, text := s.get()
-			expect(t, "ping", []any{status, text}, []any{200, "2"})
+			// More than one ping when the client was slow.
+			expect(t, "ping", []any{status, strings.TrimSuffix(strings.ReplaceAll(text, "2\x1e", ""), "2")}, []any{200, ""})
 			status, _ = s.post("3")
 			expect(t, "pong", status, 200)
 		}
