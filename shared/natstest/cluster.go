@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/confab-chat/confab/shared/freeport"
 )
 
 const (
@@ -36,8 +39,11 @@ func StartCluster(tb testing.TB, n int) *Cluster {
 	tb.Helper()
 	routes, at := make([]*url.URL, n), make([]int, n)
 	for i := range routes { // they must be known before the first server runs
-		at[i] = freePort()
-		routes[i] = &url.URL{Scheme: "nats-route", Host: address(at[i])}
+		var err error
+		if at[i], err = freeport.Port(); err != nil {
+			tb.Fatal(err)
+		}
+		routes[i] = &url.URL{Scheme: "nats-route", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(at[i]))}
 	}
 	c := &Cluster{nodes: make([]*Server, n)}
 	for i := range c.nodes {

@@ -9,7 +9,20 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/confab-chat/confab/shared/freeport"
 )
+
+// FreeAddr returns an address of this machine on which no process listens, for a program that
+// the test starts. See [freeport.Addr].
+func FreeAddr(tb testing.TB) string {
+	tb.Helper()
+	addr, err := freeport.Addr()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return addr
+}
 
 // dialTimeout is short: servers of tests are on this machine.
 const dialTimeout = time.Second

@@ -14,7 +14,6 @@
 package natstest
 
 import (
-	"cmp"
 	"errors"
 	"net"
 	"sync"
@@ -23,6 +22,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/confab-chat/confab/shared/freeport"
 )
 
 // startTimeout is generous: the box may be busy with other tests.
@@ -64,7 +65,11 @@ func Start(tb testing.TB, configure ...func(*server.Options)) *Server {
 // Listen makes the server listen on a port of 127.0.0.1, the same after each
 // Restart, for tests that start processes. See [Server.URL].
 func Listen(o *server.Options) {
-	o.DontListen, o.Host, o.Port = false, "127.0.0.1", cmp.Or(freePort(), server.RANDOM_PORT)
+	port, err := freeport.Port()
+	if err != nil {
+		port = server.RANDOM_PORT
+	}
+	o.DontListen, o.Host, o.Port = false, "127.0.0.1", port
 }
 
 // Durable makes the server write everything to the disk before it acknowledges, as
