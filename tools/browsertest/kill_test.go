@@ -11,24 +11,24 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/confab-chat/confab/shared/client"
-	"github.com/confab-chat/confab/tools/internal/proc"
-	"github.com/confab-chat/confab/tools/internal/talk"
+	"github.com/confab-chat/confab/tools/internal/cluster/clustertest"
+	"github.com/confab-chat/confab/tools/internal/workload"
 )
 
-func TestMain(m *testing.M) { proc.Main(m) }
+func TestMain(m *testing.M) { clustertest.Main(m) }
 
-// Somebody talks all the time while the page's edge is killed and started again, once
-// together with the owner of the room, so that it cannot be joined for some seconds. The
-// page then shows every message once, in order, its own among them.
+// A client sends all the time while the page's edge is killed and started again, once together
+// with the owner of the room, so that the room cannot be joined for some seconds. The page then
+// shows every message once, in order, including its own.
 func TestEdgeIsKilled(t *testing.T) {
 	ctx := browser(t)
-	c := proc.NewCluster(t)
-	c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
+	c := clustertest.New(t)
+	c.Start("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
 	for _, edge := range []string{"edge1", "edge2"} {
 		c.Probe(edge, "/readyz", 200)
 	}
 	alice := open(t, ctx, c.Parts["edge1"].Public, "Alice")
-	bob := talk.NewClient(c.URL("edge2"), "bob", func(client.Event) {})
+	bob := workload.NewClient(c.URL("edge2"), "bob", func(client.Event) {})
 	life, end := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -60,12 +60,12 @@ func TestEdgeIsKilled(t *testing.T) {
 	for n, victims := range [][]string{{"edge1"}, {"edge1", "room1"}} {
 		alice.is("document.querySelectorAll('.message').length > 5", "messages")
 		for _, name := range victims {
-			c.Parts[name].Kill()
+			c.Kill(name)
 		}
 		alice.shows("#link", "reconnecting")
 		alice.says(fmt.Sprint("alice ", n))
 		c.Start("edge1")
-		if len(victims) > 1 { // the room's owner is away for longer than a join waits
+		if len(victims) > 1 { // the room has no owner for longer than a join waits
 			alice.shows("#notice", "tried again")
 			c.Start("room1")
 		}
@@ -89,11 +89,11 @@ func TestEdgeIsKilled(t *testing.T) {
 	alice.picture("killed")
 }
 
-// read is the texts of the room as its history says.
+// read returns the texts in the history of the room.
 func read(t *testing.T, c *client.Client) (texts []string) {
 	t.Helper()
 	for after := uint64(0); ; {
-		ctx, cancel := context.WithTimeout(t.Context(), talk.Attempt)
+		ctx, cancel := context.WithTimeout(t.Context(), workload.Attempt)
 		page, err := c.HistoryAfter(ctx, "general", after, 200)
 		cancel()
 		if err != nil {

@@ -2,7 +2,7 @@
 // processes are killed, held up and woken, NATS servers lose their leadership, their
 // files' last owner or each other, links are cut and delayed, clients repeat and dawdle.
 // Meanwhile clients talk, and everything they send and are shown is recorded and judged
-// (tools/internal/history): no acknowledged message may be lost, doubled or reordered.
+// (tools/internal/histories): no acknowledged message may be lost, doubled or reordered.
 //
 // Every run prints its seed. CONFAB_TEST_SEED repeats one, CONFAB_FAULTS_SEEDS says how
 // many there are of each scenario, CONFAB_FAULTS_FOR for how long each at least, and

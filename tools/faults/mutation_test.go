@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/confab-chat/confab/tools/internal/history"
-	"github.com/confab-chat/confab/tools/internal/proc"
+	"github.com/confab-chat/confab/tools/internal/cluster"
+	"github.com/confab-chat/confab/tools/internal/histories"
 )
 
 // mutation is a bug to plant: what is replaced by what, in which file.
@@ -34,32 +34,32 @@ func mutations() map[string]mutation {
 	}
 	r.env.Log.Append(r.logRoom, r.head.pos, a.data, func(`,
 			run:   "owners",
-			finds: []string{history.Lost, history.Duplicate, history.SplitOrder},
+			finds: []string{histories.Lost, histories.Duplicate, histories.SplitOrder},
 		},
 		"no de-duplication": {
 			file:  "services/room/internal/sequencer/dedup/dedup.go",
 			old:   `	seq, ok := x.seqs[id]`,
 			new:   `	seq, ok := x.seqs[ID{}]`,
 			run:   "storm",
-			finds: []string{history.Duplicate},
+			finds: []string{histories.Duplicate},
 		},
 		"no gap fill": {
 			file:  "services/edge/internal/rooms/relay/repair.go",
 			old:   `	if !r.queued {`,
 			new:   `	if false {`,
 			run:   "link",
-			finds: []string{history.SilentGap},
+			finds: []string{histories.SilentGap},
 		},
 	}
 }
 
-// TestMutations plants each bug, runs the suite against the binaries built with it, and
-// wants it to fail by the judge's verdict.
+// TestMutations plants each bug and runs the suite against programs built with it. The suite must
+// fail with an anomaly of the bug.
 func TestMutations(t *testing.T) {
 	if os.Getenv("CONFAB_TEST_MUTATIONS") == "" {
 		t.Skip("slow: set CONFAB_TEST_MUTATIONS=1 (task mutations does)")
 	}
-	root, err := proc.Root()
+	root, err := cluster.Workspace()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,20 +73,20 @@ func TestMutations(t *testing.T) {
 				t.Fatalf("%s has %q %d times", m.file, m.old, n)
 			}
 			mutant := strings.Replace(string(b), m.old, m.new, 1)
-			overlay, err := proc.Overlay(t.TempDir(), map[string][]byte{m.file: []byte(mutant)})
+			overlay, err := cluster.Overlay(t.TempDir(), map[string][]byte{m.file: []byte(mutant)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			suite := exec.Command("go", "test", "-count=1", "-v", "./tools/faults", "-run", "^TestFaults$/^("+m.run+")$")
 			suite.Dir = root
-			suite.Env = append(os.Environ(), proc.OverlayEnv+"="+overlay, "CONFAB_TEST_LONG=1")
+			suite.Env = append(os.Environ(), cluster.OverlayEnv+"="+overlay, "CONFAB_TEST_LONG=1")
 			out, err := suite.CombinedOutput()
 			if err == nil {
-				t.Fatalf("%s: the suite has found nothing:\n%s", name, out)
+				t.Fatalf("%s: the suite has found no anomaly:\n%s", name, out)
 			}
 			found := anomalies(string(out))
 			if !slices.ContainsFunc(m.finds, func(kind string) bool { return found[kind] > 0 }) {
-				t.Fatalf("%s: the judge has found %v, want one of %v:\n%s", name, found, m.finds, out)
+				t.Fatalf("%s: found %v, want one of %v:\n%s", name, found, m.finds, out)
 			}
 			t.Logf("%s: found by %s: %v", name, m.run, found)
 		})
@@ -95,7 +95,7 @@ func TestMutations(t *testing.T) {
 
 var reported = regexp.MustCompile(`_test\.go:\d+: ([a-z-]+): room `)
 
-// anomalies counts what the judge reports in the output of a test.
+// anomalies counts the anomalies in the output of a test.
 func anomalies(out string) map[string]int {
 	found := make(map[string]int)
 	for _, m := range reported.FindAllStringSubmatch(out, -1) {

@@ -5,24 +5,23 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/confab-chat/confab/tools/internal/proc"
-	"github.com/confab-chat/confab/tools/internal/talk"
+	"github.com/confab-chat/confab/tools/internal/cluster/clustertest"
+	"github.com/confab-chat/confab/tools/internal/workload"
 )
 
-func TestMain(m *testing.M) { proc.Main(m) }
+func TestMain(m *testing.M) { clustertest.Main(m) }
 
-// scene is one run of a scenario: what happens in it follows from its seed, as far as
-// the machine lets it.
+// scene is one run of a scenario. Its seed decides what happens, as far as the machine's timing
+// allows.
 type scene struct {
 	*testing.T
 	seed uint64
 	rng  *rand.Rand
-	c    *proc.Cluster
-	k    *talk.Talk
+	c    *clustertest.Cluster
+	load *workload.Workload
 	end  time.Time
 }
 
@@ -68,11 +67,11 @@ func setting(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// quick is how long faults go on when nothing is said.
+// quick is how long faults go on without CONFAB_FAULTS_FOR.
 const quick = 10 * time.Second
 
-// begin notes when the faults begin.
-func (s *scene) begin() {
+// startFaults starts the time of faults.
+func (s *scene) startFaults() {
 	s.Helper()
 	d := quick
 	if text := os.Getenv("CONFAB_FAULTS_FOR"); text != "" {
@@ -84,23 +83,23 @@ func (s *scene) begin() {
 	s.end = time.Now().Add(d)
 }
 
-// more tells whether there is time for another fault.
+// more reports whether there is time for another fault.
 func (s *scene) more() bool { return time.Now().Before(s.end) && !s.Failed() }
 
-// either makes a cluster fast or durable, as the seed will have it.
-func (s *scene) either(c *proc.Cluster) *proc.Cluster {
+// either makes a cluster fast or durable, depending on the seed.
+func (s *scene) either(c *clustertest.Cluster) *clustertest.Cluster {
 	if s.seed%2 == 0 {
-		c.Fast()
+		c.SetFast()
 		s.Log("CONFAB_DURABILITY=fast")
 	}
 	return c
 }
 
-// up starts parts and waits until clients can come in at each edge.
-func (s *scene) up(c *proc.Cluster, names ...string) {
+// up starts processes and waits until clients can connect to each edge.
+func (s *scene) up(c *clustertest.Cluster, names ...string) {
 	s.Helper()
 	s.c = c
-	c.All(names...)
+	c.Start(names...)
 	for _, name := range names {
 		if c.Parts[name].Service == "edge" {
 			c.Probe(name, "/readyz", 200)
@@ -108,7 +107,7 @@ func (s *scene) up(c *proc.Cluster, names ...string) {
 	}
 }
 
-// between is a time to wait, or to let a fault last.
+// between returns a random duration.
 func (s *scene) between(from, to time.Duration) time.Duration {
 	return from + time.Duration(s.rng.Int64N(int64(to-from)))
 }
@@ -122,30 +121,22 @@ func (s *scene) wait(d time.Duration) {
 
 func (s *scene) pick(names ...string) string { return names[s.rng.IntN(len(names))] }
 
-// deck is all of names, in some order.
-func (s *scene) deck(names ...string) []string {
+// shuffle returns names in random order.
+func (s *scene) shuffle(names ...string) []string {
 	s.rng.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	return names
 }
 
-// crash is kill -9, and a new start after a while.
+// crash kills a process with SIGKILL and starts it again after a while.
 func (s *scene) crash(name string, away time.Duration) {
 	s.Helper()
-	s.c.Parts[name].Kill()
+	s.c.Kill(name)
 	s.wait(away)
 	s.c.Start(name)
 }
 
-// hold stops a process for a while, as a busy hypervisor does.
-func (s *scene) hold(name string, meanwhile func()) {
-	s.Helper()
-	s.c.Parts[name].Signal(syscall.SIGSTOP)
-	meanwhile()
-	s.c.Parts[name].Signal(syscall.SIGCONT)
-}
-
-// healed waits until everybody's sends are acknowledged again.
+// healed waits until the messages of every sender are acknowledged again.
 func (s *scene) healed(format string, args ...any) {
 	s.Helper()
-	s.Logf("%s: sends go on after %v", fmt.Sprintf(format, args...), s.k.Progress())
+	s.Logf("%s: sends go on after %v", fmt.Sprintf(format, args...), s.load.WaitProgress())
 }

@@ -1,5 +1,5 @@
-// Command histcheck judges recorded histories: JSON lines as tools/internal/history
-// writes them. It prints every anomaly and exits 1 when there is one.
+// Command histcheck checks recorded histories: JSON lines as tools/internal/histories writes them.
+// It prints every anomaly and exits with 1 if there is one.
 //
 //	histcheck FILE ...
 package main
@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/confab-chat/confab/tools/internal/history"
+	"github.com/confab-chat/confab/tools/internal/histories"
 )
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "histcheck: give files of JSON lines")
+		fmt.Fprintln(os.Stderr, "usage: histcheck FILE ...")
 		os.Exit(2)
 	}
 	valid := true
@@ -26,23 +26,23 @@ func main() {
 		for _, a := range found {
 			fmt.Println(a)
 		}
-		verdict := "valid"
+		result := "valid"
 		if len(found) > 0 {
-			verdict, valid = fmt.Sprintf("%d anomalies", len(found)), false
+			result, valid = fmt.Sprintf("%d anomalies", len(found)), false
 		}
-		fmt.Printf("%s: %d events, %s\n", path, events, verdict)
+		fmt.Printf("%s: %d events, %s\n", path, events, result)
 	}
 	if !valid {
 		os.Exit(1)
 	}
 }
 
-func check(path string) (found []history.Anomaly, events int, err error) {
+func check(path string) (found []histories.Anomaly, events int, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer f.Close()
-	all, err := history.Read(f)
-	return history.Check(all), len(all), err
+	all, err := histories.Read(f)
+	return histories.Check(all), len(all), err
 }

@@ -9,35 +9,36 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
-	"github.com/confab-chat/confab/tools/internal/proc"
+	"github.com/confab-chat/confab/tools/internal/cluster/clustertest"
 )
 
-const nowhere = "CONFAB_NATS_URL=nats://127.0.0.1:1" // nobody answers: services start all the same
+const nowhere = "CONFAB_NATS_URL=nats://127.0.0.1:1" // no server answers; services start all the same
 
 func services() []string { return []string{"edge", "room", "ratelimit", "monitor"} }
 
-// programs are the services and the all-in-one.
+// programs returns the services and the all-in-one.
 func programs() []string { return append(services(), "confab") }
 
-// own is an environment in which a program can start beside others.
+// own returns an environment in which a program can start beside others.
 func own(tb testing.TB, env ...string) (all []string, admin string) {
 	tb.Helper()
 	admin = natstest.FreeAddr(tb)
 	return append([]string{
 		"CONFAB_ADMIN_ADDR=" + admin, "CONFAB_EDGE_ADDR=" + natstest.FreeAddr(tb), "CONFAB_MONITOR_ADDR=" + natstest.FreeAddr(tb),
-		"CONFAB_DATA_DIR=" + tb.TempDir(), nowhere, proc.Secret,
+		"CONFAB_DATA_DIR=" + tb.TempDir(), nowhere, clustertest.SecretEnv,
 	}, env...), admin
 }
 
-// embedded is own for the all-in-one with its own NATS server.
+// embedded returns own for the all-in-one with its own NATS server.
 func embedded(tb testing.TB, env ...string) (all []string, admin string) {
 	tb.Helper()
 	all, admin = own(tb, env...)
 	return append(all, "CONFAB_NATS_URL="), admin
 }
 
-// TestSettings: every mistake is told at once, and nothing else happens.
+// TestSettings: every mistake is reported at once, and the program does not start.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	for _, name := range programs() {
@@ -50,7 +51,7 @@ func TestSettings(t *testing.T) {
 			case "room":
 				wrong = append(wrong, "CONFAB_LOG_REPLICAS=2", "CONFAB_HISTORY_MAX_AGE=7d", "CONFAB_DURABILITY=none")
 			}
-			p := proc.Run(t, proc.Binary(t, name), wrong)
+			p := clustertest.Run(t, clustertest.Binary(t, name), wrong)
 			if code := p.Exit(); code != 78 {
 				t.Errorf("exit code %d", code)
 			}
@@ -61,7 +62,7 @@ func TestSettings(t *testing.T) {
 			for _, w := range wrong {
 				variable, value, _ := strings.Cut(w, "=")
 				if !strings.Contains(p.Stderr(), variable) {
-					t.Errorf("nothing about %s", variable)
+					t.Errorf("%s is not reported", variable)
 				}
 				if strings.HasSuffix(variable, "SECRET") && strings.Contains(p.Stderr(), value) {
 					t.Error("a secret is shown")
@@ -74,14 +75,14 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestInputOutput: a port or a folder that cannot be had.
+// TestInputOutput: a port or a folder that cannot be used.
 func TestInputOutput(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	busy := taken(t)
+	busy := usedAddr(t)
 	type row struct{ program, variable, value string }
 	rows := []row{
 		{"edge", "CONFAB_EDGE_ADDR", busy}, {"monitor", "CONFAB_MONITOR_ADDR", busy},
@@ -98,27 +99,27 @@ func TestInputOutput(t *testing.T) {
 			if c.program != "confab" {
 				env = append(env, nowhere)
 			}
-			told(t, proc.Run(t, proc.Binary(t, c.program), env), c.variable)
+			exitsNaming(t, clustertest.Run(t, clustertest.Binary(t, c.program), env), c.variable)
 		})
 	}
 	t.Run("edge without a folder for its secret", func(t *testing.T) {
 		t.Parallel()
 		env, _ := own(t, "CONFAB_DATA_DIR="+file, "CONFAB_AUTH_HMAC_SECRET=")
-		told(t, proc.Run(t, proc.Binary(t, "edge"), env), "CONFAB_DATA_DIR")
+		exitsNaming(t, clustertest.Run(t, clustertest.Binary(t, "edge"), env), "CONFAB_DATA_DIR")
 	})
 	t.Run("folder in use", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
 		env, admin := embedded(t, "CONFAB_DATA_DIR="+dir)
-		first := proc.Run(t, proc.Binary(t, "confab"), env)
-		first.Answers("http://"+admin+"/readyz", 200)
+		first := clustertest.Run(t, clustertest.Binary(t, "confab"), env)
+		first.WaitStatus("http://"+admin+"/readyz", 200)
 		env, _ = embedded(t, "CONFAB_DATA_DIR="+dir)
-		told(t, proc.Run(t, proc.Binary(t, "confab"), env), "CONFAB_DATA_DIR")
+		exitsNaming(t, clustertest.Run(t, clustertest.Binary(t, "confab"), env), "CONFAB_DATA_DIR")
 	})
 }
 
-// told checks the exit code and that the variable to change is named.
-func told(t *testing.T, p *proc.Process, variable string) {
+// exitsNaming checks the exit code, and that the message names the setting to change.
+func exitsNaming(t *testing.T, p *clustertest.Process, variable string) {
 	t.Helper()
 	if code := p.Exit(); code != 74 {
 		t.Errorf("exit code %d", code)
@@ -135,14 +136,14 @@ func TestArguments(t *testing.T) {
 			t.Parallel()
 			for args, want := range map[string]int{"--version": 0, "version": 0, "--help": 0, "-h": 0, "nonsense": 2, "serve twice": 2} {
 				env, _ := own(t)
-				p := proc.Run(t, proc.Binary(t, name), env, strings.Fields(args)...)
+				p := clustertest.Run(t, clustertest.Binary(t, name), env, strings.Fields(args)...)
 				if code := p.Exit(); code != want {
 					t.Errorf("%s: exit code %d", args, code)
 				}
 				switch text := p.Stdout(); {
 				case want == 0 && text == "":
-					t.Errorf("%s: nothing on stdout", args)
-				case strings.Contains(args, "version") && !strings.Contains(text, "proctest"):
+					t.Errorf("%s: no text on stdout", args)
+				case strings.Contains(args, "version") && !strings.Contains(text, "cluster"):
 					t.Errorf("%s: %s", args, text)
 				case want == 2 && p.Stderr() == "":
 					t.Errorf("%s: no explanation", args)
@@ -152,13 +153,14 @@ func TestArguments(t *testing.T) {
 	}
 	for _, name := range services() {
 		env, _ := own(t)
-		if code := proc.Run(t, proc.Binary(t, name), env, "config", "check").Exit(); code != 0 {
+		if code := clustertest.Run(t, clustertest.Binary(t, name), env, "config", "check").Exit(); code != 0 {
 			t.Errorf("%s config check: %d", name, code)
 		}
 	}
 }
 
-// TestSignals: the first one ends in good order, also without NATS; the second at once.
+// TestSignals: the first signal stops a program in good order, also without NATS; the second ends
+// it at once.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	type row struct {
@@ -170,7 +172,7 @@ func TestSignals(t *testing.T) {
 	for _, name := range programs() {
 		rows = append(rows, row{name, []syscall.Signal{syscall.SIGTERM}, 0}, row{name, []syscall.Signal{syscall.SIGINT}, 0})
 	}
-	for _, name := range []string{"edge", "confab"} { // those that take their time
+	for _, name := range []string{"edge", "confab"} { // these drain
 		rows = append(rows, row{name, []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 143}, row{name, []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130})
 	}
 	for _, c := range rows {
@@ -183,19 +185,19 @@ func TestSignals(t *testing.T) {
 			if len(c.signals) > 1 {
 				env = append(env, "CONFAB_DRAIN_DELAY=50s")
 			}
-			p := proc.Run(t, proc.Binary(t, c.program), env)
+			p := clustertest.Run(t, clustertest.Binary(t, c.program), env)
 			ready := 200
 			if c.program != "confab" {
 				ready = 503 // without NATS
 			}
-			p.Answers("http://"+admin+"/livez", 200)
-			p.Answers("http://"+admin+"/readyz", ready)
+			p.WaitStatus("http://"+admin+"/livez", 200)
+			p.WaitStatus("http://"+admin+"/readyz", ready)
 			p.Signal(c.signals[0])
 			for _, s := range c.signals[1:] {
-				// Two of the same that wait are one to the system.
-				proc.Eventually(t, func() error {
+				// The system merges two pending signals of the same kind.
+				eventually.OK(t, "the first signal has an effect", func() error {
 					if !strings.Contains(p.Stdout(), "draining") {
-						return errors.New("the first signal is not taken")
+						return errors.New("no drain in the log: " + p.Stdout())
 					}
 					return nil
 				})
@@ -211,8 +213,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// taken is a loopback address that somebody listens on.
-func taken(tb testing.TB) string {
+// usedAddr returns a loopback address on which this process listens.
+func usedAddr(tb testing.TB) string {
 	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -4,19 +4,20 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
-	"github.com/confab-chat/confab/tools/internal/history"
-	"github.com/confab-chat/confab/tools/internal/proc"
-	"github.com/confab-chat/confab/tools/internal/talk"
+	"github.com/confab-chat/confab/shared/eventually"
+	"github.com/confab-chat/confab/tools/internal/cluster"
+	"github.com/confab-chat/confab/tools/internal/cluster/clustertest"
+	"github.com/confab-chat/confab/tools/internal/histories"
+	"github.com/confab-chat/confab/tools/internal/workload"
 )
 
-// TestAnyOrder starts everything before NATS, the last that others need first.
+// TestAnyOrder starts all services before NATS, those that need others first.
 func TestAnyOrder(t *testing.T) {
 	t.Parallel()
-	c := proc.NewCluster(t, "CONFAB_LOG_LEVEL=debug", "CONFAB_LOG_FORMAT=json")
-	c.All("edge1", "room1", "monitor1", "ratelimit1")
+	c := clustertest.New(t, "CONFAB_LOG_LEVEL=debug", "CONFAB_LOG_FORMAT=json")
+	c.Start("edge1", "room1", "monitor1", "ratelimit1")
 	for name := range c.Parts {
 		c.Probe(name, "/livez", 200)
 		c.Probe(name, "/readyz", 503)
@@ -27,94 +28,90 @@ func TestAnyOrder(t *testing.T) {
 			c.Probe(name, "/readyz", 200)
 		}
 	}
-	ch := talk.Start(t, 4, c.URL("edge1"), c.URL("edge1"))
-	ch.Progress()
-	c.Healthy()
-	ch.Verdict()
+	load := workload.Start(t, 4, c.URL("edge1"), c.URL("edge1"))
+	load.WaitProgress()
+	c.WaitHealthy()
+	load.Check()
 	for name, p := range c.Parts {
 		if p.Service != "nats" {
-			p.Signal(syscall.SIGTERM)
-			if code := p.Exit(); code != 0 {
-				t.Errorf("%s ended with %d", name, code)
-			}
-			discreet(t, c, name)
+			c.Stop(name)
+			checkLog(t, c, name)
 		}
 	}
 }
 
-// discreet looks for what must not be in a log. Everything is logged: the level is debug.
-func discreet(t *testing.T, c *proc.Cluster, name string) {
+// checkLog checks that a log has no secrets and no errors. The level is debug.
+func checkLog(t *testing.T, c *clustertest.Cluster, name string) {
 	t.Helper()
-	p := c.Parts[name]
+	p := c.Process(name)
 	log := p.Stdout() + p.Stderr()
-	_, key, _ := strings.Cut(proc.Secret, "=")
-	for what, secret := range map[string]string{"a text": talk.Text, "the secret": key, "a token": "eyJ", "a panic": "panic", "an error": `"level":"ERROR"`} {
+	for what, secret := range map[string]string{"a text": workload.Text, "the secret": clustertest.Secret, "a token": "eyJ", "a panic": "panic", "an error": `"level":"ERROR"`} {
 		if at := strings.Index(log, secret); at >= 0 {
 			t.Errorf("%s logs %s: %.300s", name, what, log[max(0, at-100):])
 		}
 	}
 	if strings.Count(log, "\n") < 3 {
-		t.Errorf("%s logs nothing:\n%s", name, log)
+		t.Errorf("%s logs too little:\n%s", name, log)
 	}
 }
 
-// TestKill kills each process in turn, with clients talking all the time.
+// TestKill kills each process in turn while clients send.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	c := proc.NewCluster(t)
-	c.All("nats1", "room1", "room2", "ratelimit1", "monitor1", "edge1")
+	c := clustertest.New(t)
+	c.Start("nats1", "room1", "room2", "ratelimit1", "monitor1", "edge1")
 	c.Probe("edge1", "/readyz", 200)
-	ch := talk.Start(t, 8, c.URL("edge1"), c.URL("edge1"))
-	c.Owned(2) // both own shards: killing one concerns some rooms
-	ch.Progress()
+	load := workload.Start(t, 8, c.URL("edge1"), c.URL("edge1"))
+	c.WaitOwned(2) // both own shards: killing one concerns some rooms
+	load.WaitProgress()
 
-	c.Parts["room1"].Kill()
-	t.Logf("room: the other one took over within %v", ch.Progress())
+	c.Kill("room1")
+	t.Logf("room: the other one took over within %v", load.WaitProgress())
 	c.Start("room1")
 
-	c.Parts["ratelimit1"].Kill()
-	t.Logf("ratelimit: sends went on within %v", ch.Progress())
-	c.Silent("ratelimit", "degraded")
+	c.Kill("ratelimit1")
+	t.Logf("ratelimit: sends went on within %v", load.WaitProgress())
+	c.WaitSilent("ratelimit", "degraded")
 	c.Start("ratelimit1")
 
-	c.Parts["edge1"].Kill()
+	c.Kill("edge1")
 	c.Start("edge1")
-	t.Logf("edge: clients were back within %v", ch.Progress())
+	t.Logf("edge: clients were back within %v", load.WaitProgress())
 
-	c.Parts["monitor1"].Kill()
-	ch.Progress()
-	if status, body, err := proc.Get("http://" + c.Parts["edge1"].Public + "/websocket/health"); status != 503 || !strings.Contains(body, `"unhealthy"`) {
+	c.Kill("monitor1")
+	load.WaitProgress()
+	if status, body, err := cluster.Get(t.Context(), "http://"+c.Parts["edge1"].Public+"/websocket/health"); status != 503 || !strings.Contains(body, `"unhealthy"`) {
 		t.Errorf("health without monitor: %d %v %s", status, err, body)
 	}
 	c.Start("monitor1")
 
-	c.Parts["nats1"].Kill()
+	c.Kill("nats1")
 	c.Start("nats1")
-	t.Logf("nats: healed within %v", ch.Progress())
+	t.Logf("nats: healed within %v", load.WaitProgress())
 
-	c.Owned(2)
-	ch.Verdict()
+	c.WaitOwned(2)
+	load.Check()
 }
 
-// TestNoOwner: while nobody owns a room, sends are unavailable or succeed in the end.
+// TestNoOwner: while a room has no owner, sends are unavailable or succeed in the end.
 func TestNoOwner(t *testing.T) {
 	t.Parallel()
-	c := proc.NewCluster(t)
-	c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1")
+	c := clustertest.New(t)
+	c.Start("nats1", "room1", "ratelimit1", "monitor1", "edge1")
 	c.Probe("edge1", "/readyz", 200)
-	ch := talk.Start(t, 2, c.URL("edge1"))
-	ch.Progress()
-	c.Healthy()
-	c.Parts["room1"].Kill()
-	c.Silent("room", "unhealthy") // nobody can chat
-	proc.Eventually(t, func() error {
-		if !slices.ContainsFunc(ch.Events(), func(e history.Event) bool { return e.Kind == history.Info }) {
-			return errors.New("no send was unavailable")
+	load := workload.Start(t, 2, c.URL("edge1"))
+	load.WaitProgress()
+	c.WaitHealthy()
+	c.Kill("room1")
+	c.WaitSilent("room", "unhealthy") // no room works
+	eventually.OK(t, "a send without outcome", func() error {
+		if !slices.ContainsFunc(load.Events(), func(e histories.Event) bool { return e.Kind == histories.Info }) {
+			return errors.New("no send was unavailable so far")
 		}
 		return nil
 	})
 	c.Start("room1")
-	t.Logf("room: back within %v", ch.Progress())
-	ch.Verdict()
-	c.Silent("room", "degraded") // the killed one is listed for a minute
+	t.Logf("room: sends went on within %v", load.WaitProgress())
+	load.Check()
+	c.WaitSilent("room", "degraded") // the killed one is listed for a minute
 }

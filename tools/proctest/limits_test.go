@@ -6,22 +6,22 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/confab-chat/confab/proto/code"
-	"github.com/confab-chat/confab/tools/internal/proc"
-	"github.com/confab-chat/confab/tools/internal/talk"
+	"github.com/confab-chat/confab/shared/eventually"
+	"github.com/confab-chat/confab/tools/internal/cluster/clustertest"
+	"github.com/confab-chat/confab/tools/internal/workload"
 )
 
-// sends counts how many of n messages of a user are accepted through an edge. All
-// others must be refused for the limit, with a time after which to try again.
+// sends sends n messages and returns how many are accepted. All others must be refused because of
+// the limit, with a time after which to try again.
 func sends(tb testing.TB, o *observer, n int) (accepted int) {
 	tb.Helper()
 	for range n {
-		ctx, cancel := context.WithTimeout(context.Background(), talk.Attempt)
-		_, err := o.Send(ctx, "r", talk.Text)
+		ctx, cancel := context.WithTimeout(context.Background(), workload.Attempt)
+		_, err := o.Send(ctx, "r", workload.Text)
 		cancel()
 		switch e := code.From(err); {
 		case err == nil:
@@ -33,18 +33,18 @@ func sends(tb testing.TB, o *observer, n int) (accepted int) {
 	return accepted
 }
 
-// leased waits until an edge decides o's permits under a lease: on a busy machine the
-// first requests to ratelimit may take longer than an edge waits.
-func leased(tb testing.TB, c *proc.Cluster, edge string, o *observer) {
+// leased waits until an edge decides o's permits under a lease. On a busy machine the first
+// requests to ratelimit may take longer than an edge waits.
+func leased(tb testing.TB, c *clustertest.Cluster, edge string, o *observer) {
 	tb.Helper()
 	decided := regexp.MustCompile(`(?m)^chat_permits_total\{[^}]*chat_decided="lease"[^}]*\} [1-9]`)
-	proc.Eventually(tb, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), talk.Attempt)
+	eventually.OK(tb, "a permit under a lease", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), workload.Attempt)
 		defer cancel()
 		if err := o.Request(ctx, "typing", map[string]any{"roomId": "r", "isTyping": false}, nil); err != nil {
 			return err
 		}
-		_, metrics, err := proc.Get("http://" + c.Parts[edge].Admin + "/metrics")
+		metrics, err := c.Metrics(edge)
 		if err == nil && !decided.MatchString(metrics) {
 			err = errors.New("no permit was decided under a lease")
 		}
@@ -52,21 +52,20 @@ func leased(tb testing.TB, c *proc.Cluster, edge string, o *observer) {
 	})
 }
 
-// missed counts what edges and instances of ratelimit were too slow for, so that limits
-// were not exact: permits that an edge decided for want of an answer, and leases that
-// were not given back in time.
-func missed(tb testing.TB, c *proc.Cluster, names ...string) (n int) {
+// missed returns how many answers were too late for exact limits: permits that an edge decided
+// without an answer, and leases that were not returned in time.
+func missed(tb testing.TB, c *clustertest.Cluster, names ...string) (n int) {
 	tb.Helper()
 	late := regexp.MustCompile(`(?m)^chat_(?:permits|ratelimit_leases)_total\{[^}]*="(?:fallback|unanswered)"[^}]*\} (\d+)`)
 	for _, name := range names {
-		proc.Eventually(tb, func() error {
-			_, metrics, err := proc.Get("http://" + c.Parts[name].Admin + "/metrics")
+		eventually.OK(tb, "the metrics of "+name, func() error {
+			metrics, err := c.Metrics(name)
 			if err != nil {
 				return err
 			}
 			found := late.FindStringSubmatch(metrics)
 			if found == nil {
-				return errors.New(name + " does not count what it misses")
+				return errors.New("no count of late answers")
 			}
 			count, err := strconv.Atoi(found[1])
 			n += count
@@ -76,35 +75,35 @@ func missed(tb testing.TB, c *proc.Cluster, names ...string) (n int) {
 	return n
 }
 
-// atFirstEdge starts a cluster with two edges, and ann at the first, which decides her
-// permits by itself.
-func atFirstEdge(tb testing.TB, limit string) (*proc.Cluster, *observer) {
+// atFirstEdge starts a cluster with two edges, and ann at the first, which decides her permits
+// under a lease.
+func atFirstEdge(tb testing.TB, limit string) (*clustertest.Cluster, *observer) {
 	tb.Helper()
-	c := proc.NewCluster(tb, limit)
-	c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
+	c := clustertest.New(tb, limit)
+	c.Start("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
 	c.Probe("edge1", "/readyz", 200)
 	c.Probe("edge2", "/readyz", 200)
-	c.Owned(1)
+	c.WaitOwned(1)
 	ann := observe(tb, c.URL("edge1"), "ann")
 	ann.enter("r")
 	leased(tb, c, "edge1", ann)
 	return c, ann
 }
 
-// TestLimitOverEdges: a user's limit is one, through whichever edge. The edge that
-// the user is at knows it without ratelimit, and a new owner hears of it from there.
-// Where the machine is too slow for the answers' 50 ms, an edge grants half the limit.
+// TestLimitOverEdges: a user has one limit over all edges. The user's edge enforces it without
+// ratelimit, and reports it to a new owner. When the machine is too slow for answers within
+// 50 ms, an edge grants half the limit.
 func TestLimitOverEdges(t *testing.T) {
 	t.Parallel()
 	const limit = 12
 	c, one := atFirstEdge(t, fmt.Sprint("CONFAB_LIMIT_MESSAGES=", limit))
 	late := missed(t, c, "edge1", "edge2")
 	before := sends(t, one, 3)
-	c.Parts["ratelimit1"].Kill()
-	c.Silent("ratelimit", "degraded")
+	c.Kill("ratelimit1")
+	c.WaitSilent("ratelimit", "degraded")
 	without := sends(t, one, 3)
 	c.Start("ratelimit1")
-	c.Owned(1)
+	c.WaitOwned(1)
 	two := observe(t, c.URL("edge2"), "ann")
 	two.enter("r")
 	after := sends(t, two, 8)
@@ -122,8 +121,7 @@ func TestLimitOverEdges(t *testing.T) {
 	}
 }
 
-// TestLimitOfAnEdgeThatStops: who moves from an edge that drains has used what was
-// used there.
+// TestLimitOfAnEdgeThatStops: a user who moves from an edge that drains keeps what was used there.
 func TestLimitOfAnEdgeThatStops(t *testing.T) {
 	t.Parallel()
 	const limit = 6
@@ -133,10 +131,7 @@ func TestLimitOfAnEdgeThatStops(t *testing.T) {
 		t.Fatalf("%d of 4 accepted", n)
 	}
 	one.stop()
-	c.Parts["edge1"].Signal(syscall.SIGTERM)
-	if code := c.Parts["edge1"].Exit(); code != 0 {
-		t.Fatalf("exit code %d", code)
-	}
+	c.Stop("edge1")
 	two := observe(t, c.URL("edge2"), "ann")
 	two.enter("r")
 	n := sends(t, two, 4)

@@ -4,12 +4,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/confab-chat/confab/tools/internal/proc"
-	"github.com/confab-chat/confab/tools/internal/talk"
+	"github.com/confab-chat/confab/tools/internal/cluster/clustertest"
+	"github.com/confab-chat/confab/tools/internal/workload"
 )
 
 // long leaves a slow test to CI.
@@ -20,49 +19,45 @@ func long(t *testing.T) {
 	}
 }
 
-// TestRollingRestart restarts every process in good order, one after another, with
-// clients talking. Nobody is ever without an owner or an edge for long, and nobody
-// is seen to leave.
+// TestRollingRestart stops and starts every process in turn while clients send. No room is
+// without an owner for long, no client without an edge, and no user is seen to leave.
 func TestRollingRestart(t *testing.T) {
 	long(t)
 	t.Parallel()
-	c := proc.NewCluster(t, "CONFAB_DRAIN_DELAY=1s", "CONFAB_DRAIN_WINDOW=3s")
+	c := clustertest.New(t, "CONFAB_DRAIN_DELAY=1s", "CONFAB_DRAIN_WINDOW=3s")
 	names := []string{"room1", "room2", "ratelimit1", "ratelimit2", "monitor1", "edge1", "edge2", "edge3"}
 	c.Start("nats1")
-	c.All(names...)
+	c.Start(names...)
 	for _, name := range names {
 		c.Probe(name, "/readyz", 200)
 	}
-	lb := proc.Balance(t, c.Parts["edge1"], c.Parts["edge2"], c.Parts["edge3"])
-	c.Owned(2)
+	lb := clustertest.Balance(t, c.Parts["edge1"], c.Parts["edge2"], c.Parts["edge3"])
+	c.WaitOwned(2)
 	ann, bob := observe(t, lb.URL(), "ann"), observe(t, lb.URL(), "bob")
 	ann.enter("r")
 	bob.enter("r")
 	ann.hears("userJoined bob")
-	ch := talk.Start(t, 6, lb.URL(), lb.URL(), lb.URL(), lb.URL())
-	ch.Progress()
+	load := workload.Start(t, 6, lb.URL(), lb.URL(), lb.URL(), lb.URL())
+	load.WaitProgress()
 	for _, name := range names {
-		p := c.Parts[name]
-		p.Signal(syscall.SIGTERM)
-		if code := p.Exit(); code != 0 {
-			t.Errorf("%s ended with %d", name, code)
-		}
-		t.Logf("%s stopped: sends went on within %v", name, ch.Progress())
+		c.Stop(name)
+		t.Logf("%s stopped: sends went on within %v", name, load.WaitProgress())
 		c.Start(name)
 		c.Probe(name, "/readyz", 200)
-		ch.Progress()
-		if p.Service == "room" {
-			c.Owned(2)
+		load.WaitProgress()
+		if c.Parts[name].Service == "room" {
+			c.WaitOwned(2)
 		}
 	}
-	c.Healthy()
-	ch.Verdict()
+	c.WaitHealthy()
+	load.Check()
 	ann.never("userLeft bob", "userOffline bob")
 	bob.never("userLeft ann", "userOffline ann")
 	ann.hears("userJoined bob", "userOnline bob") // once, for all of it
 }
 
-// TestNemesis does what is worst, at random, for a minute. CONFAB_TEST_SEED repeats a run.
+// TestNemesis kills, pauses and stops processes at random for a minute. CONFAB_TEST_SEED repeats a
+// run.
 func TestNemesis(t *testing.T) {
 	long(t)
 	t.Parallel()
@@ -75,50 +70,44 @@ func TestNemesis(t *testing.T) {
 	}
 	t.Logf("CONFAB_TEST_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	c := proc.NewCluster(t)
+	c := clustertest.New(t)
 	names := []string{"nats1", "room1", "room2", "ratelimit1", "monitor1", "edge1", "edge2"}
-	c.All(names...)
+	c.Start(names...)
 	c.Probe("edge1", "/readyz", 200)
 	c.Probe("edge2", "/readyz", 200)
-	ch := talk.Start(t, 6, c.URL("edge1"), c.URL("edge1"), c.URL("edge2"))
+	load := workload.Start(t, 6, c.URL("edge1"), c.URL("edge1"), c.URL("edge2"))
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		name := names[random.IntN(len(names))]
-		p := c.Parts[name]
 		switch what := random.IntN(4); {
-		case what == 0 && p.Service != "nats":
-			t.Logf("%s is asked to stop", name)
-			p.Signal(syscall.SIGTERM)
-			if code := p.Exit(); code != 0 {
-				t.Errorf("%s ended with %d", name, code)
-			}
+		case what == 0 && c.Parts[name].Service != "nats":
+			t.Logf("%s is stopped", name)
+			c.Stop(name)
 			c.Start(name)
 		case what == 1:
-			// Longer than a lease: whoever wakes up believes to own what others own.
-			t.Logf("%s is held up", name)
-			p.Signal(syscall.SIGSTOP)
-			wait(t, time.Duration(random.IntN(6000))*time.Millisecond)
-			p.Signal(syscall.SIGCONT)
+			// Longer than a lease: the process still considers itself owner of what others own now.
+			t.Logf("%s is paused", name)
+			c.Pause(name, func() { pause(t, time.Duration(random.IntN(6000))*time.Millisecond) })
 		default:
 			t.Logf("%s is killed", name)
-			p.Kill()
+			c.Kill(name)
 			if random.IntN(2) == 0 { // with another one
 				other := names[random.IntN(len(names))]
 				t.Logf("%s too", other)
-				c.Parts[other].Kill()
-				wait(t, time.Duration(random.IntN(1000))*time.Millisecond)
+				c.Kill(other)
+				pause(t, time.Duration(random.IntN(1000))*time.Millisecond)
 				if other != name {
 					c.Start(other)
 				}
 			}
 			c.Start(name)
 		}
-		t.Logf("sends go on after %v", ch.Progress())
+		t.Logf("sends go on after %v", load.WaitProgress())
 	}
-	ch.Verdict()
+	load.Check()
 }
 
-// wait lets a fault last.
-func wait(t *testing.T, d time.Duration) {
+// pause lets a fault last.
+func pause(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {
 	case <-time.After(d):

@@ -3,7 +3,7 @@ package proctest_test
 import (
 	"testing"
 
-	"github.com/confab-chat/confab/tools/internal/proc"
+	"github.com/confab-chat/confab/tools/internal/cluster/clustertest"
 )
 
-func TestMain(m *testing.M) { proc.Main(m) }
+func TestMain(m *testing.M) { clustertest.Main(m) }

@@ -10,11 +10,12 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/shared/client"
-	"github.com/confab-chat/confab/tools/internal/proc"
-	"github.com/confab-chat/confab/tools/internal/talk"
+	"github.com/confab-chat/confab/shared/eventually"
+	"github.com/confab-chat/confab/tools/internal/cluster/clustertest"
+	"github.com/confab-chat/confab/tools/internal/workload"
 )
 
-// observer is a client that notes what it hears of other users.
+// observer is a client that records the events of other users.
 type observer struct {
 	*client.Client
 	tb   testing.TB
@@ -29,7 +30,7 @@ type observer struct {
 func observe(tb testing.TB, url, user string) *observer {
 	tb.Helper()
 	o := &observer{tb: tb, user: user}
-	o.Client = talk.NewClient(url, user, o.event)
+	o.Client = workload.NewClient(url, user, o.record)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -42,7 +43,7 @@ func observe(tb testing.TB, url, user string) *observer {
 	return o
 }
 
-func (o *observer) event(e client.Event) {
+func (o *observer) record(e client.Event) {
 	switch e.Name {
 	case "userJoined", "userLeft", "userOnline", "userOffline":
 	default:
@@ -57,7 +58,7 @@ func (o *observer) event(e client.Event) {
 	o.heard = append(o.heard, e.Name+" "+who.UserID)
 }
 
-// count is how often something was heard.
+// count returns how often an event was received.
 func (o *observer) count(what string) (n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -69,10 +70,10 @@ func (o *observer) count(what string) (n int) {
 	return n
 }
 
-// hears waits until all of that was heard, and checks that each was heard once.
+// hears waits until all of these events were received, and checks that each was received once.
 func (o *observer) hears(what ...string) {
 	o.tb.Helper()
-	took := proc.Eventually(o.tb, func() error {
+	took := eventually.OK(o.tb, "what "+o.user+" hears", func() error {
 		for _, w := range what {
 			if o.count(w) == 0 {
 				o.mu.Lock()
@@ -90,7 +91,7 @@ func (o *observer) hears(what ...string) {
 	o.tb.Logf("%s heard %q after %.1f s", o.user, what, took.Seconds())
 }
 
-// never checks that nothing of that was heard so far.
+// never checks that none of these events was received so far.
 func (o *observer) never(what ...string) {
 	o.tb.Helper()
 	o.mu.Lock()
@@ -102,11 +103,11 @@ func (o *observer) never(what ...string) {
 	}
 }
 
-// enter joins a room, again while that is unavailable.
+// enter joins a room. It repeats while the room is unavailable.
 func (o *observer) enter(room string) {
 	o.tb.Helper()
-	proc.Eventually(o.tb, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), talk.Attempt)
+	eventually.OK(o.tb, o.user+" joins "+room, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), workload.Attempt)
 		defer cancel()
 		_, err := o.Join(ctx, room)
 		if err != nil && code.Of(err) != code.Unavailable && ctx.Err() == nil {
@@ -116,27 +117,29 @@ func (o *observer) enter(room string) {
 	})
 }
 
-// TestNewsWithoutOwner: who comes while the owners are away is told when they are back.
+// TestNewsWithoutOwner: users who join while the owners are away are announced when the owners
+// return.
 func TestNewsWithoutOwner(t *testing.T) {
 	t.Parallel()
-	c := proc.NewCluster(t)
-	c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1")
+	c := clustertest.New(t)
+	c.Start("nats1", "room1", "ratelimit1", "monitor1", "edge1")
 	c.Probe("edge1", "/readyz", 200)
-	c.Owned(1)
+	c.WaitOwned(1)
 	ann := observe(t, c.URL("edge1"), "ann")
-	ann.enter("r") // so that she is there when bob comes
+	ann.enter("r") // before bob joins
 	bob := observe(t, c.URL("edge1"), "bob")
 	bob.enter("r")
 	ann.hears("userOnline bob", "userJoined bob")
 
-	c.Parts["room1"].Kill()
+	c.Kill("room1")
 	carol, dave := observe(t, c.URL("edge1"), "carol"), observe(t, c.URL("edge1"), "dave")
 	var entering sync.WaitGroup
 	for _, o := range []*observer{carol, dave} {
 		entering.Go(func() { o.enter("r") })
 	}
-	proc.Eventually(t, func() error { // they wait for the owner: nobody answers yet
-		ctx, cancel := context.WithTimeout(context.Background(), talk.Attempt)
+	// Joins wait for an owner, but an edge answers heartbeats.
+	eventually.OK(t, "answers to heartbeats", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), workload.Attempt)
 		defer cancel()
 		if err := dave.Request(ctx, "heartbeat", nil, nil); err != nil {
 			return err
@@ -148,20 +151,20 @@ func TestNewsWithoutOwner(t *testing.T) {
 	ann.hears("userJoined carol", "userJoined dave", "userOnline carol", "userOnline dave")
 	carol.stop()
 	ann.hears("userLeft carol", "userOffline carol")
-	// Who was here all the time is no news for the new owner.
+	// The new owner does not announce members who were there all the time.
 	ann.hears("userOnline bob", "userJoined bob")
 	ann.never("userLeft bob", "userOffline bob", "userLeft dave")
 }
 
-// TestDeadEdge: the members of a killed edge leave, each once, unless they are back.
+// TestDeadEdge: the members of a killed edge leave, each once, unless they have returned.
 func TestDeadEdge(t *testing.T) {
 	long(t)
 	t.Parallel()
-	c := proc.NewCluster(t)
-	c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
+	c := clustertest.New(t)
+	c.Start("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
 	c.Probe("edge1", "/readyz", 200)
 	c.Probe("edge2", "/readyz", 200)
-	c.Owned(1)
+	c.WaitOwned(1)
 	ann := observe(t, c.URL("edge1"), "ann")
 	ann.enter("r")
 	there := make(map[string]*observer)
@@ -170,13 +173,13 @@ func TestDeadEdge(t *testing.T) {
 		there[user].enter("r")
 		ann.hears("userJoined "+user, "userOnline "+user)
 	}
-	c.Parts["edge2"].Kill()
+	c.Kill("edge2")
 	back := observe(t, c.URL("edge1"), "dave") // in time
 	back.enter("r")
 	ann.hears("userLeft bob", "userLeft carol", "userOffline bob", "userOffline carol")
 	ann.never("userLeft dave", "userOffline dave")
-	c.Start("edge2") // bob and carol come back by themselves: that is news
-	proc.Eventually(t, func() error {
+	c.Start("edge2") // bob and carol reconnect, which is announced
+	eventually.OK(t, "the return of bob and carol", func() error {
 		for _, what := range []string{"userJoined bob", "userJoined carol", "userOnline bob", "userOnline carol"} {
 			if n := ann.count(what); n != 2 {
 				return fmt.Errorf("heard %q %d times", what, n)

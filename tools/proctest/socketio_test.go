@@ -2,98 +2,14 @@ package proctest_test
 
 import (
 	"fmt"
-	"io"
-	"net"
-	"sync"
 	"testing"
 
-	"github.com/confab-chat/confab/tools/internal/proc"
-	"github.com/confab-chat/confab/tools/internal/talk"
+	"github.com/confab-chat/confab/tools/internal/cluster/clustertest"
+	"github.com/confab-chat/confab/tools/internal/workload"
 	"github.com/confab-chat/confab/tools/sioclient"
 )
 
-// cable is a connection's way to an edge that the test can cut and lay anew.
-type cable struct {
-	addr string
-
-	mu    sync.Mutex // guards the following
-	to    string
-	conns map[net.Conn]struct{}
-	over  bool
-}
-
-// lay makes a cable to an edge's public port.
-func lay(tb testing.TB, to string) *cable {
-	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	c := &cable{addr: ln.Addr().String(), to: to, conns: make(map[net.Conn]struct{})}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			in, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() { c.carry(in) })
-		}
-	})
-	tb.Cleanup(func() {
-		ln.Close()
-		c.cut("")
-		running.Wait()
-	})
-	return c
-}
-
-// cut ends all connections without a word; new ones go to another edge, or nowhere.
-func (c *cable) cut(to string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.to, c.over = to, to == ""
-	for nc := range c.conns {
-		if t, ok := nc.(*net.TCPConn); ok {
-			_ = t.SetLinger(0)
-		}
-		nc.Close()
-	}
-}
-
-func (c *cable) carry(in net.Conn) {
-	c.mu.Lock()
-	to, over := c.to, c.over
-	c.mu.Unlock()
-	defer in.Close()
-	if over {
-		return
-	}
-	out, err := net.Dial("tcp", to)
-	if err != nil {
-		return
-	}
-	c.mu.Lock()
-	c.conns[in], c.conns[out] = struct{}{}, struct{}{}
-	c.mu.Unlock()
-	var both sync.WaitGroup
-	both.Go(func() { copyAll(out, in) })
-	both.Go(func() { copyAll(in, out) })
-	both.Wait()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.conns, in)
-	delete(c.conns, out)
-}
-
-// copyAll ends both ways when one has ended.
-func copyAll(dst, src net.Conn) {
-	_, _ = io.Copy(dst, src) // either end may go at any time
-	dst.Close()
-	src.Close()
-}
-
-// seen is what the tests look at in any payload.
+// seen is what the tests read of any payload.
 type seen struct {
 	Success   bool
 	Recovered bool
@@ -101,7 +17,7 @@ type seen struct {
 	Seq       uint64
 }
 
-// messages are room and seq of what a socket has been given, in order.
+// messages returns room and seq of the messages that a socket has received, in order.
 func messages(tb testing.TB, all []sioclient.Happening) (list []string) {
 	for _, h := range all {
 		var m seen
@@ -111,30 +27,30 @@ func messages(tb testing.TB, all []sioclient.Happening) (list []string) {
 	return list
 }
 
-// TestSocketRecovery cuts a real client's line: on another edge it is recovered as
-// long as the first one lives; after kill -9 it begins anew, joins from what it has,
-// and nothing is missing either.
+// TestSocketRecovery cuts a real client's connection. On another edge it is recovered as long as
+// the first edge lives. After SIGKILL of the edge it starts anew, joins with the last seq that it
+// has, and misses no message either.
 func TestSocketRecovery(t *testing.T) {
 	t.Parallel()
 	sioclient.Need(t)
 	for name, transports := range map[string]any{"default": nil, "websocket": []string{"websocket"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := proc.NewCluster(t)
-			c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
+			c := clustertest.New(t)
+			c.Start("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
 			c.Probe("edge1", "/readyz", 200)
 			c.Probe("edge2", "/readyz", 200)
-			c.Healthy()
+			c.WaitHealthy()
 			n := sioclient.Start(t, sioclient.Libraries()[0])
-			line := lay(t, c.Parts["edge1"].Public)
+			line := clustertest.Forward(t, c.Parts["edge1"].Public)
 			opts := func(user string) map[string]any {
-				o := map[string]any{"auth": map[string]any{"token": talk.Token(user)}}
+				o := map[string]any{"auth": map[string]any{"token": workload.Token(user)}}
 				if transports != nil {
 					o["transports"] = transports
 				}
 				return o
 			}
-			a := n.Open("http://"+line.addr+"/chat", opts("ann"))
+			a := n.Open("http://"+line.Addr+"/chat", opts("ann"))
 			b := n.Open("http://"+c.Parts["edge2"].Public+"/chat", opts("bob"))
 			var s seen
 			a.Wait("connect", 1, &s)
@@ -153,7 +69,7 @@ func TestSocketRecovery(t *testing.T) {
 			}
 			hasAll := func() {
 				t.Helper()
-				a.Until("receiveMessage", fmt.Sprint("everything: ", counts), func(all []sioclient.Happening) bool {
+				a.Until("receiveMessage", fmt.Sprint("all messages: ", counts), func(all []sioclient.Happening) bool {
 					return len(all) >= counts["p"]+counts["q"]
 				})
 				next := map[string]int{}
@@ -168,7 +84,7 @@ func TestSocketRecovery(t *testing.T) {
 			say("p")
 			hasAll()
 
-			line.cut(c.Parts["edge2"].Public)
+			line.Cut(c.Parts["edge2"].Public)
 			say("q")
 			say("p")
 			if a.Wait("connect", 2, &s); !s.Recovered {
@@ -182,15 +98,15 @@ func TestSocketRecovery(t *testing.T) {
 			counts["q"]++
 			hasAll()
 
-			line.cut(c.Parts["edge1"].Public)
+			line.Cut(c.Parts["edge1"].Public)
 			if a.Wait("connect", 3, &s); !s.Recovered {
 				t.Error("not recovered on the way back")
 			}
 			say("p")
 			hasAll()
 
-			line.cut(c.Parts["edge1"].Public) // and while it is away:
-			c.Parts["edge1"].Kill()
+			line.Cut(c.Parts["edge1"].Public) // and before it can reconnect:
+			c.Kill("edge1")
 			say("q")
 			c.Start("edge1")
 			if a.Wait("connect", 4, &s); s.Recovered {
@@ -214,23 +130,23 @@ func TestSocketRecovery(t *testing.T) {
 	}
 }
 
-// TestPollingAnywhere puts a balancer that knows no stickiness in front of two edges:
-// a real client's requests come now to this one, now to that one.
+// TestPollingAnywhere puts a balancer without sticky sessions in front of two edges: a real client's
+// requests arrive at both in turn.
 func TestPollingAnywhere(t *testing.T) {
 	t.Parallel()
 	sioclient.Need(t)
-	c := proc.NewCluster(t)
-	c.All("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
+	c := clustertest.New(t)
+	c.Start("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
 	c.Probe("edge1", "/readyz", 200)
 	c.Probe("edge2", "/readyz", 200)
-	c.Healthy()
-	b := proc.Balance(t, c.Parts["edge1"], c.Parts["edge2"])
+	c.WaitHealthy()
+	b := clustertest.Balance(t, c.Parts["edge1"], c.Parts["edge2"])
 	for _, library := range sioclient.Libraries() {
 		n := sioclient.Start(t, library)
 		var s seen
 		room := library
 		open := func(user string, transports ...string) *sioclient.Socket {
-			o := map[string]any{"auth": map[string]any{"token": talk.Token(user)}}
+			o := map[string]any{"auth": map[string]any{"token": workload.Token(user)}}
 			if len(transports) > 0 {
 				o["transports"] = transports
 			}
@@ -241,7 +157,7 @@ func TestPollingAnywhere(t *testing.T) {
 			}
 			return who
 		}
-		// With default transports the change to WebSocket may come to the other edge.
+		// With default transports the upgrade to WebSocket may arrive at the other edge.
 		ann, bob := open("ann", "polling"), open("bob")
 		const each = 20
 		for i := range each {

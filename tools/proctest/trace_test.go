@@ -1,7 +1,6 @@
 package proctest_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,12 +14,13 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
-	"github.com/confab-chat/confab/tools/internal/proc"
-	"github.com/confab-chat/confab/tools/internal/talk"
+	"github.com/confab-chat/confab/tools/internal/cluster/clustertest"
+	"github.com/confab-chat/confab/tools/internal/workload"
 )
 
-// spanSink is an OpenTelemetry collector that remembers the spans it was sent.
+// spanSink is an OpenTelemetry collector that keeps the spans it receives.
 type spanSink struct {
 	mu    sync.Mutex // guards spans
 	spans map[string]spanRecord
@@ -50,7 +50,7 @@ func (s *spanSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// chain checks that each name is a span whose parent is the one before, all of one trace.
+// chain checks that each name is a span whose parent is the previous one, all in one trace.
 func (s *spanSink) chain(names ...string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,8 +69,8 @@ func (s *spanSink) chain(names ...string) error {
 	return nil
 }
 
-// TestTrace: a message is one trace, from the client's event over the owner of the
-// room to the fan-out. Also after the trace of a message that was sent before it.
+// TestTrace: a message is one trace, from the client's event through the owner of the room to the
+// fan-out. The second message has a trace of its own.
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	sink := &spanSink{spans: make(map[string]spanRecord)}
@@ -79,11 +79,11 @@ func TestTrace(t *testing.T) {
 	edge := natstest.FreeAddr(t)
 	env, admin := embedded(t, "CONFAB_EDGE_ADDR="+edge, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+srv.URL,
 		"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=50")
-	p := proc.Run(t, proc.Binary(t, "confab"), env)
-	p.Answers("http://"+admin+"/readyz", 200)
+	p := clustertest.Run(t, clustertest.Binary(t, "confab"), env)
+	p.WaitStatus("http://"+admin+"/readyz", 200)
 
-	c := talk.NewClient("ws://"+edge+"/ws", "ann", nil)
-	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
+	c := workload.NewClient("ws://"+edge+"/ws", "ann", nil)
+	ctx, cancel := eventually.Context(t)
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := c.Run(ctx); err != nil {
@@ -91,18 +91,18 @@ func TestTrace(t *testing.T) {
 		}
 	})
 	t.Cleanup(func() { cancel(); running.Wait() })
-	proc.Eventually(t, func() error {
+	eventually.OK(t, "ann joins", func() error {
 		_, err := c.Join(ctx, "general")
 		return err
 	})
 	for range 2 {
-		if _, err := c.Send(ctx, "general", talk.Text); err != nil {
+		if _, err := c.Send(ctx, "general", workload.Text); err != nil {
 			t.Fatal(err)
 		}
 	}
-	// A refusal is found in the log by the ref that the client has, in its trace.
+	// The log has a refusal with the ref that the client received, and with its trace.
 	refused := code.From(c.Request(ctx, "leaveRoom", map[string]string{"roomId": "elsewhere"}, nil))
-	proc.Eventually(t, func() error {
+	eventually.OK(t, "the refusal in the log", func() error {
 		for line := range strings.Lines(p.Stdout()) {
 			if strings.Contains(line, refused.Ref) && refused.Ref != "" && strings.Contains(line, "trace_id=") {
 				return nil
@@ -110,7 +110,7 @@ func TestTrace(t *testing.T) {
 		}
 		return fmt.Errorf("%q is not in the log with a trace", refused.Ref)
 	})
-	proc.Eventually(t, func() error {
+	eventually.OK(t, "the traces", func() error {
 		return errors.Join(
 			sink.chain("edge sendMessage", "room send", "edge fan-out"),
 			sink.chain("edge joinRoom", "room join"),

@@ -1,6 +1,6 @@
-// Command testbed runs a command beside the suite as it ships: the built services and
-// a nats-server, each a process of its own, limits off, on ports that the kernel chose.
-// Load tools find it by the file that the variable TESTBED_SUITE names:
+// Command testbed runs a command beside the suite as it ships: the built services and a
+// nats-server, each a process of its own, without limits, on free ports. Load tools find the
+// suite by the file that the variable TESTBED_SUITE names:
 //
 //	go run ./tools/testbed go -C tools/bench run ./chatload fanout -rooms 1 -members 1000
 //
@@ -19,10 +19,10 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/confab-chat/confab/tools/internal/testbed"
+	"github.com/confab-chat/confab/tools/internal/cluster"
 )
 
-// spareFiles is what an edge needs of descriptors beside its connections.
+// spareFiles is the number of descriptors that an edge needs besides its connections.
 const spareFiles = 200
 
 func main() {
@@ -43,24 +43,24 @@ func run(ctx context.Context, args []string) (err error) {
 	bin := fs.String("bin", "", "folder with built services and nats-server; empty: build them")
 	keep := fs.String("dir", "", "folder for logs and NATS's files, which stay; empty: a temporary one")
 	repeat := fs.Int("repeat", 1, "how often to start a suite and run the command")
-	warm := fs.Bool("warm", false, "keep the log of the repetition before, or of an earlier run in -dir: owners find rooms with a past")
-	o := testbed.Options{}
-	fs.IntVar(&o.Edges, "edges", 1, "edges")
-	connections := fs.Int("for", 0, "start as many edges as this many connections need, by the descriptors that a process may have; instead of -edges")
-	fs.IntVar(&o.Rooms, "rooms", 1, "instances of room")
-	fs.StringVar(&o.Durability, "durability", "fast", "fast, or durable")
-	fs.BoolVar(&o.TLS, "tls", false, "edges speak TLS, with a certificate made for the run; chatload then does, too")
+	warm := fs.Bool("warm", false, "keep the stored messages of the previous repetition, or of an earlier run in -dir: owners find rooms with a history")
+	o := options{}
+	fs.IntVar(&o.edges, "edges", 1, "edges")
+	connections := fs.Int("for", 0, "start as many edges as this many connections need, given the limit of descriptors for a process; instead of -edges")
+	fs.IntVar(&o.rooms, "rooms", 1, "instances of room")
+	fs.StringVar(&o.durability, "durability", "fast", "fast, or durable")
+	fs.BoolVar(&o.tls, "tls", false, "edges speak TLS, with a certificate made for the run; chatload then does, too")
 	env := fs.String("env", "", "further settings of all services: CONFAB_A=1,CONFAB_B=2")
 	edgeEnv := fs.String("edge-env", "", "further settings of the edges")
-	_ = fs.Parse(args) // it exits by itself
-	o.Env, o.EdgeEnv = settings(*env), settings(*edgeEnv)
-	limit, err := testbed.RaiseFiles()
+	_ = fs.Parse(args) // it exits on an error
+	o.env, o.edgeEnv = settings(*env), settings(*edgeEnv)
+	limit, err := raiseFiles()
 	if err != nil {
 		return err
 	}
 	if *connections > 0 {
-		o.Edges = (*connections + limit - spareFiles - 1) / (limit - spareFiles)
-		fmt.Fprintf(os.Stderr, "testbed: %d descriptors a process, %d edges\n", limit, o.Edges)
+		o.edges = (*connections + limit - spareFiles - 1) / (limit - spareFiles)
+		fmt.Fprintf(os.Stderr, "testbed: %d descriptors a process, %d edges\n", limit, o.edges)
 	}
 	dir := *keep
 	if dir == "" {
@@ -76,19 +76,16 @@ func run(ctx context.Context, args []string) (err error) {
 	if dir, err = filepath.Abs(dir); err != nil { // the command may run in another folder
 		return err
 	}
-	if o.Bin = *bin; o.Bin == "" {
-		o.Bin = filepath.Join(dir, "bin")
-		if err := testbed.Build(ctx, *root, o.Bin); err != nil {
+	if o.bin = *bin; o.bin == "" {
+		o.bin = filepath.Join(dir, "bin")
+		if err := cluster.BuildShipped(ctx, *root, o.bin); err != nil {
 			return err
 		}
 	}
-	if o.Bin, err = filepath.Abs(o.Bin); err != nil {
-		return err
-	}
 	for i := range *repeat {
-		if o.Dir = filepath.Join(dir, fmt.Sprint("run", i+1)); *warm {
-			o.Dir = filepath.Join(dir, "warm")
-		} else if err := os.RemoveAll(filepath.Join(o.Dir, testbed.Store)); err != nil { // rooms of an earlier run are full
+		if o.dir = filepath.Join(dir, fmt.Sprint("run", i+1)); *warm {
+			o.dir = filepath.Join(dir, "warm")
+		} else if err := removeStore(o.dir); err != nil { // rooms of an earlier run are full
 			return err
 		}
 		if err := once(ctx, o, fs.Args()); err != nil {
@@ -103,26 +100,26 @@ func settings(list string) []string {
 }
 
 // once starts a suite, runs the command, and ends the suite.
-func once(ctx context.Context, o testbed.Options, command []string) (err error) {
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+func once(ctx context.Context, o options, command []string) (err error) {
+	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return err
 	}
-	bed, err := testbed.Start(ctx, o)
+	running, described, err := start(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, bed.Close()) }()
-	file := filepath.Join(o.Dir, "suite.json")
-	if err := bed.Suite.Write(file); err != nil {
+	defer func() { err = errors.Join(err, running.Close()) }()
+	file := filepath.Join(o.dir, "suite.json")
+	if err := described.write(file); err != nil {
 		return err
 	}
 	if len(command) == 0 {
-		fmt.Printf("the suite runs: export %s=%s\n", testbed.Variable, file)
+		fmt.Printf("the suite runs: export %s=%s\n", suiteEnv, file)
 		<-ctx.Done()
 		return nil
 	}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), testbed.Variable+"="+file)
+	cmd.Env = append(os.Environ(), suiteEnv+"="+file)
 	return cmd.Run()
 }

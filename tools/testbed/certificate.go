@@ -1,4 +1,4 @@
-package testbed
+package main
 
 import (
 	"crypto/ecdsa"
@@ -18,9 +18,9 @@ import (
 // certificateLife is longer than any run.
 const certificateLife = 7 * 24 * time.Hour
 
-// Certify makes a certificate for localhost and 127.0.0.1 (ECDSA P-256), which signs
-// itself, and its key, as files in dir. The paths are absolute.
-func Certify(dir string) (certFile, keyFile string, err error) {
+// certify writes a self-signed certificate for localhost and 127.0.0.1 (ECDSA P-256) and its key
+// to files in dir. The paths that it returns are absolute.
+func certify(dir string) (certFile, keyFile string, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return "", "", err
 	}

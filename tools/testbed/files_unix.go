@@ -1,16 +1,16 @@
 //go:build unix
 
-package testbed
+package main
 
 import "syscall"
 
-// wantFiles is what RaiseFiles tries to get.
+// wantFiles is the limit that raiseFiles tries to set.
 const wantFiles = 1 << 20
 
-// RaiseFiles raises how many descriptors this process and those that it starts may
-// have: to a million, if it is allowed to (root, where nothing forbids it), else as
-// far as it is. It returns what it has got.
-func RaiseFiles() (int, error) {
+// raiseFiles raises the number of descriptors that this process and its children may have: to a
+// million if the system allows that (usually for root), otherwise as far as it allows. It returns
+// the new limit.
+func raiseFiles() (int, error) {
 	raised := syscall.Rlimit{Cur: wantFiles, Max: wantFiles}
 	if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised) == nil {
 		return wantFiles, nil

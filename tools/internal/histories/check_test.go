@@ -1,4 +1,4 @@
-package history_test
+package histories_test
 
 import (
 	"bytes"
@@ -7,17 +7,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/confab-chat/confab/tools/internal/history"
+	"github.com/confab-chat/confab/tools/internal/histories"
 )
 
 // parse reads a history written for people, a line an event:
 //
 //	invoke m1 | ok m1 1 | fail m1 | info m1 | sub c 0 | recv c m1 1 | gap c 2 3 | end c | final m1 m2@5
-func parse(t *testing.T, script string) (events []history.Event) {
+func parse(t *testing.T, script string) (events []histories.Event) {
 	t.Helper()
 	for i, line := range strings.Split(strings.TrimSpace(script), "|") {
 		f := strings.Fields(line)
-		e := history.Event{At: time.Duration(i), Kind: history.Kind(f[0]), Room: "r"}
+		e := histories.Event{At: time.Duration(i), Kind: histories.Kind(f[0]), Room: "r"}
 		num := func(s string) (n uint64) {
 			for _, d := range s {
 				n = n*10 + uint64(d-'0')
@@ -25,26 +25,26 @@ func parse(t *testing.T, script string) (events []history.Event) {
 			return n
 		}
 		switch e.Kind {
-		case history.Invoke, history.Fail, history.Info:
+		case histories.Invoke, histories.Fail, histories.Info:
 			e.ID = f[1]
-		case history.OK:
+		case histories.OK:
 			e.ID, e.Seq = f[1], num(f[2])
-		case history.Sub:
+		case histories.Sub:
 			e.Client, e.Seq = f[1], num(f[2])
-		case history.Recv:
+		case histories.Recv:
 			e.Client, e.ID, e.Seq = f[1], f[2], num(f[3])
-		case history.Gap:
+		case histories.Gap:
 			e.Client, e.Seq, e.To = f[1], num(f[2]), num(f[3])
-		case history.End:
+		case histories.End:
 			e.Client = f[1]
-		case history.Final:
+		case histories.Final:
 			for _, id := range f[1:] {
-				entry := history.Entry{Seq: 1, ID: id}
+				entry := histories.Entry{Seq: 1, ID: id}
 				if len(e.Log) > 0 {
 					entry.Seq = e.Log[len(e.Log)-1].Seq + 1
 				}
 				if name, at, ok := strings.Cut(id, "@"); ok {
-					entry = history.Entry{Seq: num(at), ID: name}
+					entry = histories.Entry{Seq: num(at), ID: name}
 				}
 				e.Log = append(e.Log, entry)
 			}
@@ -54,7 +54,7 @@ func parse(t *testing.T, script string) (events []history.Event) {
 	return events
 }
 
-func kinds(found []history.Anomaly) (k []string) {
+func kinds(found []histories.Anomaly) (k []string) {
 	for _, a := range found {
 		k = append(k, a.Kind)
 	}
@@ -83,7 +83,7 @@ func TestValid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if found := history.Check(parse(t, script)); len(found) != 0 {
+			if found := histories.Check(parse(t, script)); len(found) != 0 {
 				t.Errorf("%v", found)
 			}
 		})
@@ -120,7 +120,7 @@ func TestAnomalies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			found := history.Check(parse(t, c.script))
+			found := histories.Check(parse(t, c.script))
 			if got := strings.Join(kinds(found), " "); got != c.want {
 				t.Errorf("found %q, want %q: %v", got, c.want, found)
 			}
@@ -130,22 +130,22 @@ func TestAnomalies(t *testing.T) {
 
 func TestReadWhatWasWritten(t *testing.T) {
 	t.Parallel()
-	r := history.NewRecorder()
+	r := histories.NewRecorder()
 	for _, e := range parse(t, "sub c 0 | invoke m1 | ok m1 1 | recv c m1 1 | end c | final m1") {
 		r.Add(e)
 	}
 	var buf bytes.Buffer
-	if err := history.Write(&buf, r.Events()); err != nil {
+	if err := histories.Write(&buf, r.Events()); err != nil {
 		t.Fatal(err)
 	}
-	back, err := history.Read(&buf)
+	back, err := histories.Read(&buf)
 	if err != nil || len(back) != 6 {
 		t.Fatalf("%d events, %v", len(back), err)
 	}
-	if found := history.Check(back); len(found) != 0 {
+	if found := histories.Check(back); len(found) != 0 {
 		t.Errorf("%v", found)
 	}
-	if _, err := history.Read(strings.NewReader(`{"kind":"ok"} nonsense`)); err == nil {
+	if _, err := histories.Read(strings.NewReader(`{"kind":"ok"} nonsense`)); err == nil {
 		t.Error("nonsense was read")
 	}
 }

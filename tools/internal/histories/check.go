@@ -1,4 +1,4 @@
-package history
+package histories
 
 import (
 	"fmt"
@@ -9,28 +9,28 @@ import (
 
 // The anomalies.
 const (
-	Lost             = "lost"               // acknowledged or shown, and not in the final history
-	Duplicate        = "duplicate"          // stored twice, or shown twice in one view
-	Reordered        = "reordered"          // shown or stored out of order, or against the order in which it was sent
-	Phantom          = "phantom"            // nobody sent it
-	SilentGap        = "silent-gap"         // not shown, and nobody said so
+	Lost             = "lost"               // acknowledged or received, and not in the final history
+	Duplicate        = "duplicate"          // stored twice, or received twice in one view
+	Reordered        = "reordered"          // received or stored out of order, or against the order of sending
+	Phantom          = "phantom"            // received or stored, and not sent
+	SilentGap        = "silent-gap"         // not received, and no Gap says so
 	RefusedButStored = "refused-but-stored" // every attempt was refused for good
-	FalseGap         = "false-gap"          // told to be gone, and stored
-	SplitOrder       = "split-order"        // two views disagree on what a seq is
-	Incomplete       = "incomplete"         // the history cannot be judged: no Final, or an event that makes no sense
+	FalseGap         = "false-gap"          // in a Gap, and stored
+	SplitOrder       = "split-order"        // two views have different messages with one seq
+	Incomplete       = "incomplete"         // the history cannot be checked: no Final, or an impossible event
 )
 
-// Anomaly is something that must not happen.
+// Anomaly is an event that must not happen.
 type Anomaly struct {
 	Kind   string
 	Room   string
-	Client string // whose view it is, when it is one
+	Client string // of the view, if the anomaly is in one
 	ID     string
 	Seq    uint64
 	Detail string
 }
 
-// String is one line for people.
+// String returns one line for a log.
 func (a Anomaly) String() string {
 	s := fmt.Sprintf("%s: room %s", a.Kind, a.Room)
 	if a.Client != "" {
@@ -45,8 +45,8 @@ func (a Anomaly) String() string {
 	return s + ": " + a.Detail
 }
 
-// Check returns every anomaly of a history, which must be in the order of its
-// events. A valid one gives none.
+// Check returns every anomaly of a history. Events must be in the order in which they were
+// recorded.
 func Check(events []Event) []Anomaly {
 	rooms := make(map[string]*room)
 	for i := range events {
@@ -56,18 +56,18 @@ func Check(events []Event) []Anomaly {
 			r = &room{name: e.Room, sends: make(map[string]*send), views: make(map[string]*view), at: make(map[uint64]string), seqOf: make(map[string]uint64)}
 			rooms[e.Room] = r
 		}
-		r.event(e)
+		r.addEvent(e)
 	}
 	var found []Anomaly
 	for _, name := range slices.Sorted(maps.Keys(rooms)) {
 		r := rooms[name]
-		r.judge()
+		r.checkFinal()
 		found = append(found, r.found...)
 	}
 	return found
 }
 
-// send is what is known of one message.
+// send is the known state of one message.
 type send struct {
 	invoked  time.Duration // the first attempt
 	answered time.Duration // the first OK
@@ -76,9 +76,9 @@ type send struct {
 	seq      uint64 // 0: never acknowledged
 }
 
-// view is what one client is shown.
+// view is what one client receives.
 type view struct {
-	next  uint64 // the seq that must come next; 0: not subscribed
+	next  uint64 // the seq that must be next; 0: not subscribed
 	ended bool
 	gaps  []Event
 }
@@ -89,9 +89,9 @@ type room struct {
 	sends map[string]*send
 	views map[string]*view
 	final []Entry
-	seen  bool // a Final was
+	seen  bool // a Final was recorded
 
-	// What seqs and ids mean, by acknowledgements, views and the Final together.
+	// Which id a seq has, and which seq an id, in acknowledgements, views and the Final together.
 	at    map[uint64]string
 	seqOf map[string]uint64
 
@@ -102,7 +102,7 @@ func (r *room) report(kind, client, id string, seq uint64, format string, args .
 	r.found = append(r.found, Anomaly{kind, r.name, client, id, seq, fmt.Sprintf(format, args...)})
 }
 
-func (r *room) event(e *Event) {
+func (r *room) addEvent(e *Event) {
 	switch e.Kind {
 	case Invoke:
 		s := r.sends[e.ID]
@@ -117,7 +117,7 @@ func (r *room) event(e *Event) {
 			r.report(Incomplete, e.Client, e.ID, e.Seq, "an outcome without an attempt")
 			return
 		}
-		r.outcome(s, e)
+		r.addOutcome(s, e)
 	case Sub:
 		r.views[e.Client] = &view{next: e.Seq + 1}
 	case Recv, Gap, End:
@@ -126,7 +126,7 @@ func (r *room) event(e *Event) {
 			r.report(Incomplete, e.Client, e.ID, e.Seq, "%s before sub", e.Kind)
 			return
 		}
-		r.shown(v, e)
+		r.addReceived(v, e)
 	case Final:
 		r.seen, r.final = true, e.Log
 	default:
@@ -134,37 +134,37 @@ func (r *room) event(e *Event) {
 	}
 }
 
-// outcome ends an attempt. Unknown ones are those that are neither acknowledged
-// nor refused, so they need no counting.
-func (r *room) outcome(s *send, e *Event) {
+// addOutcome ends an attempt. Unknown outcomes are not counted: they are the attempts that are
+// neither acknowledged nor refused.
+func (r *room) addOutcome(s *send, e *Event) {
 	switch e.Kind {
 	case OK:
 		if s.seq == 0 {
 			s.answered, s.seq = e.At, e.Seq
 		}
-		r.agree(e.Client, e.ID, e.Seq)
+		r.match(e.Client, e.ID, e.Seq)
 	case Fail:
 		s.refused++
 	}
 }
 
-// shown moves a view on.
-func (r *room) shown(v *view, e *Event) {
+// addReceived advances a view.
+func (r *room) addReceived(v *view, e *Event) {
 	switch e.Kind {
 	case Recv:
 		switch {
 		case e.Seq < v.next && r.at[e.Seq] == e.ID:
-			r.report(Duplicate, e.Client, e.ID, e.Seq, "shown again; %d was due", v.next)
+			r.report(Duplicate, e.Client, e.ID, e.Seq, "received again; %d was due", v.next)
 		case e.Seq < v.next:
-			r.report(Reordered, e.Client, e.ID, e.Seq, "shown when %d was due", v.next)
+			r.report(Reordered, e.Client, e.ID, e.Seq, "received when %d was due", v.next)
 		case e.Seq > v.next:
-			r.report(SilentGap, e.Client, e.ID, e.Seq, "%d to %d were left out without a word", v.next, e.Seq-1)
+			r.report(SilentGap, e.Client, e.ID, e.Seq, "%d to %d were left out without a gap", v.next, e.Seq-1)
 		}
-		r.agree(e.Client, e.ID, e.Seq)
+		r.match(e.Client, e.ID, e.Seq)
 		v.next = max(v.next, e.Seq+1)
 	case Gap:
 		if e.Seq > v.next {
-			r.report(SilentGap, e.Client, "", e.Seq, "%d to %d were left out; the gap begins later", v.next, e.Seq-1)
+			r.report(SilentGap, e.Client, "", e.Seq, "%d to %d were left out; the gap starts later", v.next, e.Seq-1)
 		}
 		v.next = max(v.next, e.To+1)
 		v.gaps = append(v.gaps, *e)
@@ -173,8 +173,8 @@ func (r *room) shown(v *view, e *Event) {
 	}
 }
 
-// agree notes that message id is seq, and reports who says otherwise.
-func (r *room) agree(client, id string, seq uint64) {
+// match records that message id has seq, and reports an anomaly if another event disagrees.
+func (r *room) match(client, id string, seq uint64) {
 	if other, ok := r.at[seq]; ok && other != id {
 		r.report(SplitOrder, client, id, seq, "elsewhere that seq is message %s", other)
 		return

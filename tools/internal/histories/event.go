@@ -1,8 +1,8 @@
-// Package history records what clients of a chat saw, and finds what must not have
-// happened: messages lost, doubled, out of order, made up, or stored although they
-// were refused. It is in the manner of Jepsen: facts in, one per event, on one
-// monotonic clock; a verdict out, which knows nothing of the implementation.
-package history
+// Package histories records what clients of a chat sent and received, and finds what must not
+// have happened: messages that were lost, doubled, reordered, made up, or stored although they
+// were refused. It works like Jepsen: its input is one fact per event on one monotonic clock, its
+// output a list of anomalies, and it does not depend on the implementation.
+package histories
 
 import (
 	"bufio"
@@ -18,33 +18,33 @@ import (
 type Kind string
 
 const (
-	// Invoke: a client is about to send message ID. Again for every attempt.
+	// Invoke: a client is about to send message ID. Recorded for every attempt.
 	Invoke Kind = "invoke"
-	// OK, Fail, Info end an attempt: acknowledged as Seq; refused for good; unknown
-	// (connection lost, timeout, UNAVAILABLE, INTERNAL).
+	// OK, Fail and Info end an attempt: the message was acknowledged as Seq; it was refused for
+	// good; the outcome is unknown (connection lost, timeout, UNAVAILABLE, INTERNAL).
 	OK   Kind = "ok"
 	Fail Kind = "fail"
 	Info Kind = "info"
-	// Sub: from here on, the client is to be shown everything after Seq.
+	// Sub: from now on the client must receive every message after Seq.
 	Sub Kind = "sub"
-	// Recv: the client was shown message ID as Seq.
+	// Recv: the client received message ID as Seq.
 	Recv Kind = "recv"
-	// Gap: the client was told that Seq to To cannot be shown.
+	// Gap: the client was notified that it cannot receive Seq to To.
 	Gap Kind = "gap"
-	// End: nothing has been sent for a while and the client is connected, so it
-	// must have been shown everything.
+	// End: no message has been sent for a while and the client is connected, so it must have
+	// received all of them.
 	End Kind = "end"
-	// Final: the room as its history says at the end, Log, ascending.
+	// Final: Log is the history of the room at the end, ascending.
 	Final Kind = "final"
 )
 
 // Event is one fact.
 type Event struct {
-	At     time.Duration `json:"at"` // since the recorder began
+	At     time.Duration `json:"at"` // since NewRecorder
 	Kind   Kind          `json:"kind"`
 	Client string        `json:"client,omitempty"`
 	Room   string        `json:"room"`
-	ID     string        `json:"id,omitempty"` // of the message, chosen by its sender
+	ID     string        `json:"id,omitempty"` // of the message; its sender chose it
 	Seq    uint64        `json:"seq,omitempty"`
 	To     uint64        `json:"to,omitempty"`
 	Log    []Entry       `json:"log,omitempty"`
@@ -68,8 +68,8 @@ type Recorder struct {
 // NewRecorder returns an empty recorder, whose clock starts now.
 func NewRecorder() *Recorder { return &Recorder{start: time.Now()} }
 
-// Add notes an event as of now. Note Invoke before the bytes leave, and the other
-// kinds after they are understood: then the order of events is one that happened.
+// Add records an event at the current time. Record Invoke before the bytes are sent and the other
+// kinds after they are parsed: then the order of events is a possible order.
 func (r *Recorder) Add(e Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -77,7 +77,7 @@ func (r *Recorder) Add(e Event) {
 	r.events = append(r.events, e)
 }
 
-// Events returns what was recorded so far.
+// Events returns the events recorded so far.
 func (r *Recorder) Events() []Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -96,7 +96,7 @@ func Write(w io.Writer, events []Event) error {
 	return buf.Flush()
 }
 
-// Read reads what Write wrote.
+// Read reads the events that Write wrote.
 func Read(r io.Reader) (events []Event, err error) {
 	dec := json.NewDecoder(r)
 	dec.DisallowUnknownFields()
