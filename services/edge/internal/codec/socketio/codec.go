@@ -131,7 +131,7 @@ func (c Codec) AppendConnect(dst []byte, sid, pid string) []byte {
 	if pid != "" {
 		body = append(append(append(body, `,"pid":"`...), pid...), '"')
 	}
-	return c.appendPacket(dst, Connect, append(body, '}'))
+	return c.AppendPacket(dst, Connect, 0, codec.NoID, append(body, '}'))
 }
 
 // AppendConnectError appends the answer that refuses a CONNECT. data is the error object,
@@ -141,15 +141,17 @@ func (c Codec) AppendConnectError(dst []byte, message string, data []byte) []byt
 	if data != nil {
 		body = append(append(body, `,"data":`...), data...)
 	}
-	return c.appendPacket(dst, ConnectError, append(body, '}'))
+	return c.AppendPacket(dst, ConnectError, 0, codec.NoID, append(body, '}'))
 }
 
 // AppendDisconnect appends the packet after which the client library does not reconnect.
-func (c Codec) AppendDisconnect(dst []byte) []byte { return c.appendPacket(dst, Disconnect, nil) }
+func (c Codec) AppendDisconnect(dst []byte) []byte {
+	return c.AppendPacket(dst, Disconnect, 0, codec.NoID, nil)
+}
 
-// AppendRaw appends a packet as the conformance mode echoes it. Only binary packets have
-// a number of attachments; codec.NoID means no id.
-func (c Codec) AppendRaw(dst []byte, t Type, attachments int, id int64, data []byte) []byte {
+// AppendPacket appends any packet. attachments is written for binary packets only, id
+// unless it is codec.NoID.
+func (c Codec) AppendPacket(dst []byte, t Type, attachments int, id int64, data []byte) []byte {
 	body := []byte{'4', byte(t)}
 	if t == BinaryEvent || t == BinaryAck {
 		body = append(strconv.AppendInt(body, int64(attachments), 10), '-')
@@ -159,9 +161,4 @@ func (c Codec) AppendRaw(dst []byte, t Type, attachments int, id int64, data []b
 		body = strconv.AppendInt(body, id, 10)
 	}
 	return ws.AppendFrame(dst, ws.OpText, append(body, data...))
-}
-
-func (c Codec) appendPacket(dst []byte, t Type, body []byte) []byte {
-	dst = ws.AppendHeader(dst, ws.OpText, len("40")+c.namespaceSize()+len(body))
-	return append(c.appendPrefix(dst, t), body...)
 }

@@ -35,8 +35,8 @@ func TestAppend(t *testing.T) {
 		"refused":        {socketio.Codec{Namespace: "/random"}.AppendConnectError(nil, "Invalid namespace", nil), `44/random,{"message":"Invalid namespace"}`},
 		"refused, why":   {chat.AppendConnectError(nil, `a "b"`, obj), `44/chat,{"message":"a \"b\"","data":{"a":1}}`},
 		"disconnect":     {chat.AppendDisconnect(nil), `41/chat,`},
-		"raw":            {main.AppendRaw(nil, socketio.BinaryAck, 2, 789, []byte(`[1]`)), `462-789[1]`},
-		"raw event":      {chat.AppendRaw(nil, socketio.Event, 0, codec.NoID, []byte(`[1]`)), `42/chat,[1]`},
+		"raw":            {main.AppendPacket(nil, socketio.BinaryAck, 2, 789, []byte(`[1]`)), `462-789[1]`},
+		"raw event":      {chat.AppendPacket(nil, socketio.Event, 0, codec.NoID, []byte(`[1]`)), `42/chat,[1]`},
 	} {
 		frames := conntest.ParseFrames(t, c.frame)
 		if len(frames) != 1 || frames[0].Payload != c.want {

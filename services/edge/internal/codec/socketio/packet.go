@@ -5,7 +5,6 @@
 package socketio
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 
@@ -195,38 +194,27 @@ func findPlaces(value any, found func(num float64) bool) bool {
 	return true
 }
 
-// SplitEvent splits an event's payload into the name, which is a string or a number, and
-// the rest: an optional comma and arguments, and the closing bracket.
-func SplitEvent(data []byte) (name string, rest []byte, err error) {
-	if len(data) == 0 || data[0] != '[' || !json.Valid(data) {
+// SplitEvent returns an event's name, which may be a number in the payload, and its
+// arguments.
+func SplitEvent(data []byte) (name string, arguments []json.RawMessage, err error) {
+	var all []json.RawMessage
+	if json.Unmarshal(data, &all) != nil || len(all) == 0 {
 		return "", nil, ErrPacket
-	}
-	first := bytes.TrimLeft(data[1:], " \t\r\n")
-	end := bytes.IndexAny(first, ",] \t\r\n")
-	if first[0] == '"' {
-		for end = 1; first[end] != '"'; end++ {
-			if first[end] == '\\' {
-				end++
-			}
-		}
-		end++
 	}
 	var value any
-	if json.Unmarshal(first[:end], &value) != nil {
-		return "", nil, ErrPacket
-	}
+	_ = json.Unmarshal(all[0], &value) // value stays nil for a number that is too large
 	switch v := value.(type) {
 	case string:
 		name = v
 	case float64:
-		name = string(first[:end])
+		name = string(all[0])
 	default:
 		return "", nil, ErrPacket
 	}
 	if reserved(name) {
 		return "", nil, ErrPacket
 	}
-	return name, first[end:], nil
+	return name, all[1:], nil
 }
 
 // reserved reports whether the client library itself emits events of that name. No

@@ -2,6 +2,7 @@ package namespace
 
 import (
 	"bytes"
+	"encoding/json"
 	"time"
 
 	"github.com/confab-chat/confab/services/edge/internal/codec"
@@ -47,26 +48,28 @@ func (b *bareSocket) drained()               {}
 func (b *bareSocket) closed(conn.Cause)      { b.Loop().DisarmPrecise(&b.timer) }
 
 func (b *bareSocket) message(p socketio.Packet, _ []byte, attachments [][]byte) {
-	name, rest, err := socketio.SplitEvent(p.Data)
-	if err != nil {
-		b.client.closeInvalid()
-		return
-	}
-	if !b.ns.Echo {
-		return
-	}
+	name, arguments, err := socketio.SplitEvent(p.Data)
 	switch {
+	case err != nil:
+		b.client.closeInvalid()
+	case !b.ns.Echo:
 	case name == "message":
-		b.echo(p.Type, codec.NoID, append([]byte(`["message-back"`), rest...), attachments)
+		b.echo(p.Type, codec.NoID, append([]json.RawMessage{[]byte(`"message-back"`)}, arguments...), attachments)
 	case name == "message-with-ack" && p.ID != codec.NoID:
-		arguments := bytes.TrimPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte(","))
-		b.echo(p.Type+(socketio.Ack-socketio.Event), p.ID, append([]byte("["), arguments...), attachments)
+		b.echo(p.Type+(socketio.Ack-socketio.Event), p.ID, arguments, attachments)
 	}
 }
 
-// echo sends a packet and its attachments.
-func (b *bareSocket) echo(t socketio.Type, id int64, data []byte, attachments [][]byte) {
-	frames := b.ns.AppendRaw(nil, t, len(attachments), id, data)
+// echo sends a packet with a payload of the items, and its attachments.
+func (b *bareSocket) echo(t socketio.Type, id int64, items []json.RawMessage, attachments [][]byte) {
+	payload := []byte{'['}
+	for i, item := range items {
+		if i > 0 {
+			payload = append(payload, ',')
+		}
+		payload = append(payload, item...)
+	}
+	frames := b.ns.AppendPacket(nil, t, len(attachments), id, append(payload, ']'))
 	for _, a := range attachments {
 		frames = ws.AppendFrame(frames, ws.OpBinary, a)
 	}
