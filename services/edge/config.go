@@ -42,7 +42,7 @@ type Config struct {
 
 	EscapeHTML    string `env:"ESCAPE_HTML" envDefault:"socketio" oneof:"none socketio all" doc:"on which doors texts of users are escaped for HTML; native clients encode on output unless it is all"`
 	DefaultRoom   string `env:"DEFAULT_ROOM" doc:"room that every connection joins"`
-	PresenceScope string `env:"PRESENCE_SCOPE" envDefault:"all" production:"rooms" oneof:"all rooms" doc:"who hears that a user comes, goes, or is busy: all others, or those in the same rooms"`
+	PresenceScope string `env:"PRESENCE_SCOPE" envDefault:"all" production:"rooms" oneof:"all rooms" doc:"who is notified of a user's presence: all other users, or those in the same rooms"`
 
 	HandshakeRate float64 `env:"HANDSHAKE_RATE" envDefault:"0" min:"0" doc:"handshakes a second; more are answered 503; 0: off"`
 	PerIP         int     `env:"LIMIT_CONNECTIONS_PER_IP" envDefault:"0" min:"0" doc:"connections of one address; more are answered 429; 0: off"`

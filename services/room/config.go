@@ -17,27 +17,27 @@ const (
 	fast    = "fast"
 )
 
-// Config is the settings of the room service.
+// Config holds the settings of the room service.
 type Config struct {
 	config.Common `default:"ADMIN_ADDR=127.0.0.1:9102"`
 
-	Durability string `env:"DURABILITY" envDefault:"durable" oneof:"durable fast" doc:"what an acknowledgement survives: durable also a power failure (the NATS servers must then say sync_interval: always), fast the end of a process"`
-	Streams    int    `env:"LOG_STREAMS" envDefault:"8" min:"1" max:"64" doc:"streams of the message log; fixed once they are made"`
-	Replicas   int    `env:"LOG_REPLICAS" envDefault:"1" min:"1" max:"5" doc:"copies of the message log and of the leases: 1, or 3 on a cluster"`
+	Durability string `env:"DURABILITY" envDefault:"durable" oneof:"durable fast" doc:"what an acknowledged message survives: durable: a power failure (requires sync_interval: always on the NATS servers), fast: the end of a process"`
+	Streams    int    `env:"LOG_STREAMS" envDefault:"8" min:"1" max:"64" doc:"number of streams of the message log; fixed once they are created"`
+	Replicas   int    `env:"LOG_REPLICAS" envDefault:"1" min:"1" max:"5" doc:"replicas of the message log and of the leases: 1, or 3 on a cluster"`
 
-	NATSMonitorURL string `env:"NATS_MONITOR_URL" example:"http://127.0.0.1:8222" doc:"monitoring ports of the NATS servers, comma separated: durable is checked there at start"`
+	NATSMonitorURL string `env:"NATS_MONITOR_URL" example:"http://127.0.0.1:8222" doc:"monitoring URLs of the NATS servers, comma separated; used at start to check that durable is true"`
 
-	HistoryMaxAge     time.Duration `env:"HISTORY_MAX_AGE" envDefault:"168h" min:"0s" doc:"messages older than this are removed; 0: never. The last 1 000 of a room stay in any case"`
-	HistoryMaxPerRoom int           `env:"HISTORY_MAX_PER_ROOM" envDefault:"10000" min:"1000" doc:"messages kept of a room at least, as long as they are not too old; the last 1 000 and those of 10 minutes stay in any case"`
+	HistoryMaxAge     time.Duration `env:"HISTORY_MAX_AGE" envDefault:"168h" min:"0s" doc:"messages older than this are removed; 0: never. The last 1 000 of a room are always kept"`
+	HistoryMaxPerRoom int           `env:"HISTORY_MAX_PER_ROOM" envDefault:"10000" min:"1000" doc:"minimum number of messages kept of a room, unless they are older than HISTORY_MAX_AGE; the last 1 000 and those of the last 10 minutes are always kept"`
 
-	PresenceScope string `env:"PRESENCE_SCOPE" envDefault:"all" production:"rooms" oneof:"all rooms" doc:"who hears that a user comes, goes, or is busy: all others, or those in the same rooms"`
+	PresenceScope string `env:"PRESENCE_SCOPE" envDefault:"all" production:"rooms" oneof:"all rooms" doc:"who is notified of a user's presence: all other users, or those in the same rooms"`
 }
 
-// Validate checks what no single value shows.
+// Validate checks rules that the tags cannot express.
 func (c Config) Validate(config.Env) []config.Problem {
 	var found []config.Problem
 	if c.Replicas%2 == 0 {
-		found = append(found, config.Bad("LOG_REPLICAS", "must be odd, so that a majority is left when one fails", "3"))
+		found = append(found, config.Bad("LOG_REPLICAS", "must be odd, so that a majority remains when one fails", "3"))
 	}
 	for server := range strings.SplitSeq(c.NATSMonitorURL, ",") {
 		u, err := url.Parse(strings.TrimSpace(server))
@@ -64,8 +64,8 @@ func (c Config) scope() presence.Scope {
 	return presence.ScopeAll
 }
 
-// sweep is how often rooms that nobody is in are looked at, and how long they may
-// be idle (protocol.md 6).
+// sweepTimes returns how often rooms without members are checked, and after which idle
+// time they are dropped.
 func (c Config) sweepTimes() (every, idle time.Duration) {
 	switch c.Env {
 	case config.Production:

@@ -12,13 +12,13 @@ import (
 	"github.com/confab-chat/confab/shared/config"
 )
 
-// varz is what a NATS server's monitoring port says of itself, as far as it matters.
+// varz is the part of a NATS server's /varz that matters here.
 type varz struct {
 	Name      string `json:"server_name"`
 	JetStream struct {
 		Config *struct {
 			SyncAlways bool `json:"sync_always"`
-		} `json:"config"` // nil: the server stores nothing
+		} `json:"config"` // nil: JetStream is disabled
 	} `json:"jetstream"`
 }
 
@@ -27,15 +27,15 @@ const (
 	maxVarz     = 1 << 20
 )
 
-// keepsPromise checks that NATS does what CONFAB_DURABILITY=durable says, as far as
-// its servers can be asked. The error, an *config.Error, names one that does not; who
-// does not answer is logged. An embedded server needs no asking.
+// checkDurability checks that the NATS servers sync every write, as
+// CONFAB_DURABILITY=durable promises. The error, a *config.Error, names a server that does
+// not. Servers that do not reply are logged. An embedded server is not checked.
 func (s *service) checkDurability(ctx context.Context) error {
 	if s.cfg.Durability != durable || s.deps.NATS != nil {
 		return nil
 	}
 	if s.cfg.NATSMonitorURL == "" {
-		s.logger.Warn("whether NATS writes to the disk before it acknowledges cannot be seen: set CONFAB_NATS_MONITOR_URL to have it checked",
+		s.logger.Warn("cannot check that NATS syncs every write: CONFAB_NATS_MONITOR_URL is not set",
 			"event", "log.durability")
 		return nil
 	}
@@ -43,10 +43,10 @@ func (s *service) checkDurability(ctx context.Context) error {
 		v, err := fetchVarz(ctx, strings.TrimSpace(url))
 		switch {
 		case err != nil:
-			s.logger.Warn("a NATS server does not say whether it writes to the disk before it acknowledges",
+			s.logger.Warn("cannot check that a NATS server syncs every write",
 				"event", "log.durability", "err", err)
 		case v.JetStream.Config != nil && !v.JetStream.Config.SyncAlways:
-			reason := fmt.Sprintf("promises what NATS server %q does not do: its jetstream block must say sync_interval: always", v.Name)
+			reason := fmt.Sprintf("is not true of NATS server %q: its jetstream block must say sync_interval: always", v.Name)
 			return &config.Error{Problems: []config.Problem{config.Bad("CONFAB_DURABILITY", reason, fast)}}
 		}
 	}

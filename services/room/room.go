@@ -1,6 +1,6 @@
-// Package room is the room service: it owns the rooms of a share of the shards,
-// keeps their order in the message log, and knows who is in them. It also owns the
-// presence of the users of the same shards.
+// Package room is the room service: it owns the rooms of some of the shards, orders their
+// messages in the message log, and knows their members. It also owns the presence of the
+// users of the same shards.
 package room
 
 import (
@@ -28,20 +28,20 @@ import (
 func Service() lifecycle.Service[Config] {
 	return lifecycle.Service[Config]{
 		Name:    wire.ServiceRoom,
-		Summary: "keeps the order of rooms, their members, and who is online",
+		Summary: "orders the messages of rooms, and knows their members and who is online",
 		Run:     Run,
 	}
 }
 
-// Run serves until ctx ends; then it finishes what is under way, gives its shards
-// back, and returns. NATS may be absent at the start and at any time later. The
-// error is about settings: those of the log that exists, or how to reach NATS.
+// Run serves until ctx ends; then it finishes the commands under way, releases its shards
+// and returns. NATS may be absent at the start and at any later time. The error is about
+// settings: those of the existing log, or how to reach NATS.
 func Run(ctx context.Context, cfg Config, deps lifecycle.Deps) error {
 	s, err := newService(cfg, deps)
 	if err != nil {
 		return err
 	}
-	s.logger.Info("room service starts", "event", "room.start",
+	s.logger.Info("room service starting", "event", "room.start",
 		"durability", cfg.Durability, "replicas", cfg.Replicas, "streams", cfg.Streams, "presence", cfg.PresenceScope)
 	return lifecycle.RunParts(ctx,
 		lifecycle.Part{Name: "nats", Run: s.drainAtEnd},
@@ -53,8 +53,8 @@ func Run(ctx context.Context, cfg Config, deps lifecycle.Deps) error {
 	)
 }
 
-// service is one instance. All fields are static; what they point to may be used
-// concurrently.
+// service is one instance of the room service. All fields are static after newService, and
+// safe for concurrent use.
 type service struct {
 	cfg      Config
 	deps     lifecycle.Deps
@@ -102,7 +102,7 @@ func newService(cfg Config, deps lifecycle.Deps) (*service, error) {
 	return s, nil
 }
 
-// observe registers instruments and readiness checks.
+// registerChecks registers instruments and readiness checks.
 func (s *service) registerChecks() error {
 	if err := s.status.Register(s.deps.Telemetry.Meter); err != nil {
 		return err
@@ -112,11 +112,11 @@ func (s *service) registerChecks() error {
 	}
 	s.deps.Admin.Ready(s.deps.Service+" log", s.log.ready)
 	s.deps.Admin.Ready(s.deps.Service+" shards", admin.Once("owners of all shards", s.member.Covered))
-	s.deps.Admin.Ready(s.deps.Service, s.natsReady) // the last: it ends "starting"
+	s.deps.Admin.Ready(s.deps.Service, s.natsReady) // the last one: it ends the state "starting"
 	return nil
 }
 
-// own makes the log and then serves the shards that fall to this instance.
+// runShards creates the log and then serves the shards that this instance owns.
 func (s *service) runShards(ctx context.Context) error {
 	if err := s.log.provision(ctx, s.conn, s.cfg.log(), s.logger); err != nil || ctx.Err() != nil {
 		return err
@@ -127,7 +127,7 @@ func (s *service) runShards(ctx context.Context) error {
 	return s.member.Run(ctx)
 }
 
-// drainAtEnd keeps the connection until everything that stands on it has ended.
+// drainAtEnd drains the connection after all parts that use it have ended.
 func (s *service) drainAtEnd(ctx context.Context) error {
 	<-ctx.Done()
 	return natsconn.Drain(context.WithoutCancel(ctx), s.conn)
@@ -140,7 +140,7 @@ func (s *service) publishHeartbeats(ctx context.Context) error {
 	})
 }
 
-// load says in a heartbeat what is owned now.
+// fillHeartbeat adds what the instance owns to a heartbeat.
 func (s *service) fillHeartbeat(hb *wire.Heartbeat) {
 	load := s.server.Load()
 	for _, l := range s.member.Held() {
@@ -150,7 +150,7 @@ func (s *service) fillHeartbeat(hb *wire.Heartbeat) {
 	hb.State, hb.Note = s.log.state()
 }
 
-// counts says in telemetry what was counted, and which rooms are the most active.
+// fillTelemetry adds the counters and the most active rooms to telemetry.
 func (s *service) fillTelemetry(t *wire.Telemetry) {
 	t.Counters = map[string]uint64{
 		wire.CountMessages:     s.counters.Messages.Load(),

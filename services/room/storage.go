@@ -17,19 +17,19 @@ import (
 	"github.com/confab-chat/confab/shared/config"
 )
 
-// storage is whether the message log is there. Its zero value: it is not. Safe for
-// concurrent use.
-type storage struct{ there atomic.Bool }
+// storage reports whether the message log exists. The zero value reports that it does not.
+// All methods may be called concurrently.
+type storage struct{ exists atomic.Bool }
 
 const (
-	// attempt bounds one attempt to make the streams, and retryEvery is the time
-	// between two. A cluster that starts takes some seconds.
+	// provisionTimeout bounds one attempt to create the streams, and retryEvery is the time
+	// between two. A cluster takes some seconds to start.
 	provisionTimeout = 10 * time.Second
 	retryEvery       = time.Second
 )
 
-// provision makes the streams, as often as it takes. Its error is an
-// *config.Error: the log exists with settings that differ.
+// provision creates the streams, and retries until ctx ends. Its error is a *config.Error:
+// the streams exist with other settings.
 func (st *storage) provision(ctx context.Context, nc *nats.Conn, c log.Config, logger *slog.Logger) error {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -41,8 +41,8 @@ func (st *storage) provision(ctx context.Context, nc *nats.Conn, c log.Config, l
 		cancel()
 		switch {
 		case err == nil:
-			st.there.Store(true)
-			logger.Info("message log is there", "event", "log.ready")
+			st.exists.Store(true)
+			logger.Info("message log is ready", "event", "log.ready")
 			return nil
 		case ctx.Err() != nil:
 			return nil
@@ -62,23 +62,23 @@ func (st *storage) provision(ctx context.Context, nc *nats.Conn, c log.Config, l
 	}
 }
 
-// ready is the readiness check of the log.
+// ready is the readiness check of the message log.
 func (st *storage) ready() admin.Result {
-	if st.there.Load() {
+	if st.exists.Load() {
 		return admin.Result{}
 	}
-	return admin.Result{Status: admin.Fail, Output: "the streams of the message log are not made yet"}
+	return admin.Result{Status: admin.Fail, Output: "the streams of the message log do not exist yet"}
 }
 
-// state is what the heartbeat says of the log.
+// state returns what the heartbeat reports about the message log.
 func (st *storage) state() (wire.State, string) {
-	if st.there.Load() {
+	if st.exists.Load() {
 		return wire.StateOK, ""
 	}
 	return wire.StateStarting, "waiting for the message log"
 }
 
-// natsReady is the readiness check of the connection: NATS may be away for a while.
+// natsReady is the readiness check of the NATS connection, which may be down for a while.
 func (s *service) natsReady() admin.Result {
 	lost := s.status.State().LostFor(time.Now())
 	switch grace := s.cfg.ReadyNATSGrace; {
