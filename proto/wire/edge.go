@@ -1,6 +1,6 @@
 package wire
 
-// PollKind is what a [Poll] wants.
+// PollKind is the kind of a [Poll].
 type PollKind = uint64
 
 const (
@@ -9,8 +9,8 @@ const (
 	PollGone PollKind = 3 // the client abandoned the GET of the same ID; no reply
 )
 
-// Poll is a request of Engine.IO long-polling that came to another edge than the one
-// that has the session (subject.EdgePeer). Reply: Polled.
+// Poll is a request of Engine.IO long-polling that reached another edge than the one that
+// owns the session. It goes to subject.EdgePeer. Reply: Polled.
 type Poll struct {
 	Kind PollKind `wire:"1"`
 	SID  string   `wire:"2"` // the session
@@ -18,16 +18,15 @@ type Poll struct {
 	Body []byte   `wire:"4"`
 }
 
-// Polled is what the client is answered. Status 0: there is nothing to say yet, ask
-// again.
+// Polled is the answer for the client. Status 0: there is nothing to send yet; ask again.
 type Polled struct {
 	Status uint64 `wire:"1"` // of HTTP
 	Body   []byte `wire:"2"`
 }
 
-// Recover asks the edge that had a Socket.IO session for it: a client that came to
-// another edge shows its private id, and the message that it has had last. The edge
-// that answers lets go of the session. Reply: Recovered.
+// Recover asks the edge that owned a Socket.IO session to release it: the client has
+// reconnected to another edge, with its private id and the last message that it
+// received. Reply: Recovered.
 type Recover struct {
 	PID  string `wire:"1"`
 	User string `wire:"2"` // as authenticated by the asking edge
@@ -36,14 +35,14 @@ type Recover struct {
 	Seq  uint64 `wire:"5"`
 }
 
-// Recovered is what is known of the session.
+// Recovered is the released session.
 type Recovered struct {
-	Exact bool           `wire:"1"` // what the client has had in each room is certain
-	Edge  string         `wire:"2"` // token of the edge to ask instead; empty: this one knew
+	Exact bool           `wire:"1"` // it is certain what the client has received in each room
+	Edge  string         `wire:"2"` // token of the edge to ask instead; empty when this answer is final
 	Rooms []RoomPosition `wire:"3"`
 }
 
-// RoomPosition is the last message of a room that a client has had.
+// RoomPosition is the last message of a room that a client has received.
 type RoomPosition struct {
 	Room string `wire:"1"`
 	Seq  uint64 `wire:"2"`
