@@ -9,31 +9,31 @@ import (
 )
 
 // Close starts the close handshake (RFC 6455, section 7.1.2) behind what is
-// queued; no message follows. An empty reason means k.String(). When the peer
-// has answered, or after Options.Closing, TCP is closed by us.
+// queued; no message follows. An empty reason means k.String(). The server closes TCP
+// when the peer has answered, or after Options.Closing.
 func (c *Conn) Close(k code.Close, reason string) {
 	if c.state != open {
 		return
 	}
-	c.begin(closing, Cause{Kind: Ours, Code: k}, reason)
+	c.startClose(closing, Cause{Kind: Ours, Code: k}, reason)
 	if c.reads == paused { // the answer must be read
 		c.ResumeReads()
 	}
 }
 
-// fail is Close for a peer whose bytes make no sense any more, or are not
-// wanted: nothing is read, and TCP lingers so that the reason arrives.
+// fail is Close for a peer that broke the protocol: nothing more is read, and TCP lingers
+// so that the reason arrives.
 func (c *Conn) fail(k code.Close, reason string) {
 	switch c.state {
 	case open:
-		c.begin(failing, Cause{Kind: Ours, Code: k}, reason)
-	case closing: // our close frame is on its way already
+		c.startClose(failing, Cause{Kind: Ours, Code: k}, reason)
+	case closing: // the close frame is queued already
 		c.state = failing
-		c.mark()
+		c.scheduleFlush()
 	}
 }
 
-func (c *Conn) violate(err error) {
+func (c *Conn) failProtocol(err error) {
 	var v *ws.Violation
 	if errors.As(err, &v) {
 		c.fail(code.Close(v.Code), v.Reason)
@@ -42,40 +42,40 @@ func (c *Conn) violate(err error) {
 	c.fail(code.CloseInternal, "")
 }
 
-// begin queues the close frame and starts the clock of the end.
-func (c *Conn) begin(s state, cause Cause, reason string) {
+// startClose queues the close frame and starts the closing timeout.
+func (c *Conn) startClose(s state, cause Cause, reason string) {
 	if reason == "" {
 		reason = cause.Code.String()
 	}
 	if cause.Code == CodeNone {
 		reason = ""
 	}
-	t := c.inTrouble()
+	t := c.ensureCold()
 	t.cause = cause
 	c.state = s
-	c.drain = false
+	c.wantsDrained = false
 	c.push(ws.AppendClose(nil, ws.StatusCode(cause.Code), reason), Reply)
 	t.closeAt = c.factory.loop.Tick() + c.factory.closing + 1
-	c.arm(t.closeAt)
+	c.armBy(t.closeAt)
 }
 
 // peerClosed answers the peer's close frame.
 func (c *Conn) peerClosed(payload []byte) {
 	status, _, err := ws.ParseClose(payload)
 	if err != nil {
-		c.violate(err)
+		c.failProtocol(err)
 		return
 	}
-	if c.state == closing { // this is the answer to ours
+	if c.state == closing { // the answer to the server's
 		c.state = replied
-		c.mark()
+		c.scheduleFlush()
 		return
 	}
 	kind := Lost
 	if status == 1000 || status == 1001 {
 		kind = Clean
 	}
-	c.begin(replied, Cause{Kind: kind, Code: code.Close(status)}, "")
+	c.startClose(replied, Cause{Kind: kind, Code: code.Close(status)}, "")
 }
 
 // Abort resets the connection, losing what is queued. The cause is Ours with
@@ -85,33 +85,33 @@ func (c *Conn) Abort(k code.Close) {
 		return
 	}
 	if c.state == open {
-		c.inTrouble().cause = Cause{Kind: Ours, Code: k}
+		c.ensureCold().cause = Cause{Kind: Ours, Code: k}
 	}
 	c.transport.Abort()
-	c.end()
+	c.release()
 }
 
 // Closed implements poll.Handler.
-func (c *Conn) Closed(reason error) { c.lost(reason) }
+func (c *Conn) Closed(reason error) { c.transportLost(reason) }
 
-// lost notes that the transport has ended by itself.
-func (c *Conn) lost(err error) {
-	t := c.inTrouble()
+// transportLost handles the end of a transport that the server did not close.
+func (c *Conn) transportLost(err error) {
+	t := c.ensureCold()
 	if c.state == open {
 		t.cause = Cause{Kind: Lost, Code: CodeAbnormal}
 	}
 	t.cause.Err = err
-	c.end()
+	c.release()
 }
 
-// linger leaves the transport to an owner that only waits for the peer to go.
+// linger ends c, and leaves the transport to poll.Linger, which waits for the peer.
 func (c *Conn) linger() {
 	poll.Linger(c.transport, c.factory.options.Closing)
-	c.end()
+	c.release()
 }
 
-// end gives everything back and lets Closed follow.
-func (c *Conn) end() {
+// release frees what c holds and schedules Handler.Closed.
+func (c *Conn) release() {
 	if c.state >= ended {
 		return
 	}
@@ -121,7 +121,7 @@ func (c *Conn) end() {
 	c.started = false
 	c.dropAll()
 	c.queued = 0 // also what was partly written
-	c.report()
-	c.inTrouble().held = nil
-	c.mark()
+	c.updateQueued()
+	c.ensureCold().held = nil
+	c.scheduleFlush()
 }

@@ -1,6 +1,6 @@
 // Package conn is one client connection: a WebSocket on a transport, with
 // assembly of messages, a bounded outbound queue, heartbeats and the close
-// handshake. It knows nothing of what the messages mean.
+// handshake. It does not know what the messages mean.
 package conn
 
 import (
@@ -40,30 +40,30 @@ func NewFactory(l *poll.Loop, o Options, s *Stats) *Factory {
 	return f
 }
 
-// state is where a connection is in its life.
+// state is a stage of a connection's life.
 type state uint8
 
 const (
 	open    state = iota
-	closing       // our close frame is queued or sent; the peer's has not come
-	replied       // both close frames exist: TCP ends when ours is written
-	failing       // the peer broke the protocol: TCP lingers when our frame is written
-	ended         // the transport is gone, Closed is on its way
+	closing       // the server's close frame is queued or sent; the peer's has not arrived
+	replied       // both close frames exist: TCP is closed when the server's is written
+	failing       // the peer broke the protocol: TCP lingers when the close frame is written
+	ended         // the transport is gone; Closed follows in the next Flush
 	done          // Closed was called
 )
 
-// reads is whether a connection takes what its peer sends.
-type reads uint8
+// readState says whether a connection reads what its peer sends.
+type readState uint8
 
 const (
-	flowing  reads = iota
-	paused         // by PauseReads
-	resuming       // in the next Flush
+	reading  readState = iota
+	paused             // by PauseReads
+	resuming           // in the next Flush
 )
 
 // Conn is one connection, owned by its loop: every method is called there,
-// except ID and Loop. It is kept small: idle, it and its transport are all
-// that a client costs here (a test holds it to 200 bytes).
+// except ID and Loop. It is kept small: an idle client costs this object and its
+// transport, nothing else here (a test keeps it within 200 bytes).
 type Conn struct {
 	factory   *Factory
 	transport poll.Transport
@@ -71,54 +71,54 @@ type Conn struct {
 	timer     poll.Timer // the earliest of all deadlines
 
 	partial *ws.Partial // while a message is unfinished
-	first   []byte      // the head of the queue; what was written of it is cut off
+	first   []byte      // the head of the queue, without its written part
 	more    *backlog    // the rest, nil while there is none
-	trouble *trouble    // nil while there is none
+	cold    *cold       // nil while not needed
 
 	number   uint32 // see ID
 	queued   int32  // bytes in first and more
-	pingAt   uint32 // tick of the next ping, 0 when there is none
+	pingAt   uint32 // tick of the next ping, 0 for none
 	lastRead uint32 // tick of the last byte
 	pings    uint8  // received in that tick
 
-	state      state
-	reads      reads
-	firstClass Class
-	started    bool // first is partly written
-	blocked    bool // the transport is full
-	dirty      bool // a Flush is due in this turn
-	drain      bool // Drained was asked for
+	state          state
+	reads          readState
+	firstClass     Class
+	started        bool // first is partly written
+	blocked        bool // the transport is full
+	flushScheduled bool // in this turn
+	wantsDrained   bool // see NotifyDrained
 }
 
-// trouble is what a connection has while it is held up, and when it ends.
-type trouble struct {
-	held     []byte // received but not decoded, while reads are paused
-	cause    Cause  // set when the end begins
-	reported int32  // of the bytes queued, how many Stats.Queued knows
+// cold is the state that a connection has only while it is held up or ends.
+type cold struct {
+	held    []byte // received but not decoded, because reads are paused
+	cause   Cause  // set when closing starts
+	counted int32  // how many of the queued bytes are in Stats.Queued and the Budget
 
-	// Deadlines in ticks, 0 when there is none.
+	// Deadlines in ticks, 0 for none.
 	stallAt, closeAt uint32
 }
 
-// troubles are the connection's, to look at.
-func (c *Conn) troubles() trouble {
-	if c.trouble == nil {
-		return trouble{}
+// coldState returns a copy of the cold state, to read.
+func (c *Conn) coldState() cold {
+	if c.cold == nil {
+		return cold{}
 	}
-	return *c.trouble
+	return *c.cold
 }
 
-// inTrouble is the connection's trouble, to note some.
-func (c *Conn) inTrouble() *trouble {
-	if c.trouble == nil {
-		c.trouble = &trouble{}
+// ensureCold returns the cold state, to change.
+func (c *Conn) ensureCold() *cold {
+	if c.cold == nil {
+		c.cold = &cold{}
 	}
-	return c.trouble
+	return c.cold
 }
 
-// Open makes a connection on t, whose peer's upgrade was accepted. answer is
-// the HTTP response, written first and not changed any more; early are bytes
-// that came behind the request. It calls h.Opened.
+// Open makes a connection on t, whose peer's upgrade was accepted. answer is the HTTP
+// response, which is written first and must not be changed any more; early are the bytes
+// that followed the request. It calls h.Opened.
 func (f *Factory) Open(t poll.Transport, h Handler, answer, early []byte) *Conn {
 	c := SlotFor(h)
 	*c = Conn{factory: f, transport: t, handler: h, number: f.loop.NextNumber(), lastRead: f.loop.Tick()}
@@ -133,9 +133,9 @@ func (f *Factory) Open(t poll.Transport, h Handler, answer, early []byte) *Conn 
 		// Spread over the second half of the first interval, by number.
 		half := f.heartbeat / 2
 		c.pingAt = f.loop.Tick() + half + c.number%(f.heartbeat-half) + 1
-		c.arm(c.pingAt)
+		c.armBy(c.pingAt)
 	}
-	c.open(early)
+	c.notifyOpened(early)
 	return c
 }
 
@@ -147,65 +147,104 @@ func SlotFor(h Handler) *Conn {
 	return new(Conn)
 }
 
-func (c *Conn) open(early []byte) {
-	defer c.guard()
+func (c *Conn) notifyOpened(early []byte) {
+	defer c.recoverPanic()
 	c.handler.Opened(c)
 	if len(early) > 0 {
 		c.factory.stats.BytesIn.Add(uint64(len(early)))
-		c.receive(early)
+		c.decode(early)
 	}
 }
 
-// ID is unique among the last four billion connections of each loop.
+// ID returns a number that is unique among the last four billion connections of each
+// loop. It may be called concurrently.
 func (c *Conn) ID() uint64 { return uint64(c.factory.loop.Index())<<48 | uint64(c.number) }
 
-// Loop is the loop that owns c.
+// Loop returns the loop that owns c. It may be called concurrently.
 func (c *Conn) Loop() *poll.Loop { return c.factory.loop }
 
-// RemoteAddr is the TCP peer; the zero value when it is gone.
+// RemoteAddr returns the TCP peer's address, the zero value when it is gone.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.transport.RemoteAddr() }
 
-// Queued is the number of bytes that wait to be written.
+// Queued returns the number of bytes that wait to be written.
 func (c *Conn) Queued() int { return int(c.queued) }
 
-// NotifyDrained asks for one Handler.Drained.
+// NotifyDrained requests one call of Handler.Drained.
 func (c *Conn) NotifyDrained() {
-	c.drain = true
-	c.mark()
+	c.wantsDrained = true
+	c.scheduleFlush()
 }
 
-// Flush does what this turn of the loop has left to do. The loop calls it.
+// Deliver passes a message that did not arrive in WebSocket frames, as in long-polling,
+// to the handler, which may change payload. It returns false when no further message may
+// follow, for ever or until the transport's ResumeReads.
+func (c *Conn) Deliver(op ws.OpCode, payload []byte) (more bool) {
+	defer c.recoverPanic()
+	c.factory.stats.BytesIn.Add(uint64(len(payload)))
+	c.noteActivity()
+	return c.Data(op, payload)
+}
+
+// Replace moves old's unwritten queue, its paused reads and its pending Drained to c,
+// and ends old. Both must be open and on the same loop.
+func (c *Conn) Replace(old *Conn) {
+	if first := old.first; first != nil {
+		c.push(first, old.firstClass)
+		if old.more != nil {
+			for _, e := range old.more.entries[old.more.head:] {
+				c.push(e.frames, e.class)
+			}
+		}
+	}
+	if old.wantsDrained {
+		c.NotifyDrained()
+	}
+	if old.reads == paused {
+		c.PauseReads()
+	}
+	old.ensureCold().cause = Cause{Kind: Ours, Code: code.CloseNormal}
+	old.transport.Close()
+	old.release()
+}
+
+// Paused reports whether reads are paused.
+func (c *Conn) Paused() bool { return c.reads == paused }
+
+// Closing reports whether the connection is closing or closed.
+func (c *Conn) Closing() bool { return c.state != open }
+
+// Flush implements poll.Flusher: it resumes reads and writes the queue, once a turn.
 func (c *Conn) Flush() {
-	c.dirty = false
-	defer c.guard()
+	c.flushScheduled = false
+	defer c.recoverPanic()
 	if c.state == ended {
-		c.finish()
+		c.notifyClosed()
 		return
 	}
 	if c.reads == resuming {
-		c.resume()
+		c.resumeReading()
 	}
-	c.write()
+	c.flushQueue()
 }
 
-// finish tells the handler, once.
-func (c *Conn) finish() {
+// notifyClosed calls Handler.Closed, once.
+func (c *Conn) notifyClosed() {
 	c.state = done
-	cause := c.troubles().cause
+	cause := c.coldState().cause
 	c.factory.stats.closed(cause)
 	c.handler.Closed(c, cause)
 }
 
-// mark makes the loop call Flush at the end of this turn.
-func (c *Conn) mark() {
-	if !c.dirty {
-		c.dirty = true
+// scheduleFlush makes the loop call Flush at the end of this turn.
+func (c *Conn) scheduleFlush() {
+	if !c.flushScheduled {
+		c.flushScheduled = true
 		c.factory.loop.Defer(c)
 	}
 }
 
-// guard turns a handler's panic into the end of this connection.
-func (c *Conn) guard() {
+// recoverPanic ends this connection after a panic of its handler. It is deferred.
+func (c *Conn) recoverPanic() {
 	r := recover()
 	if r == nil {
 		return

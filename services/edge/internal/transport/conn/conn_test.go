@@ -21,9 +21,9 @@ func TestOpen(t *testing.T) {
 	f := start(t, conn.Options{})
 	f.onOpened = func() { f.conn.Send([]byte("+welcome"), conn.Reply) }
 	f.onMessage = func(string) { f.conn.Send([]byte("+answer"), conn.Reply) }
-	f.set.Open(f.wire, f, []byte("101"), conntest.Text("early"))
+	f.factory.Open(f.wire, f, []byte("101"), conntest.Text("early"))
 	f.turn()
-	f.want("told", f.said(), "opened; 1 early")
+	f.want("handled", f.said(), "opened; 1 early")
 	f.want("written", string(f.wire.Take()), "101+welcome+answer")
 	if f.wire.Writes != 1 {
 		t.Errorf("%d writes, want 1", f.wire.Writes)
@@ -35,7 +35,7 @@ func TestMessages(t *testing.T) {
 	f := opened(t, conn.Options{})
 	f.receive(conntest.Text("a"), conntest.ClientFrame(true, ws.OpBinary, "b"), conntest.Text("c")[:4])
 	f.receive(conntest.Text("c")[4:])
-	f.want("told", f.said(), "opened; 1 a; 2 b; 1 c")
+	f.want("handled", f.said(), "opened; 1 a; 2 b; 1 c")
 }
 
 // TestSendOrder wants everything of a turn in one write, in order.
@@ -137,8 +137,8 @@ func TestOversized(t *testing.T) {
 	}
 }
 
-// TestOverflowPours: what the socket would take is no reason to drop.
-func TestOverflowPours(t *testing.T) {
+// TestOverflowWritesFirst: nothing is dropped while the socket accepts bytes.
+func TestOverflowWritesFirst(t *testing.T) {
 	t.Parallel()
 	f := opened(t, conn.Options{QueueBytes: 100})
 	for range 50 {
@@ -158,9 +158,9 @@ func TestSlowConsumer(t *testing.T) {
 	for f.conn.Send(text("more"), conn.Message) {
 	}
 	f.turn()
-	f.want("told at once", f.said(), "")
+	f.want("handled at once", f.said(), "")
 	f.pass(4 * time.Second)
-	f.want("told", f.said(), "closed ours 4000")
+	f.want("handled", f.said(), "closed ours 4000")
 	if !f.wire.Aborted {
 		t.Error("not reset")
 	}
@@ -176,9 +176,9 @@ func TestStalled(t *testing.T) {
 	f.pass(7 * time.Second)
 	f.wire.Drain(1) // progress
 	f.pass(7 * time.Second)
-	f.want("told while it drains", f.said(), "")
+	f.want("handled while it drains", f.said(), "")
 	f.pass(5 * time.Second)
-	f.want("told", f.said(), "closed ours 4000")
+	f.want("handled", f.said(), "closed ours 4000")
 	if !f.wire.Aborted || f.stats.Slow.Load() != 1 {
 		t.Errorf("aborted %v, slow %d", f.wire.Aborted, f.stats.Slow.Load())
 	}
@@ -187,8 +187,8 @@ func TestStalled(t *testing.T) {
 func TestCloseByPeer(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name, written, told string
-		frame               []byte
+		name, written, handled string
+		frame                  []byte
 	}{
 		{"normal", "close 1000 bye", "closed clean 1000", conntest.Close(1000, "x")},
 		{"going away", "close 1001 going away", "closed clean 1001", conntest.Close(1001, "")},
@@ -207,23 +207,23 @@ func TestCloseByPeer(t *testing.T) {
 			f.said()
 			f.receive(c.frame, conntest.Text("too late"))
 			f.want("written", f.wrote(), c.written)
-			f.want("told", f.said(), c.told)
+			f.want("handled", f.said(), c.handled)
 			if !f.wire.Closed && !f.wire.WriteEnded {
-				t.Error("TCP was not ended by us")
+				t.Error("TCP was not closed")
 			}
 		})
 	}
 }
 
 // TestCloseByPeerBehindWork: what was answered before the peer's close frame
-// still leaves, before ours.
+// is written before the answer.
 func TestCloseByPeerBehindWork(t *testing.T) {
 	t.Parallel()
 	f := opened(t, conn.Options{})
 	f.onMessage = func(s string) { f.conn.Send(text("re: "+s), conn.Reply) }
 	f.receive(conntest.Text("a"), conntest.Close(1000, ""))
 	f.want("written", f.wrote(), "1:re: a close 1000 bye")
-	f.want("told", f.said(), "opened; 1 a; closed clean 1000")
+	f.want("handled", f.said(), "opened; 1 a; closed clean 1000")
 }
 
 func TestCloseByUs(t *testing.T) {
@@ -240,9 +240,9 @@ func TestCloseByUs(t *testing.T) {
 		f.turn()
 		f.want("written", f.wrote(), "1:last close 1012 restart")
 		f.receive(conntest.Text("not for the handler"))
-		f.want("told before the answer", f.said(), "")
+		f.want("handled before the answer", f.said(), "")
 		f.receive(conntest.Close(1012, ""))
-		f.want("told", f.said(), "closed ours 1012")
+		f.want("handled", f.said(), "closed ours 1012")
 		if !f.wire.Closed || f.wire.Aborted {
 			t.Error("TCP was not closed in order")
 		}
@@ -254,7 +254,7 @@ func TestCloseByUs(t *testing.T) {
 		f.conn.Close(code.CloseInvalidToken, "bad token")
 		f.pass(4 * time.Second)
 		f.want("written", f.wrote(), "close 4500 bad token")
-		f.want("told", f.said(), "closed ours 4500")
+		f.want("handled", f.said(), "closed ours 4500")
 		if !f.wire.Closed {
 			t.Error("TCP was not closed")
 		}
@@ -265,7 +265,7 @@ func TestCloseByUs(t *testing.T) {
 		f.said()
 		f.onMessage = func(string) { f.conn.Close(code.CloseProtocolAbuse, "") }
 		f.receive(conntest.Text("a"), conntest.Text("b"))
-		f.want("told", f.said(), "1 a")
+		f.want("handled", f.said(), "1 a")
 		f.want("written", f.wrote(), "close 4503 protocol abuse")
 	})
 	t.Run("while paused", func(t *testing.T) {
@@ -276,7 +276,7 @@ func TestCloseByUs(t *testing.T) {
 		f.receive(conntest.Text("a"), conntest.Text("b"), conntest.Close(1000, ""))
 		f.conn.Close(code.CloseRestart, "")
 		f.turn()
-		f.want("told", f.said(), "1 a; closed ours 1012")
+		f.want("handled", f.said(), "1 a; closed ours 1012")
 	})
 	t.Run("abort inside a message", func(t *testing.T) {
 		t.Parallel()
@@ -284,7 +284,7 @@ func TestCloseByUs(t *testing.T) {
 		f.said()
 		f.onMessage = func(string) { f.conn.Abort(code.CloseRevoked) }
 		f.receive(conntest.Text("a"), conntest.Text("b"))
-		f.want("told", f.said(), "1 a; closed ours 4502")
+		f.want("handled", f.said(), "1 a; closed ours 4502")
 		if !f.wire.Aborted {
 			t.Error("not reset")
 		}
@@ -295,7 +295,7 @@ func TestCloseByUs(t *testing.T) {
 		f.said()
 		ping := conntest.ClientFrame(true, ws.OpPing, "")
 		f.receive(conntest.ClientFrame(false, ws.OpText, "a"), ping, ping, conntest.ClientFrame(true, 0, "b"))
-		f.want("told", f.said(), "closed ours 1008")
+		f.want("handled", f.said(), "closed ours 1008")
 	})
 }
 
@@ -306,7 +306,7 @@ func TestLost(t *testing.T) {
 	f.receive(conntest.Text("abc")[:5])
 	f.wire.Lose(io.EOF)
 	f.turn()
-	f.want("told", f.said(), "closed lost 1006 (EOF)")
+	f.want("handled", f.said(), "closed lost 1006 (EOF)")
 	if f.conn.Send(text("x"), conn.Reply) {
 		t.Error("Send accepted on a lost connection")
 	}
@@ -315,7 +315,7 @@ func TestLost(t *testing.T) {
 	f.conn.PauseReads()
 	f.conn.ResumeReads()
 	f.turn()
-	f.want("told later", f.said(), "")
+	f.want("handled later", f.said(), "")
 	if n := f.stats.Open.Load(); n != 0 {
 		t.Errorf("%d connections counted as open", n)
 	}
@@ -329,7 +329,7 @@ func TestWriteFails(t *testing.T) {
 	f.conn.Send(text("x"), conn.Message)
 	f.want("told inside Send", f.said(), "")
 	f.turn()
-	f.want("told", f.said(), "closed lost 1006 (broken pipe)")
+	f.want("handled", f.said(), "closed lost 1006 (broken pipe)")
 }
 
 func TestViolation(t *testing.T) {
@@ -338,7 +338,7 @@ func TestViolation(t *testing.T) {
 	f.said()
 	f.receive([]byte{0x81, 0x01, 'x'}) // unmasked
 	f.want("written", f.wrote(), "close 1002 frame is not masked")
-	f.want("told", f.said(), "closed ours 1002")
+	f.want("handled", f.said(), "closed ours 1002")
 	if !f.wire.WriteEnded || f.wire.Closed {
 		t.Error("the transport should linger, so that the reason arrives")
 	}
@@ -355,7 +355,7 @@ func TestPanic(t *testing.T) {
 	f.onMessage = func(string) { panic("bug") }
 	f.receive(conntest.Text("a"), conntest.Text("b"))
 	f.want("written", f.wrote(), "close 1011 internal error")
-	f.want("told", f.said(), "1 a; closed ours 1011")
+	f.want("handled", f.said(), "1 a; closed ours 1011")
 	if f.stats.Panics.Load() != 1 {
 		t.Error("not counted")
 	}
@@ -371,7 +371,7 @@ func TestPause(t *testing.T) {
 		}
 	}
 	f.receive(conntest.Text("a"), conntest.Text("b"), conntest.Text("c"), conntest.Text("d")[:3])
-	f.want("told", f.said(), "1 a")
+	f.want("handled", f.said(), "1 a")
 	if !f.wire.Paused {
 		t.Error("the transport still reads")
 	}
@@ -380,12 +380,12 @@ func TestPause(t *testing.T) {
 	f.conn.ResumeReads()
 	f.want("told inside ResumeReads", f.said(), "")
 	f.turn()
-	f.want("told", f.said(), "1 b")
+	f.want("handled", f.said(), "1 b")
 	f.conn.ResumeReads()
 	f.turn()
-	f.want("told", f.said(), "1 c")
+	f.want("handled", f.said(), "1 c")
 	f.receive(conntest.Text("d")[3:])
-	f.want("told", f.said(), "1 d")
+	f.want("handled", f.said(), "1 d")
 }
 
 func TestDrained(t *testing.T) {
@@ -393,15 +393,15 @@ func TestDrained(t *testing.T) {
 	f := opened(t, conn.Options{})
 	f.said()
 	f.conn.NotifyDrained()
-	f.want("told inside", f.said(), "")
+	f.want("handled inside", f.said(), "")
 	f.turn()
-	f.want("told", f.said(), "drained")
+	f.want("handled", f.said(), "drained")
 
 	f.wire.Room = 1
 	f.conn.Send(text("some"), conn.Message)
 	f.conn.NotifyDrained()
 	f.turn()
-	f.want("told while bytes wait", f.said(), "")
+	f.want("handled while bytes wait", f.said(), "")
 	var more int
 	f.onDrained = func() {
 		if more++; more < 3 {
@@ -411,7 +411,7 @@ func TestDrained(t *testing.T) {
 	}
 	f.wire.Drain(-1)
 	f.turn()
-	f.want("told", f.said(), "drained; drained; drained")
+	f.want("handled", f.said(), "drained; drained; drained")
 }
 
 func TestIdleSize(t *testing.T) {
@@ -425,9 +425,9 @@ func TestIdleSize(t *testing.T) {
 	}
 }
 
-// What one connection has not written, another on the same loop takes over; the old
-// one ends and says so.
-func TestAdopt(t *testing.T) {
+// A connection takes over the unwritten queue of another on the same loop; the old
+// one ends with a cause.
+func TestReplace(t *testing.T) {
 	t.Parallel()
 	old := opened(t, conn.Options{})
 	old.wire.Room = 0
@@ -436,7 +436,7 @@ func TestAdopt(t *testing.T) {
 	}
 	old.turn()
 	old.conn.NotifyDrained()
-	fresh := &fixture{tb: t, now: old.now, loop: old.loop, set: old.set, wire: conntest.New(old.loop)}
+	fresh := &fixture{tb: t, now: old.now, loop: old.loop, factory: old.factory, wire: conntest.New(old.loop)}
 	fresh.open()
 	fresh.said()
 	fresh.conn.Replace(old.conn)
@@ -449,7 +449,7 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// Messages that did not come as frames count like others.
+// Messages that did not arrive in frames count like others.
 func TestDeliver(t *testing.T) {
 	t.Parallel()
 	f := opened(t, conn.Options{})
@@ -470,8 +470,8 @@ func TestDeliver(t *testing.T) {
 	f.want("after a panic", f.wrote(), "close 1011 internal error")
 }
 
-// When all clients together are too far behind, those who are behind go, whatever
-// their own queues hold; the others notice nothing.
+// When the budget is used up, clients that are behind are closed, whatever
+// their own queues hold; the others are not affected.
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	budget := conn.NewBudget(100)

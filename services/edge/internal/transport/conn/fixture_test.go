@@ -18,15 +18,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fixture is one connection on a loop that the test turns.
 type fixture struct {
-	tb    testing.TB
-	now   time.Time
-	loop  *poll.Loop
-	set   *conn.Factory
-	stats conn.Stats
-	wire  *conntest.Transport
-	conn  *conn.Conn
+	tb      testing.TB
+	now     time.Time
+	loop    *poll.Loop
+	factory *conn.Factory
+	stats   conn.Stats
+	wire    *conntest.Transport
+	conn    *conn.Conn
 
-	heard     []string // what the handler was told
+	heard     []string // the calls of the handler
 	onMessage func(string)
 	onOpened  func()
 	onBeat    func()
@@ -36,13 +36,13 @@ type fixture struct {
 func start(tb testing.TB, o conn.Options) *fixture {
 	f := &fixture{tb: tb, now: time.Unix(1_700_000_000, 0)}
 	f.loop = poll.NewManual(f.now, time.Second)
-	f.set = conn.NewFactory(f.loop, o, &f.stats)
+	f.factory = conn.NewFactory(f.loop, o, &f.stats)
 	f.wire = conntest.New(f.loop)
 	return f
 }
 
 func (f *fixture) open(early ...byte) *fixture {
-	f.set.Open(f.wire, f, nil, early)
+	f.factory.Open(f.wire, f, nil, early)
 	f.turn()
 	return f
 }
@@ -52,7 +52,7 @@ func opened(tb testing.TB, o conn.Options) *fixture { return start(tb, o).open()
 
 func (f *fixture) turn() { f.loop.Turn(f.now) }
 
-// pass lets time go by, a second a turn.
+// pass advances the time, one turn a second.
 func (f *fixture) pass(d time.Duration) {
 	for end := f.now.Add(d); f.now.Before(end); {
 		f.now = f.now.Add(time.Second)
@@ -71,7 +71,7 @@ func (f *fixture) receive(parts ...[]byte) {
 	f.turn()
 }
 
-// said returns what the handler was told since the last call.
+// said returns the calls of the handler since the last call.
 func (f *fixture) said() string {
 	s := strings.Join(f.heard, "; ")
 	f.heard = nil

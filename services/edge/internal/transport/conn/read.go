@@ -7,63 +7,64 @@ import (
 
 // Readable implements poll.Handler.
 func (c *Conn) Readable(b []byte) {
-	defer c.guard()
+	defer c.recoverPanic()
 	c.factory.stats.BytesIn.Add(uint64(len(b)))
-	c.hear()
-	c.receive(b)
+	c.noteActivity()
+	c.decode(b)
 }
 
-// hear notes that the peer lives.
-func (c *Conn) hear() {
+// noteActivity records that the peer is alive.
+func (c *Conn) noteActivity() {
 	if tick := c.factory.loop.Tick(); tick != c.lastRead {
 		c.lastRead, c.pings = tick, 0
 	}
 }
 
-// receive decodes b as far as the handler wants.
-func (c *Conn) receive(b []byte) {
+// decode passes the messages in b to the handler, as far as it reads on.
+func (c *Conn) decode(b []byte) {
 	switch c.state {
 	case open, closing: // while closing, the peer's close frame is looked for
 	default:
 		return
 	}
-	if c.reads == paused || c.troubles().held != nil {
-		c.hold(b)
+	if c.reads == paused || c.coldState().held != nil {
+		c.holdBytes(b)
 		return
 	}
 	rest, err := c.factory.decoder.Feed(&c.partial, b, c)
 	if err != nil {
-		c.violate(err)
+		c.failProtocol(err)
 		return
 	}
 	if len(rest) > 0 && c.reads == paused {
-		c.hold(rest)
+		c.holdBytes(rest)
 	}
 	if c.partial != nil && c.partial.Until == 0 {
-		c.granted()
-		c.arm(c.partial.Until)
+		c.restartMessageTimeout()
+		c.armBy(c.partial.Until)
 	}
 }
 
-// granted gives what is unfinished its full time.
-func (c *Conn) granted() {
+// restartMessageTimeout gives an unfinished message its full time.
+func (c *Conn) restartMessageTimeout() {
 	if c.partial != nil {
 		c.partial.Until = c.factory.loop.Tick() + c.factory.unfinished
 	}
 }
 
-// unfinishedAt is the tick by which what is unfinished must be whole, 0 without any.
-func (c *Conn) unfinishedAt() uint32 {
+// messageDeadline returns the tick by which an unfinished message must be whole, 0
+// without one.
+func (c *Conn) messageDeadline() uint32 {
 	if c.partial == nil {
 		return 0
 	}
 	return c.partial.Until
 }
 
-// hold keeps bytes that came before the pause took hold: at most one read of
-// the loop, because nothing is read while paused.
-func (c *Conn) hold(b []byte) {
-	t := c.inTrouble()
+// holdBytes keeps bytes that were read before the pause took effect: at most one read
+// of the loop, because nothing is read while paused.
+func (c *Conn) holdBytes(b []byte) {
+	t := c.ensureCold()
 	t.held = append(t.held, b...)
 }
 
@@ -74,11 +75,11 @@ func (c *Conn) Data(op ws.OpCode, payload []byte) bool {
 		return c.state == closing
 	}
 	c.handler.Message(c, op, payload)
-	return c.reading()
+	return c.wantsMore()
 }
 
-// reading tells whether the decoder should go on.
-func (c *Conn) reading() bool {
+// wantsMore reports whether the decoder should go on.
+func (c *Conn) wantsMore() bool {
 	return (c.state == open || c.state == closing) && c.reads != paused
 }
 
@@ -88,13 +89,13 @@ func (c *Conn) Control(op ws.OpCode, payload []byte) bool {
 	case ws.OpPing:
 		c.ping(payload)
 	case ws.OpPong:
-		// An unsolicited pong is legal (RFC 6455, 5.5.3) and means nothing
-		// but life, which every byte is.
+		// An unsolicited pong is legal (RFC 6455, 5.5.3). Like every byte it shows that
+		// the peer is alive, and nothing more.
 		c.factory.stats.Pongs.Add(1)
 	case ws.OpClose:
 		c.peerClosed(payload)
 	}
-	return c.reading()
+	return c.wantsMore()
 }
 
 func (c *Conn) ping(payload []byte) {
@@ -108,8 +109,8 @@ func (c *Conn) ping(payload []byte) {
 	c.Send(ws.AppendFrame(nil, ws.OpPong, payload), Reply)
 }
 
-// PauseReads stops Handler.Message until ResumeReads; what the peer sends
-// stays with it. The peer cannot time out meanwhile: it is we who are deaf.
+// PauseReads stops Handler.Message until ResumeReads; the system's buffers hold back what
+// the peer sends. Heartbeat timeouts are suspended while reads are paused.
 func (c *Conn) PauseReads() {
 	if c.reads == paused || c.state != open {
 		return
@@ -118,23 +119,24 @@ func (c *Conn) PauseReads() {
 	c.transport.PauseReads()
 }
 
-// ResumeReads continues, from the loop, never from inside this call.
+// ResumeReads ends PauseReads. Messages follow later in this turn of the loop, never
+// from inside this call.
 func (c *Conn) ResumeReads() {
 	if c.reads != paused || c.state >= ended {
 		return
 	}
 	c.reads = resuming
-	c.mark()
+	c.scheduleFlush()
 }
 
-// resume decodes what was held, and reads on unless that paused again.
-func (c *Conn) resume() {
-	c.reads = flowing
-	c.hear()
-	c.granted()
-	if held := c.troubles().held; held != nil {
-		c.trouble.held = nil
-		c.receive(held)
+// resumeReading decodes what was held, and reads on unless that paused reads again.
+func (c *Conn) resumeReading() {
+	c.reads = reading
+	c.noteActivity()
+	c.restartMessageTimeout()
+	if held := c.coldState().held; held != nil {
+		c.cold.held = nil
+		c.decode(held)
 	}
 	if c.reads != paused && c.state < ended {
 		c.transport.ResumeReads()

@@ -8,11 +8,11 @@ import (
 )
 
 // Stats counts what the connections of one loop do. The edge gives each loop
-// its own, so that loops do not share cache lines, and adds them up for its
-// meter. Only the loop writes; anybody may read.
+// its own, so that loops do not share cache lines, and adds them up for its meter. Only
+// the loop writes; any goroutine may read.
 type Stats struct {
 	Open     atomic.Int64  // connections now
-	Queued   atomic.Int64  // bytes that clients have not taken
+	Queued   atomic.Int64  // bytes that clients do not read
 	Opened   atomic.Uint64 // connections ever
 	BytesIn  atomic.Uint64
 	BytesOut atomic.Uint64
@@ -21,7 +21,7 @@ type Stats struct {
 	Writes   atomic.Uint64 // calls of the transport
 	Pings    atomic.Uint64 // received
 	Pongs    atomic.Uint64 // received
-	Slow     atomic.Uint64 // connections given up as slow consumers
+	Slow     atomic.Uint64 // connections closed as slow consumers
 	Panics   atomic.Uint64 // in handlers
 
 	DroppedTyping   atomic.Uint64 // payloads
@@ -31,15 +31,15 @@ type Stats struct {
 	ByCode [len(closeCodes) + 1]atomic.Uint64
 }
 
-// closeCodes are the codes that are counted by themselves; the last place of
-// Stats.ByCode counts all others, so that a client cannot make metric labels.
+// closeCodes are the codes with a counter of their own. The last element of Stats.ByCode
+// counts all others, so that a client cannot create metric labels.
 var closeCodes = [...]code.Close{
 	1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012,
 	4000, 4001, 4002, 4003, 4004, 4500, 4501, 4502, 4503, 4504,
 }
 
-// CloseCodes returns the codes that Stats.ByCode counts, by index; one more
-// place counts the others.
+// CloseCodes returns the codes that Stats.ByCode counts, by index. One more element
+// counts the others.
 func CloseCodes() []code.Close { return slices.Clone(closeCodes[:]) }
 
 func (s *Stats) closed(c Cause) {

@@ -3,14 +3,14 @@ package conn
 import "github.com/confab-chat/confab/proto/code"
 
 const (
-	// keptBacklogs is how many a set keeps for reuse, each of at most
+	// keptBacklogs is how many backlogs a factory keeps for reuse, each of at most
 	// keptEntries.
 	keptBacklogs = 4096
 	keptEntries  = 16
 
-	// gatherUpTo is the largest head that is copied to be written together
-	// with what waits behind it. Beyond it a write of its own costs less.
-	gatherUpTo = 16 << 10
+	// coalesceUpTo is the largest head of the queue, in bytes, that is copied to share a
+	// write with what follows it. A larger one costs less in a write of its own.
+	coalesceUpTo = 16 << 10
 )
 
 // backlog is the queue behind its first entry.
@@ -26,13 +26,12 @@ type entry struct {
 
 // Send queues complete frames, which leave in order at the end of this turn of
 // the loop, in one write with everything else that waits. frames is shared and
-// must not be changed any more. It returns false when frames will not be
-// written: the connection is closing, or too slow (then Closed follows), or
-// the class was dropped.
+// must not be changed any more. It returns false if frames will not be written: the
+// connection is closing, or too slow (then Closed follows), or the class was dropped.
 //
-// When more than Options.QueueBytes would wait, queued typing goes first, then
-// presence, then the connection itself, with close code 4000. When Options.Budget is
-// used up, the connection goes at once if it is behind.
+// When more than Options.QueueBytes would wait, queued typing is dropped first, then
+// presence; if that is not enough, the connection is closed with code 4000. When
+// Options.Budget is used up, a connection that is behind is closed at once.
 func (c *Conn) Send(frames []byte, class Class) bool {
 	if c.state != open {
 		return false
@@ -41,10 +40,10 @@ func (c *Conn) Send(frames []byte, class Class) bool {
 		return true
 	}
 	if c.blocked && c.factory.options.Budget.over() {
-		c.slow()
+		c.closeSlowConsumer()
 		return false
 	}
-	if c.queued > 0 && int(c.queued)+len(frames) > c.factory.options.QueueBytes && !c.makeRoom(len(frames), class) {
+	if c.queued > 0 && int(c.queued)+len(frames) > c.factory.options.QueueBytes && !c.makeRoomFor(len(frames), class) {
 		return false
 	}
 	c.push(frames, class)
@@ -64,71 +63,70 @@ func (c *Conn) push(frames []byte, class Class) {
 		c.more.entries = append(c.more.entries, entry{frames, class})
 	}
 	if c.blocked {
-		c.report()
+		c.updateQueued()
 	} else {
-		c.mark()
+		c.scheduleFlush()
 	}
 }
 
-// report brings Stats.Queued up to date: what waits for the next turn is not worth
-// counting, what a client does not take is.
-func (c *Conn) report() {
-	t := c.trouble
-	if t == nil { // it has never been blocked since all was written last
+// updateQueued brings Stats.Queued and the Budget up to date. They count what a client
+// does not read, not what waits for the end of this turn.
+func (c *Conn) updateQueued() {
+	t := c.cold
+	if t == nil { // not blocked since the queue was last empty
 		return
 	}
-	if d := c.queued - t.reported; d != 0 {
+	if d := c.queued - t.counted; d != 0 {
 		c.factory.stats.Queued.Add(int64(d))
 		c.factory.options.Budget.add(int64(d))
-		t.reported = c.queued
+		t.counted = c.queued
 	}
 }
 
-// write gives the transport what it takes, and does what waited for the end
-// of the queue.
-func (c *Conn) write() {
-	c.pour()
+// flushQueue writes what the transport accepts, and then acts on an empty queue.
+func (c *Conn) flushQueue() {
+	c.writeQueue()
 	if c.first == nil {
-		c.settle()
+		c.queueEmptied()
 	}
 }
 
-// pour is write without the consequences of an empty queue, for a caller that
+// writeQueue is flushQueue without the consequences of an empty queue, for a caller that
 // is about to add to it.
-func (c *Conn) pour() {
+func (c *Conn) writeQueue() {
 	for c.first != nil && !c.blocked && c.state < ended {
 		b := c.first
-		if c.more != nil && len(b) < gatherUpTo {
-			b = c.gather()
+		if c.more != nil && len(b) < coalesceUpTo {
+			b = c.coalesce()
 		}
 		n, err := c.transport.Write(b)
 		if err != nil {
 			c.transport.Close()
-			c.lost(err)
+			c.transportLost(err)
 			return
 		}
-		c.consume(n)
+		c.removeWritten(n)
 		c.factory.stats.Writes.Add(1)
 		c.factory.stats.BytesOut.Add(uint64(n))
 		if n < len(b) {
-			c.block(n)
+			c.waitForTransport(n)
 		}
 	}
-	c.report()
+	c.updateQueued()
 }
 
-// block waits for the transport; a byte that was taken restarts the clock of
-// the stalled.
-func (c *Conn) block(n int) {
+// waitForTransport stops writing until Writable. Progress of n bytes restarts the stall
+// timeout.
+func (c *Conn) waitForTransport(n int) {
 	c.blocked = true
-	if t := c.inTrouble(); n > 0 || t.stallAt == 0 {
+	if t := c.ensureCold(); n > 0 || t.stallAt == 0 {
 		t.stallAt = c.factory.loop.Tick() + c.factory.stall
-		c.arm(t.stallAt)
+		c.armBy(t.stallAt)
 	}
 }
 
-// gather copies as much of the queue as fits into the loop's scratch buffer.
-func (c *Conn) gather() []byte {
+// coalesce copies as much of the queue as fits into the loop's scratch buffer.
+func (c *Conn) coalesce() []byte {
 	buf := append(c.factory.loop.Scratch()[:0], c.first...)
 	for _, e := range c.more.entries[c.more.head:] {
 		if len(buf)+len(e.frames) > cap(buf) {
@@ -139,20 +137,20 @@ func (c *Conn) gather() []byte {
 	return buf
 }
 
-// consume removes n written bytes from the front.
-func (c *Conn) consume(n int) {
+// removeWritten removes n bytes from the front of the queue.
+func (c *Conn) removeWritten(n int) {
 	c.queued -= int32(n)
 	for n >= len(c.first) && c.first != nil {
 		n -= len(c.first)
-		c.pop()
+		c.popFirst()
 	}
 	if n > 0 {
 		c.first, c.started = c.first[n:], true
 	}
 }
 
-// pop removes the first entry, whose bytes the caller has accounted for.
-func (c *Conn) pop() {
+// popFirst removes the first entry, whose bytes the caller has subtracted from queued.
+func (c *Conn) popFirst() {
 	c.first, c.started = nil, false
 	m := c.more
 	if m == nil {
@@ -163,27 +161,27 @@ func (c *Conn) pop() {
 	*e = entry{}
 	if m.head++; m.head == len(m.entries) {
 		c.more = nil
-		c.factory.giveBack(m)
+		c.factory.recycle(m)
 	}
 }
 
-// settle does what waited for an empty queue.
-func (c *Conn) settle() {
-	if t := c.trouble; t != nil {
+// queueEmptied does what had to wait for an empty queue.
+func (c *Conn) queueEmptied() {
+	if t := c.cold; t != nil {
 		t.stallAt = 0
 	}
 	switch c.state {
 	case replied:
 		c.transport.Close()
-		c.end()
+		c.release()
 	case failing:
 		c.linger()
 	case open:
-		if c.trouble != nil && c.trouble.held == nil { // it is over
-			c.trouble = nil
+		if c.cold != nil && c.cold.held == nil { // the peer has caught up
+			c.cold = nil
 		}
-		if c.drain {
-			c.drain = false
+		if c.wantsDrained {
+			c.wantsDrained = false
 			c.handler.Drained(c)
 		}
 	}
@@ -191,35 +189,35 @@ func (c *Conn) settle() {
 
 // Writable implements poll.Handler.
 func (c *Conn) Writable() {
-	defer c.guard()
+	defer c.recoverPanic()
 	c.blocked = false
-	c.write()
+	c.flushQueue()
 }
 
-// makeRoom finds room for n bytes of the given class, or says no.
-func (c *Conn) makeRoom(n int, class Class) bool {
+// makeRoomFor makes room for n bytes of a class, and reports whether it did.
+func (c *Conn) makeRoomFor(n int, class Class) bool {
 	fits := func() bool { return c.queued == 0 || int(c.queued)+n <= c.factory.options.QueueBytes }
-	if c.pour(); c.state != open {
+	if c.writeQueue(); c.state != open {
 		return false
 	}
 	if fits() {
 		return true
 	}
-	for _, worst := range []Class{Typing, Presence} {
-		if c.drop(worst); fits() {
+	for _, cheapest := range []Class{Typing, Presence} {
+		if c.dropClass(cheapest); fits() {
 			return true
 		}
-		if class == worst {
+		if class == cheapest {
 			c.factory.stats.dropped(class, 1)
 			return false
 		}
 	}
-	c.slow()
+	c.closeSlowConsumer()
 	return false
 }
 
-// drop removes every queued entry of a class, except a started one.
-func (c *Conn) drop(class Class) {
+// dropClass removes every queued entry of a class, except a started one.
+func (c *Conn) dropClass(class Class) {
 	var n int
 	if m := c.more; m != nil {
 		kept := m.entries[:m.head]
@@ -235,23 +233,23 @@ func (c *Conn) drop(class Class) {
 		m.entries = kept
 		if m.head == len(kept) {
 			c.more = nil
-			c.factory.giveBack(m)
+			c.factory.recycle(m)
 		}
 	}
 	if c.first != nil && c.firstClass == class && !c.started {
 		c.queued -= int32(len(c.first))
-		c.pop()
+		c.popFirst()
 		n++
 	}
 	c.factory.stats.dropped(class, n)
 }
 
-// dropAll empties the queue, except for an entry that is partly written: the
-// close frame has to stand at a frame's border.
+// dropAll empties the queue, except for an entry that is partly written: the close frame
+// must follow a whole frame.
 func (c *Conn) dropAll() {
 	if m := c.more; m != nil {
 		c.more = nil
-		c.factory.giveBack(m)
+		c.factory.recycle(m)
 	}
 	if c.started {
 		c.queued = int32(len(c.first))
@@ -260,9 +258,9 @@ func (c *Conn) dropAll() {
 	c.first, c.queued = nil, 0
 }
 
-// slow gives up a client that does not keep up. If it reads at all it still
-// learns why; if not, it is reset when the closing time is over.
-func (c *Conn) slow() {
+// closeSlowConsumer closes a client that does not keep up. If it reads at all it still
+// receives the reason; if not, it is reset after Options.Closing.
+func (c *Conn) closeSlowConsumer() {
 	c.factory.stats.Slow.Add(1)
 	c.dropAll()
 	c.Close(code.CloseSlowConsumer, "")
@@ -277,7 +275,7 @@ func (f *Factory) backlog() *backlog {
 	return &backlog{entries: make([]entry, 0, 4)}
 }
 
-func (f *Factory) giveBack(b *backlog) {
+func (f *Factory) recycle(b *backlog) {
 	if len(f.free) >= keptBacklogs || cap(b.entries) > keptEntries {
 		return
 	}

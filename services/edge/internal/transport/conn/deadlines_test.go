@@ -20,7 +20,7 @@ func TestHeartbeat(t *testing.T) {
 		f.receive(conntest.ClientFrame(true, ws.OpPong, ""))
 	}
 	if got := f.said(); got != strings.Repeat("heartbeat; ", 5)+"heartbeat" {
-		t.Errorf("told %q", got)
+		t.Errorf("handled %q", got)
 	}
 	f.want("written", f.wrote(), strings.TrimSpace(strings.Repeat("1:ping 9: ", 6)))
 	if f.wire.Writes != 6 {
@@ -35,11 +35,11 @@ func TestHeartbeatTimeout(t *testing.T) {
 	f.receive(conntest.Text("a")[:2]) // any byte is life
 	f.receive(conntest.Text("a")[2:])
 	f.pass(20 * time.Second)
-	f.want("told", f.said(), "1 a; heartbeat; heartbeat")
+	f.want("handled", f.said(), "1 a; heartbeat; heartbeat")
 	f.pass(time.Second)
 	f.want("written", f.wrote(), "9: 9: close 4002 heartbeat timeout")
 	f.pass(3 * time.Second)
-	f.want("told", f.said(), "closed ours 4002")
+	f.want("handled", f.said(), "closed ours 4002")
 }
 
 // TestHeartbeatSpread: connections that opened together do not ping together.
@@ -47,7 +47,7 @@ func TestHeartbeatSpread(t *testing.T) {
 	t.Parallel()
 	f := start(t, conn.Options{Heartbeat: 30 * time.Second})
 	for range 150 {
-		f.set.Open(conntest.New(f.loop), f, nil, nil)
+		f.factory.Open(conntest.New(f.loop), f, nil, nil)
 	}
 	f.turn()
 	var most int
@@ -66,7 +66,7 @@ func TestNoHeartbeat(t *testing.T) {
 	f := opened(t, conn.Options{Heartbeat: -1})
 	f.said()
 	f.pass(10 * time.Minute)
-	f.want("told", f.said(), "")
+	f.want("handled", f.said(), "")
 	f.want("written", f.wrote(), "")
 }
 
@@ -99,7 +99,7 @@ func TestUnfinished(t *testing.T) {
 				f.pass(5 * time.Second)
 			}
 			f.pass(20 * time.Second)
-			f.want("told", f.said(), c.want)
+			f.want("handled", f.said(), c.want)
 		})
 	}
 }
@@ -118,7 +118,7 @@ func TestPings(t *testing.T) {
 			}
 			f.pass(time.Second)
 		}
-		f.want("told", f.said(), "")
+		f.want("handled", f.said(), "")
 		f.want("written", f.wrote(), strings.TrimSpace(strings.Repeat("a:p ", 50)))
 	})
 	t.Run("flood", func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestPings(t *testing.T) {
 		for range 11 {
 			f.receive(append([]byte{}, ping...))
 		}
-		f.want("told", f.said(), "closed ours 1008")
+		f.want("handled", f.said(), "closed ours 1008")
 	})
 	t.Run("conformance", func(t *testing.T) {
 		t.Parallel()
@@ -137,7 +137,7 @@ func TestPings(t *testing.T) {
 		for range 1000 {
 			f.receive(append([]byte{}, ping...))
 		}
-		f.want("told", f.said(), "")
+		f.want("handled", f.said(), "")
 	})
 	t.Run("pongs are ignored", func(t *testing.T) {
 		t.Parallel()
@@ -146,19 +146,19 @@ func TestPings(t *testing.T) {
 		for range 1000 {
 			f.receive(append([]byte{}, pong...))
 		}
-		f.want("told", f.said(), "")
+		f.want("handled", f.said(), "")
 		if f.stats.Pongs.Load() != 1000 {
 			t.Error("not counted")
 		}
 	})
 }
 
-// TestEcho: the conformance door, also with a client that sends more than it
+// TestEcho: the handler for conformance suites, also with a client that sends more than it
 // reads.
 func TestEcho(t *testing.T) {
 	t.Parallel()
 	f := start(t, conn.ConformanceOptions())
-	f.set.Open(f.wire, conn.EchoHandler{}, nil, nil)
+	f.factory.Open(f.wire, conn.EchoHandler{}, nil, nil)
 	f.wire.Room = 0
 	big := strings.Repeat("e", 50_000)
 	var sent int
