@@ -1,8 +1,8 @@
 package code
 
-// Close is a WebSocket close code that Confab sends. 4000-4499 ask the client
-// to reconnect, 4500-4999 tell it not to (the split follows Centrifuge).
-// RFC 6455's own codes, section 7.4.1, are used for protocol faults.
+// Close is a WebSocket close code that Confab sends. After 4000-4499 a client
+// reconnects, after 4500-4999 it does not (the split follows Centrifuge). Protocol
+// faults have the codes of RFC 6455, section 7.4.1. 4003 is not used.
 type Close uint16
 
 const (
@@ -19,7 +19,6 @@ const (
 	CloseSlowConsumer     Close = 4000 // the client read too slowly
 	CloseTokenExpired     Close = 4001
 	CloseHeartbeatTimeout Close = 4002
-	CloseTooManyRequests  Close = 4003
 	CloseStateLost        Close = 4004
 
 	CloseInvalidToken    Close = 4500
@@ -29,10 +28,10 @@ const (
 	CloseConnectionLimit Close = 4504
 )
 
-// Reconnect tells whether a client that was closed with c should connect again.
+// Reconnect reports whether a client that was closed with c should connect again.
 func (c Close) Reconnect() bool { return c < 4500 || c > 4999 }
 
-// String is the reason that goes into the close frame: short, stable, lower case.
+// String returns the reason for the close frame: short, stable, in lower case.
 func (c Close) String() string {
 	switch c {
 	case CloseNormal:
@@ -59,8 +58,6 @@ func (c Close) String() string {
 		return "token expired"
 	case CloseHeartbeatTimeout:
 		return "heartbeat timeout"
-	case CloseTooManyRequests:
-		return "too many requests"
 	case CloseStateLost:
 		return "state lost"
 	case CloseInvalidToken:
@@ -77,12 +74,12 @@ func (c Close) String() string {
 	return "closed"
 }
 
-// Closes returns every close code that Confab sends, ascending.
+// Closes returns every close code that Confab sends, in ascending order.
 func Closes() []Close {
 	return []Close{
 		CloseNormal, CloseGoingAway, CloseProtocolError, CloseUnsupportedData, CloseInvalidPayload,
 		ClosePolicy, CloseTooBig, CloseInternal, CloseRestart,
-		CloseSlowConsumer, CloseTokenExpired, CloseHeartbeatTimeout, CloseTooManyRequests, CloseStateLost,
+		CloseSlowConsumer, CloseTokenExpired, CloseHeartbeatTimeout, CloseStateLost,
 		CloseInvalidToken, CloseAuthRequired, CloseRevoked, CloseProtocolAbuse, CloseConnectionLimit,
 	}
 }

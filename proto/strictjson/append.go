@@ -7,33 +7,21 @@ import (
 
 const hexDigits = "0123456789abcdef"
 
-// AppendString appends s as a JSON string that may also stand in JavaScript
-// (U+2028 and U+2029 are escaped). Bytes that are not UTF-8 become U+FFFD, as
-// with encoding/json.
-func AppendString(dst []byte, s string) []byte { return appendString(dst, s, false) }
-
-// AppendStringHTML is AppendString of html.EscapeString(s), in one pass: a client
-// that puts the text into a page as HTML shows it as it was written.
-func AppendStringHTML(dst []byte, s string) []byte { return appendString(dst, s, true) }
-
-func appendString(dst []byte, s string, html bool) []byte {
+// AppendString appends s as a JSON string that is valid JavaScript too (U+2028 and
+// U+2029 are escaped). Bytes that are not UTF-8 become U+FFFD, as in encoding/json.
+func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0 // of what has not been copied yet
 	for i := 0; ; {
-		if i += plain(s[i:], html); i == len(s) {
+		if i += plain(s[i:]); i == len(s) {
 			return append(append(dst, s[start:]...), '"')
 		}
 		if c := s[i]; c < utf8.RuneSelf {
-			if entity := htmlEntity(c); html && entity != "" {
-				dst = append(append(dst, s[start:i]...), entity...)
-			} else if c >= ' ' && c != '"' && c != '\\' {
-				i++
-				continue
-			} else {
+			if c < ' ' || c == '"' || c == '\\' {
 				dst = appendEscape(append(dst, s[start:i]...), c)
+				start = i + 1
 			}
 			i++
-			start = i
 			continue
 		}
 		c, size := utf8.DecodeRuneInString(s[i:])
@@ -49,10 +37,10 @@ func appendString(dst []byte, s string, html bool) []byte {
 	}
 }
 
-// plain is the length of a run at the beginning of s in which nothing needs an
-// escape; not always the longest one.
-func plain(s string, html bool) (n int) {
-	for !html && len(s) >= 8 {
+// plain returns the length of a run at the start of s in which nothing needs an
+// escape. It is not always the longest one.
+func plain(s string) (n int) {
+	for len(s) >= 8 {
 		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 		if m := special(x) | x&highs; m != 0 {
@@ -79,22 +67,4 @@ func appendEscape(dst []byte, c byte) []byte {
 		return append(dst, `\t`...)
 	}
 	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-}
-
-// htmlEntity is what stands for c in HTML, "" for itself. The five and their
-// spelling are those of html.EscapeString.
-func htmlEntity(c byte) string {
-	switch c {
-	case '&':
-		return "&amp;"
-	case '<':
-		return "&lt;"
-	case '>':
-		return "&gt;"
-	case '"':
-		return "&#34;"
-	case '\'':
-		return "&#39;"
-	}
-	return ""
 }

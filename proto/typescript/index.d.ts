@@ -402,8 +402,6 @@ export type ReconnectCode =
   | 4001
   /** heartbeat timeout */
   | 4002
-  /** too many requests */
-  | 4003
   /** state lost */
   | 4004;
 

@@ -182,7 +182,7 @@ func (w *work) mustWait(c *command, i int) bool {
 func (c *command) start() {
 	switch {
 	case !c.permit.OK && c.action == wire.ActionTyping:
-		c.succeed(&event.TypingUpdated{Timestamp: c.s.now(), RetryAfterMs: milliseconds(c.permit.RetryAfter)})
+		c.succeed(&event.TypingUpdated{Timestamp: c.s.now(), RetryAfterMs: code.Millis(c.permit.RetryAfter)})
 		c.s.local.refuse(code.RateLimited)
 	case !c.permit.OK:
 		e := code.New(code.RateLimited, "too many requests of this kind: wait a moment")
@@ -282,8 +282,3 @@ func (s *Session) onLoop(then func([]byte, error)) func([]byte, error) {
 
 // now is the time as clients are told it.
 func (s *Session) now() event.Time { return event.At(s.local.loop.Now()) }
-
-// milliseconds rounds up, so that nobody comes back too early.
-func milliseconds(d time.Duration) uint64 {
-	return uint64((d + time.Millisecond - 1) / time.Millisecond)
-}

@@ -3,8 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
-	"strconv"
 	"time"
 
 	"github.com/confab-chat/confab/proto/code"
@@ -211,7 +209,7 @@ func (s *Session) tell(name string, data []byte) {
 // has its span, if it is traced.
 func (s *Session) fail(ctx context.Context, id int64, name string, e *code.Error) {
 	refusal := *e // the original may be shared
-	refusal.Event, refusal.Ref = name, newRef()
+	refusal.Event, refusal.Ref = name, code.NewRef()
 	s.local.refuse(e.Code)
 	level, unsaid := s.local.refusals.level(s.local.loop.Now(), e.Code)
 	if l := s.local.core.Logger; l.Enabled(ctx, level) {
@@ -226,6 +224,3 @@ func (s *Session) fail(ctx context.Context, id int64, name string, e *code.Error
 	}
 	s.replyObject(id, event.NameError, object)
 }
-
-// newRef is a short random id that a person can read out. It guards nothing.
-func newRef() string { return strconv.FormatUint(rand.Uint64()>>14, 36) }

@@ -5,7 +5,6 @@ package web
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -166,7 +165,7 @@ func onlyGet(read http.HandlerFunc) http.Handler {
 
 // refuse answers with the error object of the contract; cause stays in the log.
 func (s *site) refuse(w http.ResponseWriter, e *code.Error, cause error) {
-	e.Ref = newRef()
+	e.Ref = code.NewRef()
 	if cause != nil {
 		s.o.Logger.Info("request failed", "event", "http.failed", "ref", e.Ref, "err", cause)
 	} else {
@@ -178,8 +177,6 @@ func (s *site) refuse(w http.ResponseWriter, e *code.Error, cause error) {
 func timestamp(t time.Time) string {
 	return string(event.AppendTime(nil, t.UnixMilli()))
 }
-
-func newRef() string { return rand.Text()[:10] }
 
 func answer(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()

@@ -260,8 +260,7 @@ func (e *Endpoint) takePermit(s *shard, now time.Time, take *wire.Take, permits 
 	ok, retryAfter := s.table.Take(now, key, permits)
 	taken.OK = ok
 	if !ok {
-		// Rounded up: a millisecond too early would be refused again.
-		taken.RetryAfterMs = uint64((retryAfter + time.Millisecond - 1) / time.Millisecond)
+		taken.RetryAfterMs = code.Millis(retryAfter)
 	}
 	e.counters.decision(take.Action, ok)
 }

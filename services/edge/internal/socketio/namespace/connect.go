@@ -48,7 +48,7 @@ func (s *Server) verify(token string) (auth.Identity, error) {
 // refuseSession answers CONNECT with CONNECT_ERROR and the contract's error object.
 func (c *Client) refuseSession(ns *Namespace, e *code.Error) {
 	refusal := *e
-	refusal.Ref = newRef()
+	refusal.Ref = code.NewRef()
 	c.server.Logger.Log(context.Background(), slog.LevelDebug, "namespace refused", "event", "namespace.refused",
 		"ref", refusal.Ref, "conn", c.conn.ID(), "err", e)
 	object := event.AppendError(nil, &refusal, event.At(c.conn.Loop().Now()))

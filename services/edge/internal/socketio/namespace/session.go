@@ -1,9 +1,6 @@
 package namespace
 
 import (
-	"math/rand/v2"
-	"strconv"
-
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
@@ -99,15 +96,12 @@ func (s *sessionSocket) Send(frames []byte, class conn.Class) bool {
 // transport, and reconnects.
 func (s *sessionSocket) Close(k code.Close, reason string) {
 	if !k.Reconnect() {
-		e := code.Error{Code: errorCode(k), Message: k.String(), Ref: newRef()}
+		e := code.Error{Code: errorCode(k), Message: k.String(), Ref: code.NewRef()}
 		s.Socket.Send(s.ns.AppendEvent(nil, event.NameError, event.AppendError(nil, &e, event.At(s.Loop().Now()))), conn.Reply)
 		s.Socket.Send(s.ns.AppendDisconnect(nil), conn.Reply)
 	}
 	s.Socket.Close(k, reason)
 }
-
-// newRef is a short random id that a person can read out. It guards nothing.
-func newRef() string { return strconv.FormatUint(rand.Uint64()>>14, 36) }
 
 // errorCode returns the error code for a close code after which a client must not
 // reconnect.

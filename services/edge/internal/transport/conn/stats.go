@@ -35,7 +35,7 @@ type Stats struct {
 // counts all others, so that a client cannot create metric labels.
 var closeCodes = [...]code.Close{
 	1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012,
-	4000, 4001, 4002, 4003, 4004, 4500, 4501, 4502, 4503, 4504,
+	4000, 4001, 4002, 4004, 4500, 4501, 4502, 4503, 4504,
 }
 
 // CloseCodes returns the codes that Stats.ByCode counts, by index. One more element

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/confab-chat/confab/proto/code"
 )
 
 const (
@@ -93,7 +95,7 @@ func (p *epoll) wait(d time.Duration) {
 	n, _, _ := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd),
 		uintptr(unsafe.Pointer(&p.events)), eventsPerWait, 0, 0, 0)
 	if int(n) == 0 && d > 0 {
-		ms := (d + time.Millisecond - 1) / time.Millisecond
+		ms := code.Millis(d) // rounded up: a timer is due when the wait ends
 		n, _, _ = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd),
 			uintptr(unsafe.Pointer(&p.events)), eventsPerWait, uintptr(ms), 0, 0)
 		p.loop.setNow(time.Now())
