@@ -18,27 +18,27 @@ const (
 	QueueLimit = "rl"
 )
 
-// Room commands: the operation is a token of the subject, the room goes in the payload.
+// RoomOp is an operation on a room, a token of the subject: one of the following, or
+// the name of a client event that is forwarded (wire.Command). The room goes in the
+// payload.
 type RoomOp string
 
 const (
 	OpJoin  RoomOp = "join"
 	OpLeave RoomOp = "leave"
 	OpSend  RoomOp = "send"
-	OpStats RoomOp = "stats"
 	OpHist  RoomOp = "hist"
-	OpRead  RoomOp = "read"
 	OpHeads RoomOp = "heads"
 )
 
-// UserOp is an operation on a user's presence.
+// UserOp is an operation on a user's presence: one of the following, or the name of a
+// client event that is forwarded (wire.Command).
 type UserOp string
 
 const (
-	OpUserUp     UserOp = "up"     // first connection of a user on an edge, or its rooms changed
-	OpUserDown   UserOp = "down"   // last connection of a user on an edge closed
-	OpUserStatus UserOp = "status" // updatePresence
-	OpUserGet    UserOp = "get"    // getPresence
+	OpUserUp   UserOp = "up"   // first connection of a user on an edge, or its rooms changed
+	OpUserDown UserOp = "down" // last connection of a user on an edge closed
+	OpUserGet  UserOp = "get"  // getPresence
 )
 
 // LimitOp is an operation on a user's permits.

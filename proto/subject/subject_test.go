@@ -20,7 +20,7 @@ func TestSubjects(t *testing.T) {
 		subject.LogStream(3):                         "LOG_3",
 		subject.RoomBroadcast(5, "bYS5i"):            "chat.v1.bc.5.bYS5i",
 		subject.Head(9):                              "chat.v1.head.9",
-		subject.UserCommand(1, subject.OpUserStatus): "chat.v1.user.1.cmd.status",
+		subject.UserCommand(1, "updatePresence"):     "chat.v1.user.1.cmd.updatePresence",
 		subject.UserCommands(1):                      "chat.v1.user.1.cmd.*",
 		subject.UserBroadcast(2):                     "chat.v1.userbc.2",
 		subject.Limit(4, subject.OpTake):             "chat.v1.rl.4.take",

@@ -89,7 +89,7 @@ type Sent struct {
 
 // History asks the owner for messages by seq. With neither After nor Before: the
 // newest. HasAfter marks After, because "after 0" means from the beginning. It
-// serves getHistory, replay after joinRoom {since} and gap repair. Reply: Messages.
+// serves replay after joinRoom {since} and gap repair. Reply: Messages.
 type History struct {
 	Room     string `wire:"1"`
 	HasAfter bool   `wire:"2"`
@@ -116,11 +116,9 @@ type Item struct {
 // Command carries a client event to the owner of its room or user: subject.RoomCommand
 // or subject.UserCommand with the event's name as the operation. Reply: Result.
 type Command struct {
-	Origin
-	Room     string `wire:"3"`   // of a room's event
-	User     User   `wire:"4,5"` // who asks
-	Payload  []byte `wire:"6"`   // the event's payload, JSON that the edge has checked; may be empty
-	MaxBytes uint64 `wire:"7"`   // of lists in the reply: what the connection can take; 0: any number
+	User     User   `wire:"1,2"` // who asks
+	Payload  []byte `wire:"3"`   // the event's payload, JSON that the edge has checked; empty when there is none
+	MaxBytes uint64 `wire:"4"`   // of lists in the reply: what the connection can take; 0: any number
 }
 
 // Result answers Command.
@@ -129,31 +127,6 @@ type Result struct {
 	JSON  []byte `wire:"4"` // the reply object as native clients see it, without a Fault
 	Event string `wire:"5"` // a server event for the asker alone, sent after the reply; empty: none
 	Data  []byte `wire:"6"` // its payload
-}
-
-// RoomStats asks for a room's statistics. Reply: Stats.
-type RoomStats struct {
-	Room string `wire:"1"`
-}
-
-// Stats answers RoomStats with the client's JSON object (roomStats of the contract).
-type Stats struct {
-	Fault
-	JSON []byte `wire:"4"`
-}
-
-// Read says that a user has read a message. Reply: Receipt.
-type Read struct {
-	Room      string `wire:"1"`
-	User      User   `wire:"2,3"`
-	MessageID string `wire:"4"`
-}
-
-// Receipt answers Read.
-type Receipt struct {
-	Fault
-	Seq  uint64 `wire:"4"`
-	AtMs uint64 `wire:"5"` // unix milliseconds
 }
 
 // Typing says, at most once, that a user types or stopped. No reply.

@@ -19,13 +19,6 @@ type UserDown struct {
 	GraceMs uint64 `wire:"4"`
 }
 
-// UserStatus sets what a user says of themselves. Reply: Done.
-type UserStatus struct {
-	User   User   `wire:"1,2"`
-	Status string `wire:"3"` // online, away, busy
-	Custom string `wire:"4"`
-}
-
 // UserGet asks the owner of a user shard for presence: of Users, all of that
 // shard, or, when there are none, of up to Limit users who are online. Reply: Presences.
 type UserGet struct {

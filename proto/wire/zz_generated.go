@@ -223,12 +223,10 @@ func (m *Item) fields(c *codec) {
 }
 
 func (m *Command) fields(c *codec) {
-	m.Origin.fields(c)
-	c.string(3, &m.Room)
-	c.string(4, &m.User.ID)
-	c.string(5, &m.User.Name)
-	c.bytes(6, &m.Payload)
-	c.uint(7, &m.MaxBytes)
+	c.string(1, &m.User.ID)
+	c.string(2, &m.User.Name)
+	c.bytes(3, &m.Payload)
+	c.uint(4, &m.MaxBytes)
 }
 
 func (m *Result) fields(c *codec) {
@@ -236,28 +234,6 @@ func (m *Result) fields(c *codec) {
 	c.bytes(4, &m.JSON)
 	c.string(5, &m.Event)
 	c.bytes(6, &m.Data)
-}
-
-func (m *RoomStats) fields(c *codec) {
-	c.string(1, &m.Room)
-}
-
-func (m *Stats) fields(c *codec) {
-	m.Fault.fields(c)
-	c.bytes(4, &m.JSON)
-}
-
-func (m *Read) fields(c *codec) {
-	c.string(1, &m.Room)
-	c.string(2, &m.User.ID)
-	c.string(3, &m.User.Name)
-	c.string(4, &m.MessageID)
-}
-
-func (m *Receipt) fields(c *codec) {
-	m.Fault.fields(c)
-	c.uint(4, &m.Seq)
-	c.uint(5, &m.AtMs)
 }
 
 func (m *Typing) fields(c *codec) {
@@ -283,13 +259,6 @@ func (m *UserDown) fields(c *codec) {
 	m.Origin.fields(c)
 	c.string(3, &m.User)
 	c.uint(4, &m.GraceMs)
-}
-
-func (m *UserStatus) fields(c *codec) {
-	c.string(1, &m.User.ID)
-	c.string(2, &m.User.Name)
-	c.string(3, &m.Status)
-	c.string(4, &m.Custom)
 }
 
 func (m *UserGet) fields(c *codec) {

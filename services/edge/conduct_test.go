@@ -285,13 +285,9 @@ func TestBigHistoryAndResume(t *testing.T) {
 	}
 	a := w.dial("ann")
 	a.join("r")
-	b := a.ask("getHistory", `{"roomId":"r","limit":200}`).body(t)
-	if n := len(b.Messages); n < 5 || n > 30 || !b.HasMore || b.Messages[n-1].Seq != 1000 {
-		t.Errorf("%d messages, more %v", n, b.HasMore)
-	}
-	b = a.ask("getHistory", `{"roomId":"r","limit":200,"after":10}`).body(t)
-	if n := len(b.Messages); n < 5 || !b.HasMore || b.Messages[0].Seq != 11 {
-		t.Errorf("%d messages, more %v", n, b.HasMore)
+	a.ask("getHistory", `{"roomId":"r","limit":200}`)
+	if got := w.owner.SeenOp("getHistory"); len(got) != 1 || got[0].MaxBytes != 65536/2 {
+		t.Errorf("the owner may answer with more than half of what the connection can queue: %+v", got)
 	}
 	a.resume("r", 0)
 	for i := range 50 {
@@ -309,19 +305,19 @@ func TestReadingStopsWhileTooMuchIsOpen(t *testing.T) {
 	w := start(t)
 	a := w.dial("ann")
 	a.join("r")
-	w.owner.SilenceOp("hist")
+	w.owner.SilenceOp("getHistory")
 	for i := range 100 {
 		a.say("getHistory", fmt.Sprintf(`{"roomId":"r","after":%d}`, i))
 	}
 	distinct := func() int {
 		seen := map[string]bool{}
-		for _, c := range w.owner.SeenOp("hist") {
+		for _, c := range w.owner.SeenOp("getHistory") {
 			seen[c.Text] = true
 		}
 		return len(seen)
 	}
 	eventually(t, "64 are under way", func() bool { return distinct() == 64 })
-	eventually(t, "they are asked again", func() bool { return len(w.owner.SeenOp("hist")) >= 100 })
+	eventually(t, "they are asked again", func() bool { return len(w.owner.SeenOp("getHistory")) >= 100 })
 	if n := distinct(); n != 64 {
 		t.Errorf("%d under way", n)
 	}

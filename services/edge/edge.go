@@ -231,7 +231,7 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 	routes := []listen.Route{{
 		Path: "/ws", Only: true, Verifier: verifier, Subprotocol: native.Subprotocol,
 		Gate: func(h *listen.Handshake) (conn.Handler, error) {
-			return e.core.NewDirect(h.Loop, h.Identity, nativePlace), nil
+			return e.core.NewWebSocket(h.Loop, h.Identity, nativePlace), nil
 		},
 		Conn: conn.Options{
 			QueueBytes: e.cfg.QueueBytes, Budget: e.budget, Heartbeat: e.cfg.heartbeat(), Logger: e.log,

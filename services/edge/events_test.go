@@ -3,6 +3,7 @@ package edge_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,10 +15,10 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/rooms/relay/relaytest"
 )
 
-// Every event of the catalog, asked in the room "r" that the client has joined.
-func TestEventsHappy(t *testing.T) {
+// Every event that the edge carries out, asked in the room "r" that the client has joined.
+func TestLocalEvents(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		data  string
 		reply string
 		check func(*testing.T, *client, body)
@@ -50,44 +51,10 @@ func TestEventsHappy(t *testing.T) {
 		"typing": {`{"roomId":"r","isTyping":true}`, "typingUpdated", func(t *testing.T, c *client, b body) {
 			eventually(t, "the owner hears of it", func() bool { return len(c.w.owner.SeenOp("typing")) == 1 })
 		}},
-		"getRoomStats": {`{"roomId":"r"}`, "roomStatsRetrieved", func(t *testing.T, c *client, b body) {
-			if s := c.event("roomStats", 1); s.RoomID != "r" || b.RoomID != "r" {
-				t.Errorf("reply %+v, event %+v", b, s)
-			}
-		}},
 		"heartbeat": {`{}`, "heartbeatResponse", func(t *testing.T, c *client, b body) {
 			if b.UserID != "ann" {
 				t.Errorf("reply %+v", b)
 			}
-		}},
-		"getHistory": {`{"roomId":"r","limit":2}`, "history", func(t *testing.T, c *client, b body) {
-			if b.HasMore || len(b.Messages) != 0 {
-				t.Errorf("empty room: %+v", b)
-			}
-			for i := range 5 {
-				c.w.owner.Say("r", "x", fmt.Sprint(i))
-			}
-			for data, want := range map[string]string{
-				`{"roomId":"r","limit":2}`:            "[{4} {5}] true",
-				`{"roomId":"r","limit":2,"after":0}`:  "[{1} {2}] true",
-				`{"roomId":"r","limit":9,"after":3}`:  "[{4} {5}] false",
-				`{"roomId":"r","limit":2,"before":4}`: "[{2} {3}] true",
-			} {
-				b := c.ask("getHistory", data).body(t)
-				if got := fmt.Sprint(b.Messages, b.HasMore); got != want {
-					t.Errorf("%s: %s, want %s", data, got, want)
-				}
-			}
-		}},
-		"updatePresence": {`{"status":"busy","customStatus":"lunch"}`, "presenceUpdated", func(t *testing.T, c *client, b body) {
-			if b.Status != "busy" {
-				t.Errorf("reply %+v", b)
-			}
-			c.w.owner.ViewUser("ann", func(u *relaytest.User) {
-				if u.Status != "busy" || u.Custom != "lunch" {
-					t.Errorf("owner has %+v", u)
-				}
-			})
 		}},
 		"getPresence": {`{"userIds":["nobody","ann"]}`, "presenceRetrieved", func(t *testing.T, c *client, b body) {
 			if len(b.PresenceData) != 2 || b.PresenceData[0].UserID != "nobody" || b.PresenceData[0].IsOnline ||
@@ -98,18 +65,15 @@ func TestEventsHappy(t *testing.T) {
 				t.Errorf("everybody: %+v", all.PresenceData)
 			}
 		}},
-		"messageRead": {"", "messageRead", nil}, // needs an id: see TestMessageRead
 		"refreshToken": {`{"token":"` + token("ann", 2*time.Hour) + `"}`, "tokenRefreshed", func(t *testing.T, c *client, b body) {
 			if at, err := time.Parse(time.RFC3339, b.ExpiresAt); err != nil || time.Until(at) < 90*time.Minute {
 				t.Errorf("expires %s: %v", b.ExpiresAt, err)
 			}
 		}},
-	} {
+	}
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if c.data == "" {
-				return
-			}
 			w := start(t)
 			a := w.dial("ann")
 			a.join("r")
@@ -126,35 +90,89 @@ func TestEventsHappy(t *testing.T) {
 		})
 	}
 	for _, def := range event.Catalog() {
-		if !slices.Contains([]string{"joinRoom", "leaveRoom", "sendMessage", "typing", "getRoomStats", "heartbeat", "getHistory",
-			"updatePresence", "getPresence", "messageRead", "refreshToken"}, def.Name) {
+		if _, tested := cases[def.Name]; !tested && def.Route == event.RouteLocal {
 			t.Errorf("no test for %s", def.Name)
 		}
 	}
 }
 
-func TestMessageRead(t *testing.T) {
+// Every event that is forwarded: the owner gets its payload, the client the owner's reply,
+// and then the event that the owner has for it.
+func TestForwardedEvents(t *testing.T) {
 	t.Parallel()
-	w := start(t)
-	a := w.dial("ann")
-	a.join("r")
-	sent := a.ask("sendMessage", `{"roomId":"r","content":"x"}`).body(t)
-	var m event.Message
-	if err := json.Unmarshal(sent.Message, &m); err != nil {
-		t.Fatal(err)
-	}
-	f := a.ask("messageRead", fmt.Sprintf(`{"roomId":"r","messageId":%q}`, m.ID))
-	var receipt struct{ ReadReceipt event.ReadReceipt }
-	if err := json.Unmarshal(f.Data, &receipt); err != nil || f.Event != "messageRead" {
-		t.Fatalf("%s %s: %v", f.Event, f.Data, err)
-	}
-	if r := receipt.ReadReceipt; r.Seq != 1 || r.MessageID != m.ID || r.UserID != "ann" || r.Username != "ANN" || r.ReadAt == 0 {
-		t.Errorf("receipt %+v", r)
-	}
-	for id, want := range map[string]string{"nonsense": "NOT_FOUND", event.MessageID("r", 99, 1, "x"): "NOT_FOUND"} {
-		if b := a.ask("messageRead", fmt.Sprintf(`{"roomId":"r","messageId":%q}`, id)).body(t); b.Error != want {
-			t.Errorf("%s: %+v", id, b)
+	for _, def := range event.Catalog() {
+		if def.Route == event.RouteLocal {
+			continue
 		}
+		t.Run(def.Name, func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile("../../proto/testdata/" + def.Name + ".json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var golden struct {
+				Request, Reply, Refused struct{ Data json.RawMessage }
+			}
+			if err := json.Unmarshal(text, &golden); err != nil {
+				t.Fatal(err)
+			}
+			w := start(t)
+			w.owner.Answer(def.Name, wire.Result{JSON: golden.Reply.Data, Event: "gap", Data: []byte(`{"roomId":"mine"}`)})
+			a, b := w.dial("ann"), w.dial("bob")
+			if def.NeedsRoom {
+				if f := a.ask(def.Name, string(golden.Request.Data)); f.body(t).Error != string(code.NotInRoom) {
+					t.Errorf("not in the room: %s", f.Data)
+				}
+			}
+			a.join("general")
+			b.join("general")
+			if f := a.ask(def.Name, string(golden.Refused.Data)); f.body(t).Error != string(code.BadRequest) {
+				t.Errorf("a bad payload: %s", f.Data)
+			}
+			if f := a.ask(def.Name, string(golden.Request.Data)); f.Event != def.Reply || string(f.Data) != string(golden.Reply.Data) {
+				t.Errorf("reply %s %s", f.Event, f.Data)
+			}
+			if e := a.event("gap", 1); e.RoomID != "mine" {
+				t.Errorf("event %+v", e)
+			}
+			seen := w.owner.SeenOp(def.Name)
+			if len(seen) != 1 || seen[0].User != "ann" || seen[0].Text != string(golden.Request.Data) || seen[0].MaxBytes == 0 {
+				t.Errorf("the owner got %+v", seen)
+			}
+			if strings.Contains(names(b.heard()), "gap") {
+				t.Error("another client got the event too")
+			}
+		})
+	}
+}
+
+// The catalog's cost is what limits an event, whoever carries it out.
+func TestCostLimits(t *testing.T) {
+	t.Parallel()
+	for _, def := range event.Catalog() {
+		if def.Cost == 0 || def.Name == event.NameTyping { // a typing that is too much is no error
+			continue
+		}
+		t.Run(def.Name, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, "LIMIT_MESSAGES=1000", "LIMIT_JOINS=1000")
+			a := w.dial("ann")
+			a.join("general")
+			w.owner.Deny(time.Minute)
+			text, err := os.ReadFile("../../proto/testdata/" + def.Name + ".json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var golden struct {
+				Request struct{ Data json.RawMessage }
+			}
+			if err := json.Unmarshal(text, &golden); err != nil {
+				t.Fatal(err)
+			}
+			if f := a.ask(def.Name, string(golden.Request.Data)); f.body(t).Error != string(code.RateLimited) {
+				t.Errorf("%s %s", f.Event, f.Data)
+			}
+		})
 	}
 }
 

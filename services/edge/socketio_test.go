@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/confab-chat/confab/proto/wire"
 )
 
 // The contract over Socket.IO: replies by acknowledgement and by event, server
@@ -36,6 +38,7 @@ func TestSocketContract(t *testing.T) {
 	expect(t, "raw for a native client", n.event("receiveMessage", 1).Content, "<b>hi</b>")
 	a.emit("typing", `{"roomId":"r","isTyping":true}`)
 	expect(t, "typing", a.event("typingUpdated", 1).Success, true)
+	w.owner.Answer("getRoomStats", wire.Result{JSON: []byte(`{"success":true}`), Event: "roomStats", Data: []byte(`{"roomId":"r"}`)})
 	a.emit("getRoomStats", `{"roomId":"r"}`)
 	a.event("roomStatsRetrieved", 1)
 	a.event("roomStats", 1)

@@ -19,6 +19,7 @@ type Row struct {
 	Reply    string // "" for a server event
 	Payload  string // type in package event
 	Success  string // type of the reply, "" for a server event
+	Route    string // constant of package event, "" for the default
 }
 
 // Member is a field of a struct.
@@ -58,6 +59,8 @@ func (s *Source) Events() ([]Row, error) {
 				row.Payload = argument(pair.Value)
 			case "Success":
 				row.Success = argument(pair.Value)
+			case "Route":
+				row.Route = fmt.Sprint(pair.Value)
 			}
 		}
 		if row.Name == "" || row.Payload == "" || kind.Name == "Def" && (row.Reply == "" || row.Success == "") {

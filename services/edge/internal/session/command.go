@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"sync/atomic"
@@ -18,82 +19,93 @@ import (
 )
 
 const (
-	// maxInFlight is how many requests of one connection are worked on; with that
+	// maxInFlight is how many requests of one connection are in progress; with that
 	// many open nothing more is read until half of them have been answered.
 	maxInFlight = 64
 
 	// patience is how long an owner may take, so that with all delays on the way a
-	// client is answered 5 s after we received its request, at the latest.
+	// client is answered within 5 s after we received its request.
 	patience = 4500 * time.Millisecond
 )
 
-// command is a request on its way. It waits until it has its permit and until
-// earlier requests about the same room have gone out; then it runs.
+// command is a request in progress. It waits until it has its permit and until
+// earlier requests about the same room have been sent; then it runs. Owned by the
+// connection's loop.
 type command struct {
-	s     *Session
-	id    int64
-	name  string // of the event; empty for what the client has not asked for
-	reply string // name of the reply
-	at    time.Time
+	s       *Session
+	id      int64 // codec.NoReply when the client did not ask for it
+	def     *definition
+	at      time.Time // of receipt
+	payload event.Request
+	json    []byte // the payload's, of an event that is forwarded
+	room    string // empty when it is not about a room
 
-	needsRoom bool
-	room      string
-	action    wire.Action // 0: free
-	permit    quota.Decision
-	decided   bool // permit is valid
-	run       func(*command)
-	restored  func(exact bool) // of a room that Restore joins; called once
-	text      *wire.Text       // of a message
+	cost    wire.Action // 0: free
+	permit  quota.Decision
+	decided bool // permit is valid
+
+	restoring *restoring // of a join that Restore makes
 
 	header nats.Header // trace context for the owner; usually nil
 	span   trace.Span  // nil when nothing is traced
 }
 
-// work is what a session has open.
+// work is what a session has in progress. Owned by the connection's loop.
 type work struct {
 	s       *Session
 	open    int        // requests without answer
-	line    []*command // those that have not run, in the order they came
+	waiting []*command // those that have not run, in the order they came
 	later   bool       // Flush is due in this turn
-	joining []string   // rooms with a join under way; one twice is there twice
-	sending []string   // rooms with a message under way
+	joining []string   // rooms with a join in progress; one that is joined twice is listed twice
+	sending []string   // rooms with a message in progress
 	replays []*replay
 }
 
-// Dispatch begins a request. The request's bytes are not kept.
+// Dispatch starts a request. The request's bytes are not kept.
 func (s *Session) Dispatch(req codec.Request) {
-	r, known := s.local.core.rules[string(req.Event)]
+	def, known := s.local.core.definitions[string(req.Event)]
 	if !known {
 		s.fail(context.Background(), req.ID, "", code.New(code.BadRequest, "unknown event"))
 		return
 	}
-	if r.instant != nil {
-		s.reply(req.ID, r.Reply, r.instant(s))
+	if def.instant != nil {
+		s.reply(req.ID, def.Reply, def.instant(s))
 		return
 	}
-	c := &command{s: s, id: req.ID, name: r.Name, reply: r.Reply, at: time.Now(), needsRoom: r.NeedsRoom}
-	c.trace()
-	if err := r.begin(c, req.Data); err != nil {
+	c := &command{s: s, id: req.ID, def: def, at: time.Now(), payload: def.Payload(), cost: def.Cost}
+	c.startSpan()
+	if err := c.payload.Decode(req.Data); err != nil {
 		c.refuse(err)
 		return
 	}
-	if c.needsRoom && s.LocalRoom(c.room) == nil && !s.joins(c.room) {
-		c.refuse(code.New(code.NotInRoom, "join the room first"))
+	if p, ok := c.payload.(event.RoomRequest); ok {
+		c.room = p.Room()
+	}
+	if def.NeedsRoom && s.LocalRoom(c.room) == nil && !s.joins(c.room) {
+		c.refuse(errNotInRoom())
 		return
 	}
-	s.begin(c)
+	if def.Route != event.RouteLocal {
+		c.json = bytes.Clone(req.Data)
+	}
+	if p, ok := c.payload.(*event.JoinRoom); ok && p.Since != nil {
+		c.cost = wire.ActionResume
+	}
+	s.queue(c)
 }
 
-// begin puts c in line and asks for its permit.
-func (s *Session) begin(c *command) {
+func errNotInRoom() *code.Error { return code.New(code.NotInRoom, "join the room first") }
+
+// queue puts c behind the requests that wait, and asks for its permit.
+func (s *Session) queue(c *command) {
 	w := s.work
 	if w == nil {
 		w = &work{s: s}
 		s.work = w
 	}
 	w.open++
-	w.line = append(w.line, c)
-	if c.action == 0 {
+	w.waiting = append(w.waiting, c)
+	if c.cost == 0 {
 		c.decided, c.permit.OK = true, true
 	} else {
 		s.askPermit(c)
@@ -105,12 +117,12 @@ func (s *Session) begin(c *command) {
 }
 
 // askPermit gets c's permit: at once, or later on another goroutine, which must not
-// touch c while Take has not returned here.
+// touch c before this has returned.
 func (s *Session) askPermit(c *command) {
 	loop := s.local.loop
-	var first atomic.Bool // whoever comes second finishes the job
+	var first atomic.Bool // the second of the two finishes the job
 	var early quota.Decision
-	s.local.core.Quota.Take(s.User.ID, c.action, func(d quota.Decision) {
+	s.local.core.Quota.Take(s.User.ID, c.cost, func(d quota.Decision) {
 		early = d
 		if first.CompareAndSwap(false, true) {
 			return
@@ -126,18 +138,19 @@ func (s *Session) askPermit(c *command) {
 	}
 }
 
-// joins tells whether a join of the room is under way or in line.
+// joins reports whether a join of the room is in progress or waits.
 func (s *Session) joins(room string) bool {
 	w := s.work
-	return w != nil && (slices.Contains(w.joining, room) ||
-		slices.ContainsFunc(w.line, func(c *command) bool { return c.reply == event.NameJoinedRoom && c.room == room }))
+	return w != nil && (slices.Contains(w.joining, room) || slices.ContainsFunc(w.waiting, func(c *command) bool {
+		return c.def.Name == event.NameJoinRoom && c.room == room
+	}))
 }
 
 // advanceFor runs what can run now that something is new about c. Messages wait until
-// the end of this turn of the loop: those that have been read together go together.
+// the end of this turn of the loop: those that were read together travel together.
 func (w *work) advanceFor(c *command) {
 	switch {
-	case c.text == nil:
+	case c.message() == nil:
 		w.advance()
 	case !w.later:
 		w.later = true
@@ -153,63 +166,72 @@ func (w *work) Flush() {
 
 // advance runs what can run: in order for each room.
 func (w *work) advance() {
-	for i := 0; i < len(w.line); {
-		c := w.line[i]
+	for i := 0; i < len(w.waiting); {
+		c := w.waiting[i]
 		if !c.decided || w.mustWait(c, i) {
 			i++
 			continue
 		}
-		w.line = slices.Delete(w.line, i, i+1)
-		c.start()
-		i = 0 // it may have let others go, or be the last
+		w.waiting = slices.Delete(w.waiting, i, i+1)
+		c.run()
+		i = 0 // others may be able to run now, or this was the last
 		if w.s.work != w {
 			return
 		}
 	}
 }
 
-// mustWait tells whether something earlier about c's room has to come first.
+// advance runs what can run, if the session has anything in progress.
+func (s *Session) advance() {
+	if s.work != nil {
+		s.work.advance()
+	}
+}
+
+// mustWait reports whether something earlier about c's room has to come first.
 func (w *work) mustWait(c *command, i int) bool {
 	if c.room == "" {
 		return false
 	}
 	return slices.Contains(w.joining, c.room) ||
-		c.text != nil && slices.Contains(w.sending, c.room) || // see maxBurst
-		slices.ContainsFunc(w.line[:i], func(earlier *command) bool { return earlier.room == c.room })
+		c.message() != nil && slices.Contains(w.sending, c.room) || // see maxBurst
+		slices.ContainsFunc(w.waiting[:i], func(earlier *command) bool { return earlier.room == c.room })
 }
 
-// start runs c if it has its permit and its room.
-func (c *command) start() {
+// run carries out c if it has its permit and its room.
+func (c *command) run() {
 	switch {
-	case !c.permit.OK && c.action == wire.ActionTyping:
+	case !c.permit.OK && c.cost == wire.ActionTyping:
 		c.succeed(&event.TypingUpdated{Timestamp: c.s.now(), RetryAfterMs: code.Millis(c.permit.RetryAfter)})
-		c.s.local.refuse(code.RateLimited)
+		c.s.local.countRefusal(code.RateLimited)
 	case !c.permit.OK:
 		e := code.New(code.RateLimited, "too many requests of this kind: wait a moment")
 		e.RetryAfter = c.permit.RetryAfter
 		c.fail(e)
-	case c.needsRoom && c.s.LocalRoom(c.room) == nil: // the join before it has failed
-		c.fail(code.New(code.NotInRoom, "join the room first"))
+	case c.def.NeedsRoom && c.s.LocalRoom(c.room) == nil: // the join before it has failed
+		c.fail(errNotInRoom())
 	default:
-		c.run(c)
+		c.def.run(c)
 	}
 }
 
-// succeed answers c.
+// succeed answers c with success.
 func (c *command) succeed(r event.Reply) {
 	if !c.s.closed {
-		c.s.reply(c.id, c.reply, r)
+		c.s.reply(c.id, c.def.Reply, r)
 	}
 	c.finish()
 }
 
-// fail refuses c.
+// fail answers c with an error.
 func (c *command) fail(err error) {
-	if !c.s.closed && c.name != "" { // somebody asked
-		c.s.fail(c.context(), c.id, c.name, relay.Refusal(err))
-	}
-	if c.restored != nil && !c.s.closed {
-		c.restored(false)
+	if !c.s.closed {
+		if c.id != codec.NoReply {
+			c.s.fail(c.context(), c.id, c.def.Name, relay.Refusal(err))
+		}
+		if c.restoring != nil {
+			c.restoring.joined(false)
+		}
 	}
 	if c.span != nil {
 		c.span.RecordError(err)
@@ -217,16 +239,16 @@ func (c *command) fail(err error) {
 	c.finish()
 }
 
-// refuse is fail for a command that has not begun.
+// refuse is fail for a command that was not queued.
 func (c *command) refuse(err error) {
-	c.s.fail(c.context(), c.id, c.name, relay.Refusal(err))
+	c.s.fail(c.context(), c.id, c.def.Name, relay.Refusal(err))
 	if c.span != nil {
 		c.span.RecordError(err)
 		c.span.End()
 	}
 }
 
-// finish takes c off the books.
+// finish releases c's in-flight slot and resumes reading if the session was throttled.
 func (c *command) finish() {
 	if c.span != nil {
 		c.span.End()
@@ -240,45 +262,38 @@ func (c *command) finish() {
 	if w.open == maxInFlight/2 {
 		s.link().ResumeReads()
 	}
-	w.tidy()
+	w.releaseIdle()
 }
 
-// tidy lets an idle session have no work.
-func (w *work) tidy() {
-	if w.open == 0 && len(w.line) == 0 && len(w.joining) == 0 && len(w.sending) == 0 && len(w.replays) == 0 && w.s.work == w {
+// releaseIdle frees w when nothing is in progress.
+func (w *work) releaseIdle() {
+	if w.open == 0 && len(w.waiting) == 0 && len(w.joining) == 0 && len(w.sending) == 0 && len(w.replays) == 0 && w.s.work == w {
 		w.s.work = nil
 	}
 }
 
-// end lets go of everything: the connection has ended.
-func (w *work) end() {
+// abandon drops everything: the connection has ended.
+func (w *work) abandon() {
 	for _, r := range w.replays {
-		r.end()
+		r.stop()
 	}
-	w.line, w.replays, w.joining, w.sending = nil, nil, nil, nil
+	w.waiting, w.replays, w.joining, w.sending = nil, nil, nil, nil
 }
 
 // deadline is until when the owner may answer.
 func (c *command) deadline() time.Time { return c.at.Add(patience) }
 
-// ask sends m to the owner of the command's room; then runs on the loop, unless the
+// onLoop returns a function that runs handle on the session's loop, unless the
 // connection has ended by then.
-func (c *command) ask(op roomOp, m wire.Message, then func(reply []byte, err error)) {
-	s := c.s
-	shard := s.LocalRoom(c.room).Shard()
-	s.local.core.Relay.RoomCommand(shard, op, m, c.header, c.deadline(), s.onLoop(then))
-}
-
-// onLoop makes an answer come to the session's loop.
-func (s *Session) onLoop(then func([]byte, error)) func([]byte, error) {
+func (s *Session) onLoop(handle func([]byte, error)) func([]byte, error) {
 	return func(reply []byte, err error) {
 		s.local.loop.Post(func() {
 			if !s.closed {
-				then(reply, err)
+				handle(reply, err)
 			}
 		})
 	}
 }
 
-// now is the time as clients are told it.
+// now is the time as clients see it.
 func (s *Session) now() event.Time { return event.At(s.local.loop.Now()) }

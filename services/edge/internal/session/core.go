@@ -1,7 +1,7 @@
-// Package session is one client's conversation with the edge, whichever door it
-// came through: what it has joined, what it has asked, and what it is told. A
-// session lives on the loop of its connection; whatever takes time is asked of
-// relay and quota, and comes back to that loop.
+// Package session is one client's conversation with the edge, in either protocol: which
+// rooms it has joined, which requests are in progress, and what it is sent. A session
+// lives on the loop of its connection; what takes time is asked of relay and quota,
+// whose answers are posted to that loop.
 package session
 
 import (
@@ -10,12 +10,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/strictjson"
+	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/codec"
@@ -25,15 +27,33 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
+// Relay is the part of relay.Relay that sessions need.
+type Relay interface {
+	Origin() wire.Origin
+	Join(j relay.JoinRequest, done func(relay.Seat, error))
+	Leave(l relay.Leaving)
+	UserOpened(u *wire.User, atMost int, refused func())
+	UserClosed(id string, grace time.Duration)
+	Typing(shard int, m *wire.Typing)
+	Members(rooms []string, limit int, done func(ids []string))
+	RoomCommand(shard int, op subject.RoomOp, m wire.Message, header nats.Header, deadline time.Time, done func(reply []byte, err error))
+	UserCommand(shard int, op subject.UserOp, m wire.Message, header nats.Header, deadline time.Time, done func(reply []byte, err error))
+}
+
+// Quota is the part of quota.Quota that sessions need.
+type Quota interface {
+	Take(user string, a wire.Action, done func(quota.Decision))
+}
+
 // Options of a Core. What has no default beside it is required.
 type Options struct {
 	Loops    []*poll.Loop
 	Hub      *hub.Hub
-	Relay    *relay.Relay
-	Quota    *quota.Quota
+	Relay    Relay
+	Quota    Quota
 	Verifier auth.Verifier // for refreshToken
-	Codecs   []codec.Codec // of the doors, as the hub has them
-	// Heartbeat is the longest time between two calls of Session.Beat.
+	Codecs   []codec.Codec // of the protocols, as the hub has them
+	// Heartbeat is the longest time between two calls of Session.Heartbeat.
 	Heartbeat time.Duration
 
 	QueueBytes  int    // what may wait for a connection, see conn.Options; default 256 KiB
@@ -51,8 +71,8 @@ type Options struct {
 // Core is what all sessions share. Its methods may be called concurrently.
 type Core struct {
 	Options
-	rules  map[string]rule // by event
-	locals []*local
+	definitions map[string]*definition // by event
+	locals      []*local
 }
 
 // New returns the core of the sessions on the hub's loops.
@@ -63,15 +83,16 @@ func New(o Options) *Core {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := &Core{Options: o, rules: make(map[string]rule)}
-	for _, r := range rules() {
-		c.rules[r.Name] = r
-	}
+	c := &Core{Options: o, definitions: definitions()}
 	for i, l := range o.Loops {
 		c.locals = append(c.locals, &local{core: c, loop: l, hub: o.Hub.Local(i)})
 	}
 	return c
 }
+
+// halfQueue is how many bytes a slow connection may have queued before more of a page
+// are sent. A reply that fills the queue would make the client a slow consumer.
+func (c *Core) halfQueue() int { return c.QueueBytes / 2 }
 
 // Accepts returns how long sendMessage took from its receipt to its reply, since
 // the last call.
@@ -106,7 +127,7 @@ type local struct {
 	hub  *hub.Local
 
 	reader   strictjson.Reader
-	scratch  []byte               // the reply that is being made
+	scratch  []byte               // the object that is being encoded
 	pings    [codec.Codecs][]byte // frames of the ping event of pingAt
 	pingAt   event.Time
 	refusals refusals
@@ -116,20 +137,21 @@ type local struct {
 	refused map[code.Code]uint64
 }
 
-// keptScratch is the largest buffer that is kept for the next reply.
+// keptScratch is the largest buffer that is kept for the next object.
 const keptScratch = 64 << 10
 
-// object returns an empty buffer for a reply; giveBack takes it back.
-func (l *local) object() []byte { return l.scratch[:0] }
+// buffer returns an empty buffer to encode an object in; keepBuffer keeps what it has
+// grown to.
+func (l *local) buffer() []byte { return l.scratch[:0] }
 
-func (l *local) giveBack(b []byte) {
+func (l *local) keepBuffer(b []byte) {
 	if cap(b) <= keptScratch {
 		l.scratch = b
 	}
 }
 
-// ping is the frame of a ping event at this moment, made once for all connections of
-// a codec whose turn it is.
+// ping is the frame of a ping event at this moment, encoded once for all connections of
+// a codec that are due.
 func (l *local) ping(slot uint8) []byte {
 	if now := event.At(l.loop.Now()); now != l.pingAt {
 		l.pings, l.pingAt = [codec.Codecs][]byte{}, now
@@ -137,12 +159,13 @@ func (l *local) ping(slot uint8) []byte {
 	frame := &l.pings[slot]
 	if *frame == nil {
 		p := event.Ping{Timestamp: l.pingAt}
-		*frame = l.core.Codecs[slot].AppendEvent(nil, event.NamePing, p.AppendJSON(l.object()))
+		*frame = l.core.Codecs[slot].AppendEvent(nil, event.NamePing, p.AppendJSON(l.buffer()))
 	}
 	return *frame
 }
 
-func (l *local) accepted(ctx context.Context, took time.Duration) {
+// recordAccept records how long a sendMessage took.
+func (l *local) recordAccept(ctx context.Context, took time.Duration) {
 	l.mu.Lock()
 	l.accepts.Add(took)
 	l.mu.Unlock()
@@ -151,7 +174,8 @@ func (l *local) accepted(ctx context.Context, took time.Duration) {
 	}
 }
 
-func (l *local) refuse(k code.Code) {
+// countRefusal counts a refused request.
+func (l *local) countRefusal(k code.Code) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.refused == nil {

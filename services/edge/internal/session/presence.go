@@ -14,46 +14,19 @@ import (
 // complete after one.
 const wave = 8
 
-func updatePresence(c *command, data []byte) error {
-	var p event.UpdatePresence
-	if err := p.Decode(data); err != nil {
-		return err
-	}
-	c.run = func(c *command) {
-		s := c.s
-		m := wire.UserStatus{User: s.User, Status: p.Status, Custom: p.CustomStatus}
-		s.local.core.Relay.UserCommand(subject.Shard(s.User.ID), subject.OpUserStatus, &m, c.deadline(),
-			s.onLoop(func(reply []byte, err error) {
-				var m wire.Done
-				if err := relay.Unpack(reply, err, &m); err != nil {
-					c.fail(err)
-					return
-				}
-				c.succeed(&event.PresenceUpdated{Status: p.Status, CustomStatus: p.CustomStatus, Timestamp: s.now()})
-			}))
-	}
-	return nil
-}
-
 // getPresence answers for the users named. Without names: with presence scope all,
 // up to a hundred who are online anywhere; with scope rooms, the asker and those
 // who share a room with this connection and are connected to this edge.
-func getPresence(c *command, data []byte) error {
-	var p event.GetPresence
-	if err := p.Decode(data); err != nil {
-		return err
+func (c *command) getPresence() {
+	ids := c.payload.(*event.GetPresence).UserIDs
+	switch {
+	case ids != nil:
+		c.presenceOf(ids)
+	case c.s.local.core.RoomScope:
+		c.presenceNearby()
+	default:
+		c.presenceAnywhere(rand.Perm(subject.Shards), nil)
 	}
-	c.run = func(c *command) {
-		switch {
-		case p.UserIDs != nil:
-			c.presenceOf(p.UserIDs)
-		case c.s.local.core.RoomScope:
-			c.presenceNearby()
-		default:
-			c.presenceAnywhere(rand.Perm(subject.Shards), nil)
-		}
-	}
-	return nil
 }
 
 // presenceOf asks the owners of the users' shards, and answers in the order of ids.
@@ -63,26 +36,26 @@ func (c *command) presenceOf(ids []string) {
 		shard := subject.Shard(id)
 		byShard[shard] = append(byShard[shard], id)
 	}
-	known := make(map[string]wire.Presence, len(ids))
 	queries := make(map[int]wire.UserGet, len(byShard))
 	for shard, users := range byShard {
 		queries[shard] = wire.UserGet{Users: users}
 	}
-	c.gather(queries, func(list []wire.Presence) {
-		for _, p := range list {
+	c.gather(queries, func(found []wire.Presence) {
+		known := make(map[string]wire.Presence, len(found))
+		for _, p := range found {
 			known[p.User.ID] = p
 		}
-	}, func() {
 		var list []wire.Presence
 		for _, id := range ids {
 			if p, ok := known[id]; ok {
 				list = append(list, p)
 			}
 		}
-		c.answerPresence(list)
+		c.replyPresence(list)
 	})
 }
 
+// presenceNearby answers for the users who share a room with this connection here.
 func (c *command) presenceNearby() {
 	s := c.s
 	var rooms []string
@@ -105,7 +78,7 @@ func (c *command) presenceNearby() {
 // presenceAnywhere asks shards, a wave at a time, until there are enough.
 func (c *command) presenceAnywhere(shards []int, found []wire.Presence) {
 	if len(shards) == 0 || len(found) >= event.MaxPresence {
-		c.answerPresence(found[:min(len(found), event.MaxPresence)])
+		c.replyPresence(found[:min(len(found), event.MaxPresence)])
 		return
 	}
 	n := min(wave, len(shards))
@@ -113,38 +86,36 @@ func (c *command) presenceAnywhere(shards []int, found []wire.Presence) {
 	for _, shard := range shards[:n] {
 		queries[shard] = wire.UserGet{Limit: event.MaxPresence}
 	}
-	c.gather(queries,
-		func(list []wire.Presence) { found = append(found, list...) },
-		func() { c.presenceAnywhere(shards[n:], found) })
+	c.gather(queries, func(list []wire.Presence) { c.presenceAnywhere(shards[n:], append(found, list...)) })
 }
 
-// gather asks the owners of several user shards and calls each with what they say,
-// then done; or fails the command, once.
-func (c *command) gather(queries map[int]wire.UserGet, each func([]wire.Presence), done func()) {
+// gather asks the owners of several user shards and passes everything they answer to
+// done; or fails the command, once.
+func (c *command) gather(queries map[int]wire.UserGet, done func([]wire.Presence)) {
 	left, failed := len(queries), false
+	var all []wire.Presence
 	if left == 0 {
-		done()
+		done(nil)
 		return
 	}
 	for shard, q := range queries {
-		c.s.local.core.Relay.UserCommand(shard, subject.OpUserGet, &q, c.deadline(), c.s.onLoop(func(reply []byte, err error) {
+		c.s.local.core.Relay.UserCommand(shard, subject.OpUserGet, &q, c.header, c.deadline(), c.s.onLoop(func(reply []byte, err error) {
 			var m wire.Presences
 			err = relay.Unpack(reply, err, &m)
-			switch left--; {
+			left--
+			switch all = append(all, m.Users...); {
 			case failed:
 			case err != nil:
 				failed = true
 				c.fail(err)
-			default:
-				if each(m.Users); left == 0 {
-					done()
-				}
+			case left == 0:
+				done(all)
 			}
 		}))
 	}
 }
 
-func (c *command) answerPresence(list []wire.Presence) {
+func (c *command) replyPresence(list []wire.Presence) {
 	r := event.PresenceRetrieved{Success: true, Timestamp: c.s.now()}
 	for _, p := range list {
 		r.PresenceData = append(r.PresenceData, event.PresenceOf(p))

@@ -14,55 +14,56 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
 const (
-	// lostGrace is for how long a lost connection is not told to others: the
+	// lostGrace is for how long others are not notified of a lost connection: the
 	// client comes back in that time if it can.
 	lostGrace = 2 * time.Second
 	// drainGrace is the same for connections that this edge has asked to move.
 	drainGrace = 30 * time.Second
 
-	// abuseWithin and abuseCount: so many broken messages in that time are abuse.
+	// abuseCount malformed messages within abuseWithin are abuse.
 	abuseWithin = 10 * time.Second
 	abuseCount  = 5
 )
 
-// Link is what a session has of its connection; *conn.Conn is one.
+// Link is a session's connection; *conn.Conn is one.
 type Link interface {
 	hub.Outlet
 	// ID is the connection's, for the log.
 	ID() uint64
 	// Queued is the number of bytes that wait to be written.
 	Queued() int
-	// NotifyDrained asks for one call of Session.Emptied, when nothing waits any more.
+	// NotifyDrained asks for one call of Session.Drained, when nothing waits any more.
 	NotifyDrained()
-	// PauseReads stops Receive until ResumeReads.
+	// PauseReads stops Session.Message until ResumeReads.
 	PauseReads()
 	ResumeReads()
 }
 
-// Session is one connection of a user, or a part of one. Its door calls Open or
-// Restore, Receive, Beat, Emptied and End. Owned by the connection's loop, and small:
-// what an idle one does not need is behind pointers.
+// Session is one connection of a user, or a part of one. Its transport calls Opened or
+// Restore, then Message, Heartbeat and Drained, then Closed. Owned by the connection's
+// loop, and small: what an idle session does not need is behind pointers.
 type Session struct {
-	hub.Client // its Outlet is a Link
-	local      *local
-	work       *work   // nil while nothing is asked and nothing is replayed
-	seldom     *seldom // nil until needed
-	expires    uint32  // of the token, unix seconds
-	homeless   bool    // the default room could not be joined yet
-	closed     bool
+	hub.Client       // its Outlet is a Link
+	local            *local
+	work             *work  // nil while nothing is in progress
+	cold             *cold  // nil until needed
+	expires          uint32 // of the token, unix seconds
+	needsDefaultRoom bool   // it could not be joined yet
+	closed           bool
 }
 
-// seldom is what few sessions ever have.
-type seldom struct {
-	expiry poll.Timer  // of the token, see watchExpiry
-	broken []time.Time // when broken messages came lately
+// cold holds state that most sessions never need; allocated on first use.
+type cold struct {
+	expiry    poll.Timer  // of the token, see watchExpiry
+	malformed []time.Time // when malformed messages came lately
 }
 
-// New returns the session of a client that has been let in; place is that of the
-// door's codec.
+// New returns the session of an authenticated client; place is that of the protocol's
+// codec.
 func (c *Core) New(l *poll.Loop, id auth.Identity, place uint8) *Session {
 	s := c.session(l, id, place)
 	return &s
@@ -75,13 +76,13 @@ func (c *Core) session(l *poll.Loop, id auth.Identity, place uint8) Session {
 	}
 }
 
-// Open begins the session on its connection.
-func (s *Session) Open(l Link) {
-	s.begun(l)
-	s.joinDefault()
+// Opened starts the session on its connection.
+func (s *Session) Opened(l Link) {
+	s.open(l)
+	s.joinDefaultRoom()
 }
 
-func (s *Session) begun(l Link) {
+func (s *Session) open(l Link) {
 	s.local.hub.Add(&s.Client, l)
 	core := s.local.core
 	core.Relay.UserOpened(&s.User, core.PerUser, func() {
@@ -90,23 +91,23 @@ func (s *Session) begun(l Link) {
 	s.watchExpiry()
 }
 
-// link is the session's side of its connection, from Open or Restore on. The hub has it.
+// link is the session's connection, from Opened or Restore on. The hub has it.
 func (s *Session) link() Link { return s.Outlet().(Link) }
 
-// codec is the language of the door.
+// codec is the codec of the session's protocol.
 func (s *Session) codec() codec.Codec { return s.local.core.Codecs[s.Codec] }
 
-// rare returns what few sessions have, for one that needs it.
-func (s *Session) rare() *seldom {
-	if s.seldom == nil {
-		s.seldom = &seldom{}
-		s.seldom.expiry.Owner = s
+// coldState returns the session's cold state, which is allocated if need be.
+func (s *Session) coldState() *cold {
+	if s.cold == nil {
+		s.cold = &cold{}
+		s.cold.expiry.Owner = s
 	}
-	return s.seldom
+	return s.cold
 }
 
-// Receive takes one message of the client. Its bytes are not kept.
-func (s *Session) Receive(msg []byte) {
+// Message handles one message of the client. Its bytes are not kept.
+func (s *Session) Message(msg []byte) {
 	req, err := s.codec().Decode(&s.local.reader, msg)
 	if err != nil {
 		s.malformed(req.ID, err)
@@ -115,36 +116,38 @@ func (s *Session) Receive(msg []byte) {
 	s.Dispatch(req)
 }
 
-// Beat comes each heartbeat interval.
-func (s *Session) Beat() {
+// Heartbeat must be called each heartbeat interval.
+func (s *Session) Heartbeat() {
 	if s.local.core.Ping {
 		s.local.hub.SendFrames(&s.Client, s.local.ping(s.Codec), conn.Reply)
 	}
-	if s.homeless {
-		s.joinDefault()
+	if s.needsDefaultRoom {
+		s.joinDefaultRoom()
 	}
 	s.watchExpiry()
 }
 
-// Emptied says that nothing waits to be written any more, see Link.NotifyDrained.
-func (s *Session) Emptied() {
+// Drained must be called when nothing waits to be written any more, see
+// Link.NotifyDrained.
+func (s *Session) Drained() {
 	if s.work != nil {
-		s.work.drained()
+		s.work.resumeReplays()
 	}
 }
 
-// End says that the connection has ended: the last call, once after Open.
-func (s *Session) End(cause conn.Cause) {
+// Closed must be called when the connection has ended: the last call, once after Opened
+// or Restore.
+func (s *Session) Closed(cause conn.Cause) {
 	s.closed = true
-	if s.seldom != nil {
-		s.local.loop.Disarm(&s.seldom.expiry)
+	if s.cold != nil {
+		s.local.loop.Disarm(&s.cold.expiry)
 	}
 	grace := graceFor(cause)
 	for s.Rooms() > 0 {
-		s.leave(s.RoomAt(0), grace)
+		s.leaveRoom(s.RoomAt(0), grace)
 	}
 	if s.work != nil {
-		s.work.end()
+		s.work.abandon()
 	}
 	s.local.hub.Remove(&s.Client)
 	s.local.core.Relay.UserClosed(s.User.ID, grace)
@@ -152,7 +155,7 @@ func (s *Session) End(cause conn.Cause) {
 		"kind", cause.Kind.String(), "code", int(cause.Code))
 }
 
-// graceFor is how long others are not told of a departure (the contract, 9 E).
+// graceFor is how long others are not notified of a departure (the contract, 9 E).
 func graceFor(cause conn.Cause) time.Duration {
 	switch {
 	case cause.Kind == conn.Clean:
@@ -163,7 +166,8 @@ func graceFor(cause conn.Cause) time.Duration {
 	return lostGrace
 }
 
-// malformed answers a message that is no request; who sends many is shown the door.
+// malformed replies to an undecodable message, and closes the connection after
+// abuseCount of them within abuseWithin.
 func (s *Session) malformed(id int64, err error) {
 	if errors.Is(err, codec.ErrBroken) {
 		s.link().Close(code.ClosePolicy, codec.ErrBroken.Error())
@@ -171,56 +175,95 @@ func (s *Session) malformed(id int64, err error) {
 	}
 	refusal := code.New(code.BadRequest, "%s", err.Error())
 	if bad, ok := errors.AsType[*strictjson.Error](err); ok && bad.Text {
-		s.fail(context.Background(), id, "", refusal) // a wrong text is no broken frame
+		s.fail(context.Background(), id, "", refusal) // a bad text in a sound frame is not abuse
 		return
 	}
 	now := s.local.loop.Now()
-	rare := s.rare()
-	recent := rare.broken[:0]
-	for _, at := range rare.broken {
+	state := s.coldState()
+	recent := state.malformed[:0]
+	for _, at := range state.malformed {
 		if now.Sub(at) < abuseWithin {
 			recent = append(recent, at)
 		}
 	}
-	rare.broken = append(recent, now)
+	state.malformed = append(recent, now)
 	s.fail(context.Background(), id, "", refusal)
-	if len(rare.broken) >= abuseCount {
+	if len(state.malformed) >= abuseCount {
 		s.link().Close(code.CloseProtocolAbuse, "")
 	}
 }
 
-// reply answers a request.
+// reply answers a request with success.
 func (s *Session) reply(id int64, name string, r event.Reply) {
-	s.replyObject(id, name, r.AppendJSON(s.local.object()))
+	object := r.AppendJSON(s.local.buffer())
+	s.replyObject(id, name, object)
+	s.local.keepBuffer(object)
 }
 
-// replyObject answers a request with an object that was made in local.object.
+// replyObject answers a request with a reply object. The object is copied.
 func (s *Session) replyObject(id int64, name string, object []byte) {
 	s.Outlet().Send(s.codec().AppendReply(nil, id, name, object), conn.Reply)
-	s.local.giveBack(object)
 }
 
-// tell says something to this client alone.
-func (s *Session) tell(name string, data []byte) {
-	s.local.hub.SendEvent(&s.Client, name, data, conn.Reply)
+// sendEvent sends a server event to this client alone. Its payload is copied.
+func (s *Session) sendEvent(name string, payload []byte) {
+	s.local.hub.SendEvent(&s.Client, name, payload, conn.Reply)
 }
 
-// fail refuses a request: as its reply, or as the error event if it has no id. ctx
-// has its span, if it is traced.
+// fail answers a request with an error: as its reply, or as the error event if it has no
+// id. ctx has its span, if it is traced.
 func (s *Session) fail(ctx context.Context, id int64, name string, e *code.Error) {
 	refusal := *e // the original may be shared
 	refusal.Event, refusal.Ref = name, code.NewRef()
-	s.local.refuse(e.Code)
-	level, unsaid := s.local.refusals.level(s.local.loop.Now(), e.Code)
+	s.local.countRefusal(e.Code)
+	level, suppressed := s.local.refusals.level(s.local.loop.Now(), e.Code)
 	if l := s.local.core.Logger; l.Enabled(ctx, level) {
 		l.Log(ctx, level, "request refused", "event", "session.refused", "ref", refusal.Ref,
-			"conn", s.link().ID(), "user", s.User.ID, "request", name, "err", e, "suppressed", unsaid)
+			"conn", s.link().ID(), "user", s.User.ID, "request", name, "err", e, "suppressed", suppressed)
 	}
-	object := event.AppendError(s.local.object(), &refusal, event.At(s.local.loop.Now()))
+	object := event.AppendError(s.local.buffer(), &refusal, event.At(s.local.loop.Now()))
 	if id == codec.NoID {
-		s.tell(event.NameError, object)
-		s.local.giveBack(object)
+		s.sendEvent(event.NameError, object)
+	} else {
+		s.replyObject(id, event.NameError, object)
+	}
+	s.local.keepBuffer(object)
+}
+
+// WebSocketSession is a session with a WebSocket of its own, whose every text message is
+// one request. It and its connection are one object.
+type WebSocketSession struct {
+	Session
+	conn conn.Conn // see ConnSlot
+}
+
+// NewWebSocket is New for such a session.
+func (c *Core) NewWebSocket(l *poll.Loop, id auth.Identity, place uint8) *WebSocketSession {
+	return &WebSocketSession{Session: c.session(l, id, place)}
+}
+
+// ConnSlot implements conn.Holder.
+func (s *WebSocketSession) ConnSlot() *conn.Conn { return &s.conn }
+
+// Opened implements conn.Handler.
+func (s *WebSocketSession) Opened(c *conn.Conn) { s.Session.Opened(c) }
+
+// Message implements conn.Handler.
+func (s *WebSocketSession) Message(c *conn.Conn, op ws.OpCode, payload []byte) {
+	if op != ws.OpText {
+		c.Close(code.CloseUnsupportedData, "")
 		return
 	}
-	s.replyObject(id, event.NameError, object)
+	s.Session.Message(payload)
 }
+
+// Heartbeat implements conn.Handler.
+func (s *WebSocketSession) Heartbeat(*conn.Conn) { s.Session.Heartbeat() }
+
+// Drained implements conn.Handler.
+func (s *WebSocketSession) Drained(*conn.Conn) { s.Session.Drained() }
+
+// Closed implements conn.Handler.
+func (s *WebSocketSession) Closed(_ *conn.Conn, cause conn.Cause) { s.Session.Closed(cause) }
+
+var _ conn.Holder = (*WebSocketSession)(nil)

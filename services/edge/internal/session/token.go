@@ -10,34 +10,22 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
-// heartbeat is answered at once, whatever else is open.
-func heartbeat(s *Session) event.Reply {
-	return &event.HeartbeatResponse{Timestamp: s.now(), UserID: s.User.ID}
-}
-
-// refreshToken takes a newer token of the same user. Any other is an error, and the
-// end: whoever presents somebody else's token does not do so by accident.
-func refreshToken(c *command, data []byte) error {
-	var p event.RefreshToken
-	if err := p.Decode(data); err != nil {
-		return err
+// refreshToken takes a newer token of the same user. Any other is an error and closes
+// the connection: a client does not present somebody else's token by accident.
+func (c *command) refreshToken() {
+	s := c.s
+	id, err := s.local.core.Verifier.Verify(c.payload.(*event.RefreshToken).Token)
+	if err == nil && id.UserID != s.User.ID {
+		err = code.New(code.Unauthorized, "the token is not valid")
 	}
-	c.run = func(c *command) {
-		s := c.s
-		id, err := s.local.core.Verifier.Verify(p.Token)
-		if err == nil && id.UserID != s.User.ID {
-			err = code.New(code.Unauthorized, "the token is not valid")
-		}
-		if err != nil {
-			c.fail(relay.Refusal(err))
-			s.link().Close(code.CloseInvalidToken, "")
-			return
-		}
-		s.expires = unixSeconds(id.Expires)
-		s.watchExpiry()
-		c.succeed(&event.TokenRefreshed{ExpiresAt: event.At(id.Expires)})
+	if err != nil {
+		c.fail(relay.Refusal(err))
+		s.link().Close(code.CloseInvalidToken, "")
+		return
 	}
-	return nil
+	s.expires = unixSeconds(id.Expires)
+	s.watchExpiry()
+	c.succeed(&event.TokenRefreshed{ExpiresAt: event.At(id.Expires)})
 }
 
 // watchExpiry arms the timer of the token's end, if that comes before the next
@@ -48,9 +36,9 @@ func (s *Session) watchExpiry() {
 	left := time.Duration(max(0, int64(s.expires)-l.Now().Unix())) * time.Second
 	switch {
 	case left <= 2*s.local.core.Heartbeat:
-		l.Arm(&s.rare().expiry, l.Tick()+l.Ticks(left))
-	case s.seldom != nil: // of an earlier token
-		l.Disarm(&s.seldom.expiry)
+		l.Arm(&s.coldState().expiry, l.Tick()+l.Ticks(left))
+	case s.cold != nil: // of an earlier token
+		l.Disarm(&s.cold.expiry)
 	}
 }
 

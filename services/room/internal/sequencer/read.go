@@ -24,41 +24,45 @@ var ErrUnknown = errors.New("no such message")
 
 // History replies to q, from memory when it can. Reply: wire.Messages.
 func (r *Room) History(q *wire.History, reply string) {
+	r.Page(q, maxPageBytes, func(m *wire.Messages) { r.env.Publisher.Publish(reply, m) })
+}
+
+// Page passes the answer to q to done, which runs once: at most maxBytes of messages,
+// and one in any case.
+func (r *Room) Page(q *wire.History, maxBytes int, done func(*wire.Messages)) {
 	r.WhenLoaded(func(err error) {
 		if err != nil {
-			r.env.Publisher.Publish(reply, &wire.Messages{Fault: wire.FaultOf(err)})
+			done(&wire.Messages{Fault: wire.FaultOf(err)})
 			return
 		}
 		if oldest, ok := r.oldestFor(q); ok {
 			span := history.Plan(q, r.head.seq, oldest)
 			if items, ok := r.cached(span); ok {
-				r.replyHistory(q, items, r.head.seq, oldest, reply)
+				done(page(q, items, maxBytes, r.head.seq, oldest))
 				return
 			}
 		}
-		if !r.env.reads.startTask(r.env, r.logRoom, func(t *task) { r.readHistory(t, q, reply) }) {
-			r.replyUnreadable(errOverloaded(), reply)
+		if !r.env.reads.startTask(r.env, r.logRoom, func(t *task) { done(r.readPage(t, q, maxBytes)) }) {
+			done(r.unreadable(errOverloaded()))
 		}
 	})
 }
 
-// readHistory replies to q from the log.
-func (r *Room) readHistory(t *task, q *wire.History, reply string) {
+// readPage returns the answer to q from the log.
+func (r *Room) readPage(t *task, q *wire.History, maxBytes int) *wire.Messages {
 	oldest, ok := r.oldestFor(q)
 	if !ok {
 		var err error
 		if oldest, err = r.readOldest(t); err != nil {
-			r.replyUnreadable(err, reply)
-			return
+			return r.unreadable(err)
 		}
 	}
 	head := r.head.seq
 	items, err := r.readSpan(t, history.Plan(q, head, oldest))
 	if err != nil {
-		r.replyUnreadable(err, reply)
-		return
+		return r.unreadable(err)
 	}
-	r.replyHistory(q, items, head, oldest, reply)
+	return page(q, items, maxBytes, head, oldest)
 }
 
 // oldestFor returns the seq of the oldest message retained, 0 when it is unknown; false
@@ -147,19 +151,19 @@ func (r *Room) fillRing(items []wire.Item) {
 	r.lastUsedAt = r.env.Now()
 }
 
-func (r *Room) replyHistory(q *wire.History, items []wire.Item, head, oldest uint64, reply string) {
-	items = history.Fit(q, items, maxPageBytes)
+// page returns the answer to q with as many of items as fit.
+func page(q *wire.History, items []wire.Item, maxBytes int, head, oldest uint64) *wire.Messages {
+	items = history.Fit(q, items, min(maxBytes, maxPageBytes))
 	if len(items) > 0 && (oldest == 0 || items[0].Seq < oldest) {
 		oldest = items[0].Seq
 	}
-	r.env.Publisher.Publish(reply, &wire.Messages{
-		Items: items, More: history.More(q, items, head, oldest), Head: head, Oldest: oldest,
-	})
+	return &wire.Messages{Items: items, More: history.More(q, items, head, oldest), Head: head, Oldest: oldest}
 }
 
-func (r *Room) replyUnreadable(err error, reply string) {
+// unreadable is the answer when the log could not be read because of err.
+func (r *Room) unreadable(err error) *wire.Messages {
 	r.env.Counters.CountRetry(err)
-	r.env.Publisher.Publish(reply, &wire.Messages{Fault: wire.FaultOf(errLogUnavailable())})
+	return &wire.Messages{Fault: wire.FaultOf(errLogUnavailable())}
 }
 
 // Message passes message seq to done, before it returns when the message is in memory.

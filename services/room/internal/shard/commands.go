@@ -12,65 +12,90 @@ import (
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/shard/request"
 )
 
-// command decodes and carries out one operation. It answers reply itself, now or
-// later, unless it returns an error: then nothing has happened.
-type handler func(data []byte, reply string) error
+// handler carries out one operation.
+type handler struct {
+	// run decodes and carries out a command. It answers reply itself, now or later,
+	// unless it returns an error: then nothing has happened.
+	run func(data []byte, reply string) error
+	// needsSync makes commands wait for the edges' snapshots: the operation changes or
+	// shows who is here.
+	needsSync bool
+}
 
-// commandTable is every operation of a shard by the last token of its subject;
-// those on users come with "user." in front.
+// newHandlers returns the handler of every operation by the last token of its subject;
+// those of users have userOp in front.
 func (s *shard) newHandlers() map[string]handler {
-	return map[string]handler{
-		string(subject.OpJoin):  on(s, func(c *wire.Join) string { return c.Room }, s.rooms.Join),
-		string(subject.OpLeave): on(s, func(c *wire.Leave) string { return c.Room }, s.rooms.Leave),
-		string(subject.OpSend):  on(s, func(c *wire.Send) string { return c.Room }, s.rooms.Send),
-		string(subject.OpStats): on(s, func(c *wire.RoomStats) string { return c.Room }, s.rooms.Stats),
-		string(subject.OpHist):  on(s, func(c *wire.History) string { return c.Room }, s.rooms.History),
-		string(subject.OpRead):  on(s, func(c *wire.Read) string { return c.Room }, s.rooms.Read),
-		string(subject.OpHeads): on(s, nil, s.rooms.Heads),
+	handlers := map[string]handler{
+		string(subject.OpJoin):  {on(s, func(c *wire.Join) string { return c.Room }, s.rooms.Join), true},
+		string(subject.OpLeave): {on(s, func(c *wire.Leave) string { return c.Room }, s.rooms.Leave), true},
+		string(subject.OpSend):  {on(s, func(c *wire.Send) string { return c.Room }, s.rooms.Send), false},
+		string(subject.OpHist):  {on(s, func(c *wire.History) string { return c.Room }, s.rooms.History), false},
+		string(subject.OpHeads): {on(s, nil, s.rooms.Heads), false},
 
-		userOp + string(subject.OpUserUp):     on(s, nil, s.users.Up),
-		userOp + string(subject.OpUserDown):   on(s, nil, s.users.Down),
-		userOp + string(subject.OpUserStatus): on(s, nil, s.users.Status),
-		userOp + string(subject.OpUserGet):    on(s, nil, s.users.Get),
+		userOp + string(subject.OpUserUp):   {on(s, nil, s.users.Up), true},
+		userOp + string(subject.OpUserDown): {on(s, nil, s.users.Down), true},
+		userOp + string(subject.OpUserGet):  {on(s, nil, s.users.Get), true},
 	}
+	needsSync := make(map[string]bool)
+	for _, def := range event.Catalog() {
+		needsSync[def.Name] = def.NeedsSync
+	}
+	for _, r := range s.rooms.Rules() {
+		handlers[r.Event] = handler{s.onEvent(&r), needsSync[r.Event]}
+	}
+	for _, r := range s.users.Rules() {
+		handlers[userOp+r.Event] = handler{s.onEvent(&r), needsSync[r.Event]}
+	}
+	return handlers
 }
 
 const userOp = "user."
 
-// needsSync tells whether an operation changes or tells who is here, so that it
-// must wait for the edges' snapshots.
-func needsSync(op string) bool {
-	switch op {
-	case string(subject.OpJoin), string(subject.OpLeave), string(subject.OpStats),
-		userOp + string(subject.OpUserUp), userOp + string(subject.OpUserDown),
-		userOp + string(subject.OpUserStatus), userOp + string(subject.OpUserGet):
-		return true
-	}
-	return false
-}
-
-// on makes a command of what carries it out. room, if not nil, names the room
-// that it is about, which must be of this shard.
+// on decodes a command for do. room, if not nil, returns the command's room, which must
+// be of this shard.
 func on[T any, P interface {
 	*T
 	wire.Message
-}](l *shard, room func(P) string, do func(P, string)) handler {
+}](s *shard, room func(P) string, do func(P, string)) func([]byte, string) error {
 	return func(data []byte, reply string) error {
 		cmd := P(new(T))
 		if err := wire.Unmarshal(data, cmd); err != nil {
 			return code.New(code.BadRequest, "malformed command")
 		}
-		if room != nil && !l.ownsRoom(room(cmd)) {
-			return code.New(code.BadRequest, "no room of this shard")
+		if room != nil && !s.ownsRoom(room(cmd)) {
+			return errForeignRoom()
 		}
 		do(cmd, reply)
 		return nil
 	}
 }
 
-// ours tells whether id is a room of this shard.
+// onEvent decodes a client event for its rule. A room's event must be about a room of
+// this shard.
+func (s *shard) onEvent(rule *request.Rule) func([]byte, string) error {
+	return func(data []byte, reply string) error {
+		var cmd wire.Command
+		if err := wire.Unmarshal(data, &cmd); err != nil {
+			return code.New(code.BadRequest, "malformed command")
+		}
+		payload, err := rule.Decode(&cmd)
+		if err != nil {
+			return err
+		}
+		if p, ok := payload.(event.RoomRequest); ok && !s.ownsRoom(p.Room()) {
+			return errForeignRoom()
+		}
+		rule.Run(request.New(s.publisher, &cmd, reply), payload)
+		return nil
+	}
+}
+
+func errForeignRoom() error { return code.New(code.BadRequest, "not a room of this shard") }
+
+// ownsRoom reports whether id is a room of this shard.
 func (s *shard) ownsRoom(id string) bool {
 	return s.rooms.Has(id) || event.ValidRoomID(id) && subject.Shard(id) == s.lease.Shard
 }
@@ -101,7 +126,7 @@ func (s *shard) handleCommand(m *nats.Msg) {
 	if m.Sub == s.userSub {
 		op = userOp + op
 	}
-	if s.sync.active && needsSync(op) {
+	if s.sync.active && s.handlers[op].needsSync {
 		s.deferCommand(m)
 		return
 	}
@@ -111,13 +136,13 @@ func (s *shard) handleCommand(m *nats.Msg) {
 func errBusy() error { return code.New(code.Unavailable, "overloaded, try again") }
 
 func (s *shard) execute(op string, m *nats.Msg) {
-	do, ok := s.handlers[op]
+	h, ok := s.handlers[op]
 	if !ok {
 		s.refuse(m.Reply, code.New(code.BadRequest, "unknown operation"))
 		return
 	}
 	s.spans.startSpan(op, m)
-	if err := do(m.Data, m.Reply); err != nil {
+	if err := h.run(m.Data, m.Reply); err != nil {
 		s.refuse(m.Reply, err)
 	}
 }

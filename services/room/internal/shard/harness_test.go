@@ -2,6 +2,7 @@ package shard_test
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"slices"
 	"sync"
@@ -130,6 +131,26 @@ func (e *edge) ask(subj string, cmd, reply wire.Message) bool {
 		}
 	}
 	return false
+}
+
+// event has a client event carried out, which must succeed, and decodes the reply object.
+func (e *edge) event(tb testing.TB, user wire.User, name, payload string, success any) {
+	tb.Helper()
+	var target struct{ RoomID string }
+	if err := json.Unmarshal([]byte(payload), &target); err != nil {
+		tb.Fatal(err)
+	}
+	subj := subject.UserCommand(subject.Shard(user.ID), subject.UserOp(name))
+	if target.RoomID != "" {
+		subj = subject.RoomCommand(subject.Shard(target.RoomID), subject.RoomOp(name))
+	}
+	var m wire.Result
+	if !e.ask(subj, &wire.Command{User: user, Payload: []byte(payload)}, &m) || m.Code != "" {
+		tb.Fatalf("%s %s: %+v", name, payload, m.Fault)
+	}
+	if err := json.Unmarshal(m.JSON, success); err != nil {
+		tb.Fatalf("%s: %s: %v", name, m.JSON, err)
+	}
 }
 
 func (e *edge) room(op subject.RoomOp, room string, cmd, reply wire.Message) bool {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +18,9 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log/logcheck"
 	"github.com/confab-chat/confab/services/room/internal/shard"
+	"github.com/confab-chat/confab/services/room/internal/shard/request"
+	"github.com/confab-chat/confab/services/room/internal/shard/rooms"
+	"github.com/confab-chat/confab/services/room/internal/shard/users"
 	"github.com/confab-chat/confab/services/room/internal/shard/users/presence"
 	"github.com/confab-chat/confab/shared/natstest"
 )
@@ -84,8 +89,9 @@ func TestCommands(t *testing.T) {
 	if !e.room(subject.OpHist, room, &wire.History{Room: room, Limit: 10}, &page) || len(page.Items) != 2 || page.More || page.Head != 2 || page.Oldest != 1 {
 		t.Errorf("history: %+v", page)
 	}
-	var receipt wire.Receipt
-	if !e.room(subject.OpRead, room, &wire.Read{Room: room, User: ann, MessageID: m.ID}, &receipt) || receipt.Seq != 1 {
+	var receipt event.MessageReadReply
+	e.event(t, ann, event.NameMessageRead, fmt.Sprintf(`{"roomId":%q,"messageId":%q}`, room, m.ID), &receipt)
+	if receipt.ReadReceipt.Seq != 1 {
 		t.Errorf("receipt: %+v", receipt)
 	}
 	next(t, news, "messageReadUpdate", named(event.NameMessageReadUpdate))
@@ -94,11 +100,10 @@ func TestCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	next(t, news, "userTyping", named(event.NameUserTyping))
-	var st wire.Stats
-	var stats event.RoomStats
-	if !e.room(subject.OpStats, room, &wire.RoomStats{Room: room}, &st) || json.Unmarshal(st.JSON, &stats) != nil ||
-		stats.UserCount != 2 || len(stats.TypingUsers) != 1 {
-		t.Errorf("stats: %s", st.JSON)
+	var stats event.RoomStatsRetrieved
+	e.event(t, ann, event.NameGetRoomStats, fmt.Sprintf(`{"roomId":%q}`, room), &stats)
+	if stats.UserCount != 2 || len(stats.TypingUsers) != 1 {
+		t.Errorf("stats: %+v", stats)
 	}
 	var heads wire.Digest
 	if !e.room(subject.OpHeads, room, &wire.Heads{Rooms: []string{room}}, &heads) || len(heads.Heads) != 1 || heads.Heads[0].Seq != 2 {
@@ -110,6 +115,36 @@ func TestCommands(t *testing.T) {
 	}
 	if b := next(t, news, "userLeft", named(event.NameUserLeft)); b.Total != 1 {
 		t.Errorf("userLeft: %+v", b)
+	}
+}
+
+// statsOf is a getRoomStats on its way to the owner.
+func statsOf(room string) []byte {
+	return wire.Marshal(&wire.Command{User: wire.User{ID: "ann"}, Payload: fmt.Appendf(nil, `{"roomId":%q}`, room)})
+}
+
+// A catalog event has a rule when the catalog says that it is forwarded, and else none.
+func TestEveryForwardedEventHasARule(t *testing.T) {
+	t.Parallel()
+	rules := map[event.Route][]request.Rule{
+		event.RouteRoom: new(rooms.Set).Rules(), event.RouteUser: new(users.Set).Rules(),
+	}
+	for _, def := range event.Catalog() {
+		for route, list := range rules {
+			i := slices.IndexFunc(list, func(r request.Rule) bool { return r.Event == def.Name })
+			switch {
+			case (i >= 0) != (def.Route == route):
+				t.Errorf("%s: route %d, and a rule on route %d: %v", def.Name, def.Route, route, i >= 0)
+			case i >= 0 && reflect.TypeOf(list[i].Payload) != reflect.TypeOf(def.Payload()):
+				t.Errorf("%s: its rule takes a %T", def.Name, list[i].Payload)
+			}
+			rules[route] = slices.DeleteFunc(list, func(r request.Rule) bool { return r.Event == def.Name })
+		}
+	}
+	for _, list := range rules {
+		for _, r := range list {
+			t.Errorf("the rule of %s is not in the catalog", r.Event)
+		}
 	}
 }
 
@@ -128,7 +163,10 @@ func TestRefusals(t *testing.T) {
 		"unknown operation":      {subject.RoomCommand(shard, "dance"), nil},
 		"unknown user operation": {subject.UserCommand(shard, "dance"), nil},
 		"malformed":              {subject.RoomCommand(shard, subject.OpSend), []byte{0xff}},
-		"another shard's room":   {subject.RoomCommand(shard, subject.OpStats), wire.Marshal(&wire.RoomStats{Room: other})},
+		"another shard's room":   {subject.RoomCommand(shard, event.NameGetRoomStats), statsOf(other)},
+		"malformed event":        {subject.RoomCommand(shard, event.NameGetRoomStats), []byte{0xff}},
+		"event without user":     {subject.RoomCommand(shard, event.NameGetRoomStats), wire.Marshal(&wire.Command{Payload: []byte(`{"roomId":"general"}`)})},
+		"event without payload":  {subject.RoomCommand(shard, event.NameGetRoomStats), wire.Marshal(&wire.Command{User: wire.User{ID: "ann"}})},
 		"no room":                {subject.RoomCommand(shard, subject.OpJoin), nil},
 		"no room id":             {subject.RoomCommand(shard, subject.OpHist), wire.Marshal(&wire.History{Room: "a b"})},
 	} {

@@ -11,8 +11,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/subject"
-	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/shard"
 	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/stats"
@@ -64,13 +64,13 @@ func TestSpans(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Release(shard) })
-	cmd := wire.Marshal(&wire.RoomStats{Room: "general"})
+	cmd := statsOf("general")
 	for _, parent := range []string{
 		"",
 		"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", // not sampled
 		"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	} {
-		m := nats.NewMsg(subject.RoomCommand(shard, subject.OpStats))
+		m := nats.NewMsg(subject.RoomCommand(shard, event.NameGetRoomStats))
 		m.Data = cmd
 		if parent != "" {
 			m.Header["traceparent"] = []string{parent}
@@ -81,7 +81,7 @@ func TestSpans(t *testing.T) {
 	}
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	if id := tr.spans["room stats"].String(); len(tr.spans) != 1 || tr.ended != 1 || id != "0af7651916cd43dd8448eb211c80319c" {
+	if id := tr.spans["room getRoomStats"].String(); len(tr.spans) != 1 || tr.ended != 1 || id != "0af7651916cd43dd8448eb211c80319c" {
 		t.Errorf("%d spans, %d ended, trace %s", len(tr.spans), tr.ended, id)
 	}
 }

@@ -2,6 +2,7 @@ package shard_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -58,7 +59,11 @@ func TestPresenceForAll(t *testing.T) {
 	if b.Except != "ann" || b.Room != "" || b.Epoch == 0 {
 		t.Errorf("userOnline: %+v", b)
 	}
-	e.must(t, subject.OpUserStatus, "ann", &wire.UserStatus{User: ann, Status: "busy", Custom: "in a meeting"})
+	var updated event.PresenceUpdated
+	e.event(t, ann, event.NameUpdatePresence, `{"status":"busy","customStatus":"in a meeting"}`, &updated)
+	if updated.Status != "busy" || updated.CustomStatus != "in a meeting" || updated.Timestamp == 0 {
+		t.Errorf("reply: %+v", updated)
+	}
 	others := next(t, news, "presenceUpdate", named(event.NamePresenceUpdate))
 	own := next(t, news, "presenceUpdate to the user", named(event.NamePresenceUpdate))
 	if others.Except != "ann" || others.Only != "" || own.Only != "ann" || own.Except != "" || string(own.Data) != string(others.Data) {
@@ -73,15 +78,21 @@ func TestPresenceForAll(t *testing.T) {
 	if !e.user(subject.OpUserGet, "ann", &wire.UserGet{Limit: 5}, &got) || len(got.Users) != 1 {
 		t.Errorf("online: %+v", got)
 	}
+	update := func(user, status string) string {
+		var m wire.Result
+		cmd := wire.Command{User: wire.User{ID: user}, Payload: fmt.Appendf(nil, `{"status":%q}`, status)}
+		if !e.user(event.NameUpdatePresence, user, &cmd, &m) {
+			t.Fatal("no answer")
+		}
+		return m.Code
+	}
+	if refused := update("ann", "dancing"); refused != "BAD_REQUEST" {
+		t.Errorf("unknown status: %s", refused)
+	}
+	if refused := update("zoe", "busy"); refused != "UNAVAILABLE" {
+		t.Errorf("status of a user who is offline: %s", refused)
+	}
 	var d wire.Done
-	if !e.user(subject.OpUserStatus, "ann", &wire.UserStatus{User: ann, Status: "dancing"}, &d) || d.Code != "BAD_REQUEST" {
-		t.Errorf("unknown status: %+v", d)
-	}
-	d = wire.Done{}
-	if !e.user(subject.OpUserStatus, "zoe", &wire.UserStatus{User: wire.User{ID: "zoe"}, Status: "busy"}, &d) || d.Code != "UNAVAILABLE" {
-		t.Errorf("status of who is offline: %+v", d)
-	}
-	d = wire.Done{}
 	if !e.user(subject.OpUserGet, "ann", &wire.UserGet{Users: make([]string, 101)}, &d) || d.Code != "BAD_REQUEST" {
 		t.Errorf("too many: %+v", d)
 	}
@@ -110,7 +121,7 @@ func TestPresenceForRooms(t *testing.T) {
 	if on := next(t, b, "userOnline in b", named(event.NameUserOnline)); !slices.Equal(on.Rooms, []string{"a", "b"}) || on.Room != "b" {
 		t.Errorf("userOnline in b: %+v", on)
 	}
-	e.must(t, subject.OpUserStatus, "ann", &wire.UserStatus{User: ann, Status: "away"})
+	e.event(t, ann, event.NameUpdatePresence, `{"status":"away"}`, new(event.PresenceUpdated))
 	for name, news := range map[string]chan *wire.Broadcast{"a": a, "b": b} {
 		first := next(t, news, "event in "+name, func(*wire.Broadcast) bool { return true })
 		if first.Event != event.NamePresenceUpdate || !slices.Equal(first.Rooms, []string{"a", "b"}) {

@@ -190,8 +190,8 @@ func (r *Relay) RoomCommand(shard int, op subject.RoomOp, m wire.Message, header
 }
 
 // UserCommand is RoomCommand for the owner of a user's shard.
-func (r *Relay) UserCommand(shard int, op subject.UserOp, m wire.Message, deadline time.Time, done func(reply []byte, err error)) {
-	r.command(userShard, shard, subject.UserCommand(shard, op), m, nil, deadline, done)
+func (r *Relay) UserCommand(shard int, op subject.UserOp, m wire.Message, header nats.Header, deadline time.Time, done func(reply []byte, err error)) {
+	r.command(userShard, shard, subject.UserCommand(shard, op), m, header, deadline, done)
 }
 
 func (r *Relay) command(k kind, shard int, subj string, m wire.Message, header nats.Header, deadline time.Time, done func([]byte, error)) {

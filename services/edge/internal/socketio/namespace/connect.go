@@ -59,7 +59,7 @@ func (c *Client) refuseSession(ns *Namespace, e *code.Error) {
 func (s *sessionSocket) openNew() {
 	s.createSession()
 	s.grant(s.client.server.Peers.NewID())
-	s.session.Open(s)
+	s.session.Opened(s)
 }
 
 // openRecovered opens a session that continues an earlier one, if its rooms can be
@@ -71,7 +71,7 @@ func (s *sessionSocket) openRecovered(pid string, rooms []hub.Position) {
 			s.grant(pid)
 			return
 		}
-		s.session.End(conn.Cause{Kind: conn.Lost, Code: conn.CodeAbnormal})
+		s.session.Closed(conn.Cause{Kind: conn.Lost, Code: conn.CodeAbnormal})
 		s.opening = &opening{id: s.opening.id}
 		s.openNew()
 	})

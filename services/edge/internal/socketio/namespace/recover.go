@@ -107,7 +107,7 @@ func (s *Server) releaseOnLoop(loop *poll.Loop, m wire.Recover) *wire.Recovered 
 	}
 	mark := r.mark
 	if r.live != nil {
-		mark = r.live.session.Mark()
+		mark = r.live.session.DeliveryMark()
 	}
 	rooms, exact := s.Core.Hub.Local(loop.Index()).PositionsAt(mark, hub.Position{Room: m.Room, Seq: m.Seq})
 	movedTo := m.Edge

@@ -66,7 +66,7 @@ func (t *recoverables) keepLost(s *sessionSocket, cause conn.Cause) {
 	}
 	var lost *recoverable
 	if canRecover(cause) {
-		lost = &recoverable{loop: s.Loop(), user: s.session.User.ID, mark: s.session.Mark()}
+		lost = &recoverable{loop: s.Loop(), user: s.session.User.ID, mark: s.session.DeliveryMark()}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

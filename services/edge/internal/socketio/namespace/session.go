@@ -55,7 +55,7 @@ func (s *sessionSocket) message(_ socketio.Packet, raw []byte, _ [][]byte) {
 		s.client.closeInvalid()
 		return
 	}
-	s.session.Receive(raw)
+	s.session.Message(raw)
 }
 
 // wantsAttachments returns false: no event of the contract has any.
@@ -63,13 +63,13 @@ func (s *sessionSocket) wantsAttachments() bool { return false }
 
 func (s *sessionSocket) heartbeat() {
 	if s.opening == nil {
-		s.session.Beat()
+		s.session.Heartbeat()
 	}
 }
 
 func (s *sessionSocket) drained() {
 	if s.opening == nil {
-		s.session.Emptied()
+		s.session.Drained()
 	}
 }
 
@@ -80,7 +80,7 @@ func (s *sessionSocket) closed(cause conn.Cause) {
 		return
 	}
 	s.client.server.recoverables.keepLost(s, cause)
-	s.session.End(cause)
+	s.session.Closed(cause)
 }
 
 // Send implements session.Link.

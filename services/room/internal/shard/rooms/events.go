@@ -11,26 +11,25 @@ import (
 
 func (s *Set) memberChange(r *room, name string, now time.Time, u wire.User) *wire.Broadcast {
 	e := event.MemberChange{UserID: u.ID, Username: u.Name, RoomID: r.ID(), Timestamp: event.At(now)}
-	return &wire.Broadcast{
-		Event: name, Data: e.AppendJSON(nil), Class: wire.ClassPresence,
-		Except: u.ID, Total: uint64(r.members.Len()),
-	}
+	b := event.Broadcast(name, &e)
+	b.Except, b.Total = u.ID, uint64(r.members.Len())
+	return b
 }
 
 func userTyping(r *room, now time.Time, u wire.User, on bool) *wire.Broadcast {
 	e := event.UserTyping{UserID: u.ID, Username: u.Name, RoomID: r.ID(), IsTyping: on, Timestamp: event.At(now)}
-	return &wire.Broadcast{
-		Event: event.NameUserTyping, Data: e.AppendJSON(nil), Class: wire.ClassTyping, Except: u.ID,
-	}
+	b := event.Broadcast(event.NameUserTyping, &e)
+	b.Except = u.ID
+	return b
 }
 
 // roomUsers lists users, some of the room's members.
 func roomUsers(r *room, users []wire.User) *wire.Broadcast {
 	total := uint64(r.members.Len())
 	e := event.RoomUsers{RoomID: r.ID(), Users: users, Total: total}
-	return &wire.Broadcast{
-		Event: event.NameRoomUsers, Data: e.AppendJSON(nil), Class: wire.ClassPresence, Total: total,
-	}
+	b := event.Broadcast(event.NameRoomUsers, &e)
+	b.Total = total
+	return b
 }
 
 func messageRead(r *room, m readMark) *wire.Broadcast {
@@ -38,12 +37,11 @@ func messageRead(r *room, m readMark) *wire.Broadcast {
 		RoomID: r.ID(), UserID: m.user.ID, Username: m.user.Name,
 		MessageID: m.id, Seq: m.seq, Timestamp: event.Time(m.atMs),
 	}
-	return &wire.Broadcast{
-		Event: event.NameMessageReadUpdate, Data: e.AppendJSON(nil), Class: wire.ClassPresence,
-	}
+	return event.Broadcast(event.NameMessageReadUpdate, &e)
 }
 
-func (s *Set) roomStats(r *room) []byte {
+// roomStats is the room's statistics now. Its Users are valid until the next call.
+func (s *Set) roomStats(r *room) event.RoomStats {
 	s.scratchUsers = r.members.AppendUsers(s.scratchUsers[:0], event.MaxListed)
 	e := event.RoomStats{
 		RoomID: r.ID(), UserCount: uint64(r.members.Len()), Users: s.scratchUsers,
@@ -53,5 +51,5 @@ func (s *Set) roomStats(r *room) []byte {
 	if r.ephemeral != nil {
 		e.TypingUsers = r.ephemeral.typing.List()
 	}
-	return e.AppendJSON(nil)
+	return e
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/sequencer"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log/logtest"
 	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
+	"github.com/confab-chat/confab/services/room/internal/shard/request"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms"
 	"github.com/confab-chat/confab/services/room/internal/stats"
 )
@@ -25,6 +26,8 @@ type scene struct {
 	world *logtest.World
 	edges *liveness.Table
 	count *stats.Counters
+
+	publisher *publisher.Publisher
 
 	replies map[string][]byte
 	casts   []*wire.Broadcast // since the last look
@@ -48,9 +51,10 @@ func newScene(t *testing.T) *scene {
 
 // takeOver makes a new owner, which knows nothing.
 func (s *scene) takeOver(owner int) {
+	s.publisher = publisher.New(s, slog.New(slog.DiscardHandler))
 	s.Set = rooms.New(rooms.Config{
 		Shard: 0, Epoch: uint64(owner), Streams: 1,
-		Log: &logtest.Log{World: s.world, Owner: owner}, Publisher: publisher.New(s, slog.New(slog.DiscardHandler)),
+		Log: &logtest.Log{World: s.world, Owner: owner}, Publisher: s.publisher,
 		Now: func() time.Time { return s.world.Now }, Logger: slog.New(slog.DiscardHandler),
 		Counters: s.count, Edges: s.edges, SweepEvery: sweepEvery, IdleAfter: idleAfter,
 		Keep: sequencer.Retention{MaxAge: maxAge, MaxMessages: 5000},
@@ -166,14 +170,41 @@ func (s *scene) send(room, user, cid string) *wire.Sent {
 	return &sent
 }
 
+// ask has a rule carry out a client event, to be answered on the subject reply.
+func (s *scene) ask(reply string, user wire.User, name, payload string) {
+	s.Helper()
+	rules := s.Rules()
+	i := slices.IndexFunc(rules, func(r request.Rule) bool { return r.Event == name })
+	if i < 0 {
+		s.Fatalf("%s has no rule", name)
+	}
+	cmd := wire.Command{User: user, Payload: []byte(payload)}
+	p, err := rules[i].Decode(&cmd)
+	if err != nil {
+		s.Fatalf("%s %s: %v", name, payload, err)
+	}
+	rules[i].Run(request.New(s.publisher, &cmd, reply), p)
+}
+
+// result is the answer to a client event in room "r". A success is decoded into success.
+func (s *scene) result(user, name, payload string, success any) *wire.Result {
+	s.Helper()
+	s.ask("r", person(user), name, payload)
+	var m wire.Result
+	if s.reply(&m); m.Code == "" {
+		if err := json.Unmarshal(m.JSON, success); err != nil {
+			s.Fatalf("%s: %s: %v", name, m.JSON, err)
+		}
+	}
+	return &m
+}
+
 func (s *scene) stats(room string) *event.RoomStats {
 	s.Helper()
-	s.Stats(&wire.RoomStats{Room: room}, "r")
-	var w wire.Stats
-	s.reply(&w)
-	var st event.RoomStats
-	if err := json.Unmarshal(w.JSON, &st); err != nil {
-		s.Fatalf("stats %s: %v", w.JSON, err)
+	var reply event.RoomStatsRetrieved
+	m := s.result("ann", event.NameGetRoomStats, `{"roomId":"`+room+`"}`, &reply)
+	if m.Code != "" || m.Event != event.NameRoomStats || !strings.HasSuffix(string(m.JSON), string(m.Data[1:])) {
+		s.Fatalf("stats: %+v", m)
 	}
-	return &st
+	return &reply.RoomStats
 }

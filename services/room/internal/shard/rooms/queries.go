@@ -9,6 +9,7 @@ import (
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/sequencer"
+	"github.com/confab-chat/confab/services/room/internal/shard/request"
 )
 
 // Send accepts a message. Reply: wire.Sent, when it is stored.
@@ -24,15 +25,42 @@ func (s *Set) History(cmd *wire.History, reply string) {
 	s.open(cmd.Room).History(cmd, reply)
 }
 
-// Read notes that a user has read a message. Reply: wire.Receipt.
-func (s *Set) Read(cmd *wire.Read, reply string) {
-	seq, ok := event.SeqOf(cmd.MessageID)
+// GetHistory is the rule of getHistory.
+func (s *Set) GetHistory(req *request.Request, p *event.GetHistory) {
+	q := p.Query()
+	s.open(p.RoomID).Page(&q, req.MaxBytes, func(m *wire.Messages) {
+		if err := m.Err(); err != nil {
+			req.Refuse(err)
+			return
+		}
+		req.Succeed(&event.History{RoomID: p.RoomID, Messages: m.Items, HasMore: m.More})
+	})
+}
+
+// MessageRead is the rule of messageRead: the room is notified soon.
+func (s *Set) MessageRead(req *request.Request, p *event.MessageRead) {
+	r := s.open(p.RoomID)
+	r.find(p.MessageID, func(seq uint64, err error) {
+		if err != nil {
+			req.Refuse(err)
+			return
+		}
+		m := readMark{req.User, p.MessageID, seq, uint64(s.cfg.Now().UnixMilli())}
+		req.Succeed(&event.MessageReadReply{ReadReceipt: event.ReadReceipt{
+			MessageID: m.id, UserID: m.user.ID, Username: m.user.Name, Seq: seq, ReadAt: event.Time(m.atMs),
+		}})
+		s.recordRead(r, m)
+	})
+}
+
+// find passes the seq of the message with that id to done, which runs once. The error
+// is a *code.Error: NOT_FOUND, or UNAVAILABLE when the log cannot be read.
+func (r *room) find(id string, done func(seq uint64, err error)) {
+	seq, ok := event.SeqOf(id)
 	if !ok {
-		s.cfg.Publisher.Publish(reply, &wire.Receipt{Fault: wire.FaultOf(errNoSuchMessage())})
+		done(0, errNoSuchMessage())
 		return
 	}
-	r := s.open(cmd.Room)
-	user, id := cmd.User, cmd.MessageID
 	r.Message(seq, func(it wire.Item, err error) {
 		switch {
 		case err == nil && !sequencer.HasID(it.JSON, id), errors.Is(err, sequencer.ErrUnknown):
@@ -40,19 +68,13 @@ func (s *Set) Read(cmd *wire.Read, reply string) {
 		case err != nil && code.Of(err) != code.Unavailable:
 			err = code.New(code.Unavailable, "the message log is not available, try again")
 		}
-		if err != nil {
-			s.cfg.Publisher.Publish(reply, &wire.Receipt{Fault: wire.FaultOf(err)})
-			return
-		}
-		m := readMark{user, id, seq, uint64(s.cfg.Now().UnixMilli())}
-		s.cfg.Publisher.Publish(reply, &wire.Receipt{Seq: seq, AtMs: m.atMs})
-		s.recordRead(r, m)
+		done(seq, err)
 	})
 }
 
 func errNoSuchMessage() *code.Error { return code.New(code.NotFound, "there is no such message") }
 
-// mark lets the room know soon how far a user has read.
+// recordRead lets the room know soon how far a user has read.
 func (s *Set) recordRead(r *room, m readMark) {
 	if r.members.Len() > MaxNamedMembers {
 		return
@@ -68,15 +90,16 @@ func (s *Set) recordRead(r *room, m readMark) {
 	s.pending[r] = struct{}{}
 }
 
-// Stats answers with a room's statistics. Reply: wire.Stats.
-func (s *Set) Stats(cmd *wire.RoomStats, reply string) {
-	r := s.open(cmd.Room)
+// GetRoomStats is the rule of getRoomStats. The asker gets the event roomStats too.
+func (s *Set) GetRoomStats(req *request.Request, p *event.GetRoomStats) {
+	r := s.open(p.RoomID)
 	r.WhenLoaded(func(err error) {
 		if err != nil {
-			s.cfg.Publisher.Publish(reply, &wire.Stats{Fault: wire.FaultOf(err)})
+			req.Refuse(err)
 			return
 		}
-		s.cfg.Publisher.Publish(reply, &wire.Stats{JSON: s.roomStats(r)})
+		stats := s.roomStats(r)
+		req.SucceedWith(&event.RoomStatsRetrieved{RoomStats: stats}, event.NameRoomStats, &stats)
 	})
 }
 

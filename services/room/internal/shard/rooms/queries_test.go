@@ -10,6 +10,7 @@ import (
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
+	"github.com/confab-chat/confab/services/room/internal/shard/request"
 )
 
 func TestTyping(t *testing.T) {
@@ -60,21 +61,21 @@ func TestMessageRead(t *testing.T) {
 		ids = append(ids, m.ID)
 	}
 	s.heard()
-	read := func(user, id string) *wire.Receipt {
-		s.Read(&wire.Read{Room: "r", User: person(user), MessageID: id}, "r")
-		var r wire.Receipt
-		s.reply(&r)
-		return &r
+	read := func(user, id string) (event.ReadReceipt, string) {
+		var reply event.MessageReadReply
+		m := s.result(user, event.NameMessageRead, fmt.Sprintf(`{"roomId":"r","messageId":%q}`, id), &reply)
+		return reply.ReadReceipt, m.Code
 	}
 	other := event.MessageID("other", 1, 0, "ann")
-	for _, id := range []string{"", "nonsense", other, event.MessageID("r", 99, 0, "ann")} {
-		if r := read("ann", id); r.Code != "NOT_FOUND" {
-			t.Errorf("reading %q: %+v", id, r)
+	for _, id := range []string{"nonsense", other, event.MessageID("r", 99, 0, "ann")} {
+		if r, refused := read("ann", id); refused != "NOT_FOUND" {
+			t.Errorf("reading %q: %+v %s", id, r, refused)
 		}
 	}
 	for i, id := range ids {
-		if r := read("bob", id); r.Code != "" || r.Seq != uint64(i+1) || r.AtMs != uint64(s.world.Now.UnixMilli()) {
-			t.Errorf("receipt %d: %+v", i, r)
+		want := event.ReadReceipt{MessageID: id, UserID: "bob", Username: "N bob", Seq: uint64(i + 1), ReadAt: event.At(s.world.Now)}
+		if r, refused := read("bob", id); r != want {
+			t.Errorf("receipt %d: %+v %s", i, r, refused)
 		}
 	}
 	read("bob", ids[0]) // looking back does not unread
@@ -94,8 +95,47 @@ func TestMessageRead(t *testing.T) {
 	s.heard()
 	// A cold room finds its messages, too.
 	s.takeOver(2)
-	if r := read("ann", ids[1]); r.Code != "" || r.Seq != 2 {
-		t.Errorf("receipt of a cold room: %+v", r)
+	if r, refused := read("ann", ids[1]); r.Seq != 2 {
+		t.Errorf("receipt of a cold room: %+v %s", r, refused)
+	}
+}
+
+// A page holds at most what the asker's connection can take, cut at the far end.
+func TestHistoryFitsTheConnection(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	for i := range 5 {
+		s.send("r", "ann", fmt.Sprint(i))
+	}
+	var size int
+	for payload, want := range map[string]string{
+		`{"roomId":"r"}`:            "[4 5] true",
+		`{"roomId":"r","after":1}`:  "[2 3] true",
+		`{"roomId":"r","before":3}`: "[1 2] false",
+	} {
+		var reply event.History
+		if s.result("ann", event.NameGetHistory, payload, &reply); size == 0 {
+			size = len(reply.Messages[0].JSON)
+		}
+		cmd := wire.Command{User: person("ann"), Payload: []byte(payload), MaxBytes: uint64(2*size + 10)}
+		var p event.GetHistory
+		if err := p.Decode(cmd.Payload); err != nil {
+			t.Fatal(err)
+		}
+		s.GetHistory(request.New(s.publisher, &cmd, "r"), &p)
+		var m wire.Result
+		s.reply(&m)
+		reply = event.History{}
+		if err := json.Unmarshal(m.JSON, &reply); err != nil {
+			t.Fatal(err)
+		}
+		var seqs []uint64
+		for _, it := range reply.Messages {
+			seqs = append(seqs, it.Seq)
+		}
+		if got := fmt.Sprint(seqs, reply.HasMore); got != want {
+			t.Errorf("%s: %s, want %s", payload, got, want)
+		}
 	}
 }
 
@@ -216,8 +256,11 @@ func TestLogAway(t *testing.T) {
 			s.Send(&wire.Send{Origin: origin("e1"), Room: "r", User: person("ann"), ClientID: "c", Type: "TEXT", Content: "x"}, "send")
 		},
 		func() { s.History(&wire.History{Room: "r", Limit: 1}, "hist") },
-		func() { s.Stats(&wire.RoomStats{Room: "r"}, "stats") },
-		func() { s.Read(&wire.Read{Room: "r", MessageID: event.MessageID("r", 1, 0, "u")}, "read") },
+		func() { s.ask("stats", person("ann"), event.NameGetRoomStats, `{"roomId":"r"}`) },
+		func() { s.ask("page", person("ann"), event.NameGetHistory, `{"roomId":"r"}`) },
+		func() {
+			s.ask("read", person("ann"), event.NameMessageRead, `{"roomId":"r","messageId":"`+event.MessageID("r", 1, 0, "u")+`"}`)
+		},
 		func() { s.Heads(&wire.Heads{Rooms: []string{"r"}}, "heads") },
 	} {
 		cmd()
@@ -229,7 +272,7 @@ func TestLogAway(t *testing.T) {
 		}
 		s.RunTimers(s.world.Now)
 	}
-	for _, reply := range []string{"join", "send", "hist", "stats", "read", "heads"} {
+	for _, reply := range []string{"join", "send", "hist", "stats", "page", "read", "heads"} {
 		var d wire.Done
 		if s.replies[reply] == nil {
 			t.Errorf("%s was not answered", reply)

@@ -3,7 +3,6 @@
 package users
 
 import (
-	"errors"
 	"time"
 
 	"github.com/confab-chat/confab/proto/code"
@@ -12,6 +11,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/publisher"
 	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
+	"github.com/confab-chat/confab/services/room/internal/shard/request"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
 	"github.com/confab-chat/confab/services/room/internal/shard/users/presence"
 )
@@ -63,17 +63,15 @@ func (s *Set) Down(cmd *wire.UserDown, reply string) {
 	s.publishEvents(now, events)
 }
 
-// Status sets what a user says of themselves. Reply: wire.Done.
-func (s *Set) Status(cmd *wire.UserStatus, reply string) {
+// UpdatePresence is the rule of updatePresence.
+func (s *Set) UpdatePresence(req *request.Request, p *event.UpdatePresence) {
 	now := s.cfg.Now()
-	events, err := s.presence.SetStatus(now, cmd.User, cmd.Status, cmd.Custom)
-	switch {
-	case errors.Is(err, presence.ErrStatus):
-		err = code.New(code.BadRequest, "status must be online, away or busy")
-	case err != nil:
-		err = code.New(code.Unavailable, "your presence is not known yet, try again")
+	events, err := s.presence.SetStatus(now, req.User, p.Status, p.CustomStatus)
+	if err != nil {
+		req.Refuse(code.New(code.Unavailable, "your presence is not known yet, try again"))
+		return
 	}
-	s.cfg.Publisher.Publish(reply, &wire.Done{Fault: wire.FaultOf(err)})
+	req.Succeed(&event.PresenceUpdated{Status: p.Status, CustomStatus: p.CustomStatus, Timestamp: event.At(now)})
 	s.publishEvents(now, events)
 }
 
@@ -150,19 +148,15 @@ func (s *Set) publishToRooms(e *presence.Event, b *wire.Broadcast) {
 
 // encode is the event as clients see it.
 func encodeEvent(e *presence.Event, now time.Time) *wire.Broadcast {
-	b := &wire.Broadcast{Class: wire.ClassPresence}
 	change := event.OnlineChange{UserID: e.User.ID, Username: e.User.Name, Timestamp: event.At(now)}
 	switch e.Kind {
 	case presence.Online:
-		b.Event, b.Data = event.NameUserOnline, change.AppendJSON(nil)
+		return event.Broadcast(event.NameUserOnline, &change)
 	case presence.Offline:
-		b.Event, b.Data = event.NameUserOffline, change.AppendJSON(nil)
-	default:
-		u := event.PresenceUpdate{
-			UserID: e.User.ID, Username: e.User.Name,
-			Status: e.Status, CustomStatus: e.Custom, Timestamp: event.At(now),
-		}
-		b.Event, b.Data = event.NamePresenceUpdate, u.AppendJSON(nil)
+		return event.Broadcast(event.NameUserOffline, &change)
 	}
-	return b
+	return event.Broadcast(event.NamePresenceUpdate, &event.PresenceUpdate{
+		UserID: e.User.ID, Username: e.User.Name,
+		Status: e.Status, CustomStatus: e.Custom, Timestamp: event.At(now),
+	})
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
@@ -47,6 +46,11 @@ func read[T any, P interface {
 // decode returns what is asked, and how it is answered.
 func (o *Owner) decode(m *nats.Msg) (Command, func() wire.Message) {
 	c := Command{Op: lastToken(m.Subject)}
+	for _, def := range event.Catalog() {
+		if def.Name == c.Op && def.Route != event.RouteLocal {
+			return o.forwarded(c, &def, read[wire.Command](o, m))
+		}
+	}
 	if strings.Contains(m.Subject, ".user.") {
 		return o.decodeUser(c, m)
 	}
@@ -70,14 +74,6 @@ func (o *Owner) decode(m *nats.Msg) (Command, func() wire.Message) {
 		q := read[wire.History](o, m)
 		c.Room, c.Text = q.Room, fmt.Sprint(q.After)
 		return c, func() wire.Message { return o.history(q) }
-	case string(subject.OpStats):
-		q := read[wire.RoomStats](o, m)
-		c.Room = q.Room
-		return c, func() wire.Message { return o.stats(q) }
-	case string(subject.OpRead):
-		q := read[wire.Read](o, m)
-		c.Room, c.User, c.Text = q.Room, q.User.ID, q.MessageID
-		return c, func() wire.Message { return o.read(q) }
 	case string(subject.OpHeads):
 		q := read[wire.Heads](o, m)
 		return c, func() wire.Message { return o.heads(q) }
@@ -88,6 +84,25 @@ func (o *Owner) decode(m *nats.Msg) (Command, func() wire.Message) {
 	}
 	o.tb.Errorf("owner: unknown command %s", m.Subject)
 	return c, nil
+}
+
+// forwarded answers a client event of the catalog: as Answer has said, or with the zero
+// value of its reply.
+func (o *Owner) forwarded(c Command, def *event.Def, q *wire.Command) (Command, func() wire.Message) {
+	c.User, c.Text, c.MaxBytes = q.User.ID, string(q.Payload), q.MaxBytes
+	payload := def.Payload()
+	if err := payload.Decode(q.Payload); err != nil {
+		o.tb.Errorf("owner: %s %s: %v", c.Op, q.Payload, err)
+	}
+	if p, ok := payload.(event.RoomRequest); ok {
+		c.Room = p.Room()
+	}
+	return c, func() wire.Message {
+		if answer, ok := o.answers[c.Op]; ok {
+			return &answer
+		}
+		return &wire.Result{JSON: def.Success().AppendJSON(nil)}
+	}
 }
 
 func (o *Owner) join(q *wire.Join) wire.Message {
@@ -202,20 +217,6 @@ func (o *Owner) history(q *wire.History) wire.Message {
 	return m
 }
 
-func (o *Owner) stats(q *wire.RoomStats) wire.Message {
-	r := o.room(q.Room)
-	s := event.RoomStats{RoomID: q.Room, UserCount: uint64(len(r.Members)), Users: o.list(r), Timestamp: event.At(time.Now())}
-	return &wire.Stats{JSON: s.AppendJSON(nil)}
-}
-
-func (o *Owner) read(q *wire.Read) wire.Message {
-	seq, ok := event.SeqOf(q.MessageID)
-	if !ok || seq > uint64(len(o.room(q.Room).Items)) {
-		return &wire.Done{Fault: wire.FaultOf(code.New(code.NotFound, "no such message"))}
-	}
-	return &wire.Receipt{Seq: seq, AtMs: uint64(time.Now().UnixMilli())}
-}
-
 func (o *Owner) heads(q *wire.Heads) wire.Message {
 	d := &wire.Digest{Epoch: o.epoch}
 	for _, id := range q.Rooms {
@@ -244,14 +245,6 @@ func (o *Owner) decodeUser(c Command, m *nats.Msg) (Command, func() wire.Message
 			u := o.user(q.User)
 			delete(u.Edges, q.Edge)
 			u.Online, u.Grace = len(u.Edges) > 0, q.GraceMs
-			return &wire.Done{}
-		}
-	case string(subject.OpUserStatus):
-		q := read[wire.UserStatus](o, m)
-		c.User, c.Text = q.User.ID, q.Status
-		return c, func() wire.Message {
-			u := o.user(q.User.ID)
-			u.Status, u.Custom = q.Status, q.Custom
 			return &wire.Done{}
 		}
 	}

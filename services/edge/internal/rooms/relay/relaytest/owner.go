@@ -35,8 +35,9 @@ type Owner struct {
 	// carried out either, unless CarryOut is set too.
 	silent   func(Command) bool
 	carryOut bool
-	mute     bool // no broadcasts
-	single   bool // takes one message of a send
+	mute     bool                   // no broadcasts
+	answers  map[string]wire.Result // by client event
+	single   bool                   // takes one message of a send
 	listed   uint64
 	fault    *code.Error
 	takes    int
@@ -48,8 +49,10 @@ type Command struct {
 	Op   string // the last token of the subject
 	Room string
 	User string
-	Text string   // of a send
+	Text string   // of a send; of a client event, its payload
 	More []string // of a send, the texts that follow
+
+	MaxBytes uint64 // of a client event
 }
 
 // Room is a room's state.
@@ -70,7 +73,7 @@ type User struct {
 // New starts an owner on nc that serves until the test ends.
 func New(tb testing.TB, nc *nats.Conn) *Owner {
 	tb.Helper()
-	o := &Owner{tb: tb, nc: nc, epoch: 1, rooms: map[string]*Room{}, users: map[string]*User{}}
+	o := &Owner{tb: tb, nc: nc, epoch: 1, rooms: map[string]*Room{}, users: map[string]*User{}, answers: map[string]wire.Result{}}
 	o.Serve()
 	return o
 }
@@ -150,6 +153,13 @@ func (o *Owner) Refuse(e *code.Error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.fault = e
+}
+
+// Answer is how a client event is answered from now on.
+func (o *Owner) Answer(event string, r wire.Result) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.answers[event] = r
 }
 
 // Deny refuses all permits, which come back after d; 0 ends it.
