@@ -163,7 +163,7 @@ func (e *edge) tracer() trace.Tracer {
 	return e.deps.Telemetry.Tracer
 }
 
-// codec is the native door's.
+// codec returns the codec of native clients.
 func (e *edge) codec() codec.Codec {
 	if e.cfg.EscapeHTML == "all" {
 		return codec.Escaped{Codec: native.Codec{}}
@@ -221,7 +221,7 @@ func (e *edge) limits() quota.Limits {
 
 // listen opens the port and says what is behind it.
 func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
-	if err := e.socketDoors(verifier); err != nil {
+	if err := e.serveSocketIO(verifier); err != nil {
 		return err
 	}
 	pages := web.Options{NATS: e.conns[0], Origins: e.cfg.AllowedOrigins, Logger: e.log}

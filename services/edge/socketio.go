@@ -20,7 +20,8 @@ import (
 	"github.com/confab-chat/confab/shared/config"
 )
 
-// SocketIO is the settings of the Socket.IO door, named as there.
+// SocketIO holds the settings of the Socket.IO server. They have the names that the
+// reference implementation gives them.
 type SocketIO struct {
 	PingInterval   time.Duration `env:"PING_INTERVAL" envDefault:"25s" min:"50ms" max:"10m" doc:"Engine.IO: time between pings"`
 	PingTimeout    time.Duration `env:"PING_TIMEOUT" envDefault:"20s" min:"50ms" max:"10m" doc:"Engine.IO: who has not answered a ping by then has gone"`
@@ -28,18 +29,20 @@ type SocketIO struct {
 	MaxPayload     int           `env:"MAX_PAYLOAD" envDefault:"1000000" min:"1024" max:"1000000" doc:"Engine.IO: bytes of a body that long-polling posts"`
 }
 
-// Paths of the doors.
+// Paths of the engines.
 const (
 	pathSocketIO = "/socket.io/"
 	pathEngineIO = "/engine.io/" // conformance only
 )
 
-// namespaces are those that serve the contract: the main one, and its own.
+// namespaces returns the namespaces that serve the contract: the configured one and the
+// main one.
 func (c Config) namespaces() []string {
 	return slices.Compact([]string{c.Namespace, socketio.Main})
 }
 
-// codecs are those of all doors, by their places in the hub.
+// codecs returns all codecs, by their indexes in the hub: the native one, and one for each
+// namespace.
 func (e *edge) codecs() []codec.Codec {
 	all := []codec.Codec{e.codec()}
 	for _, name := range e.cfg.namespaces() {
@@ -48,7 +51,7 @@ func (e *edge) codecs() []codec.Codec {
 	return all
 }
 
-// socketCodec is the codec of a Socket.IO namespace.
+// socketCodec returns the codec of a Socket.IO namespace.
 func (e *edge) socketCodec(name string) codec.Codec {
 	if e.cfg.EscapeHTML == "none" {
 		return socketio.Codec{Namespace: name}
@@ -56,9 +59,9 @@ func (e *edge) socketCodec(name string) codec.Codec {
 	return codec.Escaped{Codec: socketio.Codec{Namespace: name}}
 }
 
-// socketDoors makes the doors for Socket.IO and, in conformance mode, for Engine.IO
+// serveSocketIO makes the engine of Socket.IO and, in conformance mode, one of Engine.IO
 // alone.
-func (e *edge) socketDoors(verifier auth.Verifier) error {
+func (e *edge) serveSocketIO(verifier auth.Verifier) error {
 	e.peers = peers.New(e.conns[0], e.relay, e.log)
 	client := namespace.New(namespace.Options{
 		Core: e.core, Verifier: verifier, Namespaces: e.socketNamespaces(), ConnectTimeout: e.cfg.SocketIO.ConnectTimeout,
@@ -76,7 +79,7 @@ func (e *edge) socketDoors(verifier auth.Verifier) error {
 	return e.peers.Serve(peers.Handlers{Poll: server.ServePeer, Recover: client.Release})
 }
 
-// socketNamespaces are all namespaces; in conformance mode the main one is bare.
+// socketNamespaces returns all namespaces. In conformance mode the main one is bare.
 func (e *edge) socketNamespaces() []namespace.Namespace {
 	var all []namespace.Namespace
 	for i, name := range e.cfg.namespaces() {
@@ -100,18 +103,18 @@ func (e *edge) engineOptions() engine.Options {
 	o := engine.Options{
 		Loops: e.loops.Loops(), PingInterval: sio.PingInterval, PingTimeout: sio.PingTimeout, MaxPayload: sio.MaxPayload,
 		Heartbeat: e.cfg.heartbeat(), Origins: e.cfg.AllowedOrigins, QueryToken: e.cfg.AllowQueryToken, Logger: e.log,
-		// The listener is made later, and is there when the first client comes.
+		// The server is made later, but before the first client connects.
 		Admit: func(peer netip.Addr) (func(), *code.Error) { return e.server.AdmitSession(peer) },
 		Conn:  conn.Options{Limits: ws.DefaultLimits(), QueueBytes: e.cfg.QueueBytes, Budget: e.budget, Heartbeat: -1, Logger: e.log},
 	}
-	if e.cfg.Conformance { // the suites try the limit that the protocol names
+	if e.cfg.Conformance { // the suites test the limit that the protocol document names
 		o.Conn.Limits.Message = sio.MaxPayload
 		o.Conn.QueueBytes = max(e.cfg.QueueBytes, 4*sio.MaxPayload)
 	}
 	return o
 }
 
-// engineRoute lets WebSockets through to an engine.
+// engineRoute returns the route of WebSockets to an engine.
 func engineRoute(s *engine.Server) listen.Route {
 	return listen.Route{
 		Path: s.Path, Home: s.Home, Conn: s.Conn,
@@ -125,7 +128,7 @@ func engineRoute(s *engine.Server) listen.Route {
 	}
 }
 
-// withEngines puts long-polling in front of what else is served over HTTP.
+// withEngines serves long-polling on the engines' paths, and site on all others.
 func (e *edge) withEngines(site http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	for _, s := range e.engines {
@@ -135,7 +138,8 @@ func (e *edge) withEngines(site http.Handler) http.Handler {
 	return mux
 }
 
-// connStats are the counters of all doors' connections.
+// connStats returns the counters of all connections: one for each loop of the WebSocket
+// server and of each engine.
 func (e *edge) connStats() []*conn.Stats {
 	all := e.server.ConnStats()
 	for _, s := range e.engines {
@@ -144,7 +148,7 @@ func (e *edge) connStats() []*conn.Stats {
 	return all
 }
 
-// badNamespace is what is wrong with the setting.
+// badNamespace returns what is wrong with the setting; nil for a valid one.
 func badNamespace(name string) []config.Problem {
 	for i := range len(name) {
 		if c := name[i]; c <= ' ' || c >= 0x7f || c == ',' || c == '"' || c == '\\' || c == '?' {
