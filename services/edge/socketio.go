@@ -24,7 +24,7 @@ import (
 // reference implementation gives them.
 type SocketIO struct {
 	PingInterval   time.Duration `env:"PING_INTERVAL" envDefault:"25s" min:"50ms" max:"10m" doc:"Engine.IO: time between pings"`
-	PingTimeout    time.Duration `env:"PING_TIMEOUT" envDefault:"20s" min:"50ms" max:"10m" doc:"Engine.IO: who has not answered a ping by then has gone"`
+	PingTimeout    time.Duration `env:"PING_TIMEOUT" envDefault:"20s" min:"50ms" max:"10m" doc:"Engine.IO: time to answer a ping; a client that does not is disconnected"`
 	ConnectTimeout time.Duration `env:"CONNECT_TIMEOUT" envDefault:"45s" min:"50ms" max:"10m" doc:"Socket.IO: from the connection to the first namespace"`
 	MaxPayload     int           `env:"MAX_PAYLOAD" envDefault:"1000000" min:"1024" max:"1000000" doc:"Engine.IO: bytes of a body that long-polling posts"`
 }
