@@ -94,6 +94,8 @@ func TestGoldenFrames(t *testing.T) {
 					}
 				case "refused":
 					checkRefusal(t, def.Name, text, frames["refusal"])
+				case "event":
+					checkEvent(t, key, text)
 				case "ack", "payload", "refusal": // with the others
 				default:
 					t.Errorf("unknown kind of frame %q", key)
@@ -104,16 +106,55 @@ func TestGoldenFrames(t *testing.T) {
 	for _, def := range event.ServerEvents() {
 		t.Run(def.Name, func(t *testing.T) {
 			t.Parallel()
-			for key, text := range readGolden(t, def.Name) {
+			frames, ok := goldenEvents(t)[def.Name]
+			if !ok {
+				t.Fatal("no golden frames")
+			}
+			for key, text := range frames {
 				if !strings.HasPrefix(key, "event") {
 					t.Errorf("unknown kind of frame %q", key)
 				}
-				object := decoded(t, parseFrame(t, text).Data, def.Payload()).AppendJSON(nil)
-				if got := `{"event":"` + def.Name + `","data":` + string(object) + "}"; got != string(text) {
-					t.Errorf("%s:\n got %s\nwant %s", key, got, text)
-				}
+				checkEvent(t, key, text)
 			}
 		})
+	}
+}
+
+// goldenEvents are the frames of server events by the event's name: those in a file of its
+// own, and those named "event" in the file of the client event that causes them.
+func goldenEvents(tb testing.TB) map[string]map[string]json.RawMessage {
+	tb.Helper()
+	files, err := filepath.Glob("../testdata/*.json")
+	if err != nil || len(files) == 0 {
+		tb.Fatal("no golden frames", err)
+	}
+	all := map[string]map[string]json.RawMessage{}
+	for _, file := range files {
+		for key, text := range readGolden(tb, strings.TrimSuffix(filepath.Base(file), ".json")) {
+			if name := parseFrame(tb, text).Event; strings.HasPrefix(key, "event") {
+				if all[name] == nil {
+					all[name] = map[string]json.RawMessage{}
+				}
+				all[name][key] = text
+			}
+		}
+	}
+	return all
+}
+
+// checkEvent compares a frame of a server event with what its decoded form encodes to.
+func checkEvent(t *testing.T, key string, text []byte) {
+	t.Helper()
+	f := parseFrame(t, text)
+	defs := event.ServerEvents()
+	i := slices.IndexFunc(defs, func(d event.ServerDef) bool { return d.Name == f.Event })
+	if i < 0 {
+		t.Errorf("%s: there is no event %s", key, f.Event)
+		return
+	}
+	object := decoded(t, f.Data, defs[i].Payload()).AppendJSON(nil)
+	if got := `{"event":"` + f.Event + `","data":` + string(object) + "}"; got != string(text) {
+		t.Errorf("%s:\n got %s\nwant %s", key, got, text)
 	}
 }
 
@@ -207,7 +248,9 @@ func TestEveryEventHasGoldenFrames(t *testing.T) {
 		}
 	}
 	for _, def := range event.ServerEvents() {
-		need(def.Name, "event")
+		if known[def.Name] = true; goldenEvents(t)[def.Name]["event"] == nil {
+			t.Errorf("%s has no frame \"event\"", def.Name)
+		}
 	}
 	files, err := filepath.Glob("../testdata/*.json")
 	if err != nil || len(files) == 0 {

@@ -62,7 +62,7 @@ func (sc *scene) unusable() map[string]struct {
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-func authRefusals(sc *scene) {
+func (contract) AuthRefusals(sc *scene) {
 	for name, c := range sc.unusable() {
 		var header []string
 		if c.token != "" {
@@ -95,7 +95,7 @@ func authRefusals(sc *scene) {
 	}
 }
 
-func authPlaces(sc *scene) {
+func (contract) AuthPlaces(sc *scene) {
 	good, bad := sc.token("ann", time.Hour), "x.y.z"
 	for name, c := range map[string]struct {
 		h        handshake
@@ -134,7 +134,7 @@ func authPlaces(sc *scene) {
 	}
 }
 
-func refresh(sc *scene) {
+func (contract) Refresh(sc *scene) {
 	c := sc.conn("ann")
 	c.do(`refreshToken {"token":"` + sc.token("ann", 2*time.Hour) + `"}`)
 	c.want(`re tokenRefreshed {"success":true,"expiresAt":"<time>"}`)
@@ -157,9 +157,9 @@ func refresh(sc *scene) {
 	}
 }
 
-// expiry: of two connections with the same short life the one that was given a new
+// Expiry: of two connections with the same short life the one that was given a new
 // token is there when the other one has been closed.
-func expiry(sc *scene) {
+func (contract) Expiry(sc *scene) {
 	var both []*conn
 	for range 2 {
 		c, resp := sc.upgrade("ann", options{}, handshake{header: []string{"Authorization: Bearer " + sc.token("ann", time.Second)}})
@@ -175,7 +175,7 @@ func expiry(sc *scene) {
 	both[0].want("re heartbeatResponse")
 }
 
-func devToken(sc *scene) {
+func (contract) DevToken(sc *scene) {
 	status, body := sc.fetch(http.MethodPost, "http://"+sc.s.Edge+"/dev/token", `{"name":" Ann of Green Gables "}`)
 	if status != http.StatusOK {
 		sc.Fatalf("%d %s", status, body)

@@ -12,7 +12,7 @@ func types(user, room string, on bool) string {
 
 const typed = `re typingUpdated {"success":true,"timestamp":"<time>"}`
 
-func typing(sc *scene) {
+func (contract) Typing(sc *scene) {
 	all := sc.gather("#r", "ann", "bob")
 	ann, bob := all[0], all[1]
 	ann2 := sc.conn("ann") // no other user: is told nothing
@@ -45,7 +45,7 @@ func typing(sc *scene) {
 	bob.wantAll(types("ann", "#r", false), "userLeft")
 }
 
-func typingExpires(sc *scene) {
+func (contract) TypingExpires(sc *scene) {
 	all := sc.gather("#r", "ann", "bob")
 	ann, bob := all[0], all[1]
 	ann.do(`typing {"roomId":"#r","isTyping":true}`)
@@ -53,7 +53,7 @@ func typingExpires(sc *scene) {
 	bob.want(types("ann", "#r", true), types("ann", "#r", false))
 }
 
-func roomStats(sc *scene) {
+func (contract) RoomStats(sc *scene) {
 	all := sc.gather("#r", "ann", "bob")
 	ann, bob := all[0], all[1]
 	const stats = `"roomId":"#r","userCount":2,"users":[{"userId":"@bob","username":"BOB"},{"userId":"@ann","username":"ANN"}],` +
@@ -78,7 +78,7 @@ func roomStats(sc *scene) {
 	}
 }
 
-func heartbeat(sc *scene) {
+func (contract) Heartbeat(sc *scene) {
 	ann := sc.conn("ann")
 	for _, payload := range []string{"", " {}", ` {"anything":[1]}`} {
 		ann.do("heartbeat" + payload)
@@ -89,7 +89,7 @@ func heartbeat(sc *scene) {
 	ann.want(`re heartbeatResponse`)
 }
 
-func messageRead(sc *scene) {
+func (contract) MessageRead(sc *scene) {
 	all := sc.gather("#r", "ann", "bob")
 	ann, bob := all[0], all[1]
 	m := ann.says("#r", "read me", 1, bob)
@@ -108,8 +108,8 @@ func messageRead(sc *scene) {
 	ann.says("#r", "nothing came of those", 2, bob)
 }
 
-// messageReadCoalesced: of what a user reads quickly only the last has to be told.
-func messageReadCoalesced(sc *scene) {
+// MessageReadCoalesced: of what a user reads quickly only the last has to be told.
+func (contract) MessageReadCoalesced(sc *scene) {
 	all := sc.gather("#r", "ann", "bob")
 	ann, bob := all[0], all[1]
 	const n = 20

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"os"
+	"reflect"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -10,7 +11,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestContract is everything that needs no particular settings.
-func TestContract(t *testing.T) { run(t, contract(), shared()...) }
+func TestContract(t *testing.T) { run(t, scenes(), shared()...) }
 
 // TestContractPortable is the same over goroutines instead of epoll, as on systems
 // that have none.
@@ -18,7 +19,7 @@ func TestContractPortable(t *testing.T) {
 	if os.Getenv("CONFAB_TEST_LONG") == "" {
 		t.Skip("slow: set CONFAB_TEST_LONG=1 (bash .ci/run does)")
 	}
-	run(t, contract(), append(shared(), "CONFAB_EDGE_IO=goroutine")...)
+	run(t, scenes(), append(shared(), "CONFAB_EDGE_IO=goroutine")...)
 }
 
 // shared are settings under which tests can be in one suite. Limits are high, and
@@ -31,50 +32,14 @@ func shared() []string {
 	}
 }
 
-func contract() map[string]func(*scene) {
-	return map[string]func(*scene){
-		"join and leave":          joinAndLeave,
-		"join: room names":        roomNames,
-		"join: hundred rooms":     hundredRooms,
-		"join: display names":     displayNames,
-		"not in room":             notInRoom,
-		"payloads":                payloads,
-		"send":                    send,
-		"send: texts":             texts,
-		"send: order":             sendOrder,
-		"send: server's values":   serversValues,
-		"duplicates":              duplicates,
-		"duplicates: at once":     duplicatesAtOnce,
-		"duplicates: reconnect":   duplicatesAfterReconnect,
-		"duplicates: conflict":    conflict,
-		"typing":                  typing,
-		"typing: ends by itself":  typingExpires,
-		"stats":                   roomStats,
-		"heartbeat":               heartbeat,
-		"history":                 history,
-		"since":                   since,
-		"since: while talking":    sinceWhileTalking,
-		"since: reconnect":        sinceAfterReconnect,
-		"read":                    messageRead,
-		"read: coalesced":         messageReadCoalesced,
-		"departure: at once":      departureAtOnce,
-		"departure: lost":         departureLost,
-		"departure: coming back":  departureComingBack,
-		"presence: status":        presenceStatus,
-		"presence: shared rooms":  presenceSharedRooms,
-		"presence: offline":       presenceOffline,
-		"crowd":                   crowd,
-		"frames: ids":             frameIDs,
-		"frames: unknown":         unknownEvents,
-		"frames: broken":          brokenJSON,
-		"frames: sizes":           frameSizes,
-		"frames: protocol faults": protocolFaults,
-		"frames: early":           earlyFrame,
-		"auth: refusals":          authRefusals,
-		"auth: where":             authPlaces,
-		"auth: refresh":           refresh,
-		"auth: expiry":            expiry,
-		"auth: dev token":         devToken,
-		"http":                    httpDoors,
+// contract is the scenes that need no particular settings: each method is one.
+type contract struct{}
+
+// scenes returns them by name.
+func scenes() map[string]func(*scene) {
+	all := make(map[string]func(*scene))
+	for m, play := range reflect.ValueOf(contract{}).Methods() {
+		all[m.Name] = play.Interface().(func(*scene))
 	}
+	return all
 }

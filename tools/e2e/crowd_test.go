@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// crowd: above 200 members a room tells numbers instead of names.
-func crowd(sc *scene) {
+// Crowd: above 200 members a room tells numbers instead of names.
+func (contract) Crowd(sc *scene) {
 	const limit = 200
 	ann := sc.hearing("ann")
 	ann.join("#r")

@@ -12,8 +12,8 @@ func leftRoom(user, room string) string {
 	return fmt.Sprintf(`userLeft {"userId":"@%s","username":"<text>","roomId":%q,"timestamp":"<time>"}`, user, room)
 }
 
-// departureAtOnce: who is lost first is told last, because that one may come back.
-func departureAtOnce(sc *scene) {
+// DepartureAtOnce: who is lost first is told last, because that one may come back.
+func (contract) DepartureAtOnce(sc *scene) {
 	all := sc.gather("#r", "ann", "bob", "carol", "dave", "erin")
 	ann, bob, carol, dave, erin := all[0], all[1], all[2], all[3], all[4]
 	bob.drop()
@@ -27,8 +27,8 @@ func departureAtOnce(sc *scene) {
 
 func closing(code ws.StatusCode) ws.Frame { return ws.NewCloseFrame(ws.NewCloseFrameBody(code, "")) }
 
-// departureLost: every other end of a connection is a loss, and told once.
-func departureLost(sc *scene) {
+// DepartureLost: every other end of a connection is a loss, and told once.
+func (contract) DepartureLost(sc *scene) {
 	all := sc.gather("#r", "ann", "bob", "carol")
 	ann, bob, carol := all[0], all[1], all[2]
 	bob2 := sc.conn("bob")
@@ -46,9 +46,9 @@ func departureLost(sc *scene) {
 	ann.says("#r", "once each", 2)
 }
 
-// departureComingBack: carol is lost when bob is back, so that his time is over
+// DepartureComingBack: carol is lost when bob is back, so that his time is over
 // when hers is.
-func departureComingBack(sc *scene) {
+func (contract) DepartureComingBack(sc *scene) {
 	all := sc.gather("#r", "ann", "bob", "carol")
 	ann, bob, carol := all[0], all[1], all[2]
 	bob.drop()

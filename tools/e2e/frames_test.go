@@ -16,7 +16,7 @@ func writeText(w io.Writer, text string) {
 	_ = ws.WriteFrame(w, ws.MaskFrame(ws.NewTextFrame([]byte(text)))) // a buffer, or a connection whose end the reader finds
 }
 
-func frameIDs(sc *scene) {
+func (contract) FrameIDs(sc *scene) {
 	ann := sc.conn("ann")
 	for _, id := range []uint64{0, 1, 7, 7, 1 << 31, 1<<53 - 1} {
 		ann.raw(fmt.Sprintf(`{"data":{},"event":"heartbeat","id":%d,"new":[{}]}`, id))
@@ -44,7 +44,7 @@ func frameIDs(sc *scene) {
 	}
 }
 
-func unknownEvents(sc *scene) {
+func (contract) UnknownEvents(sc *scene) {
 	ann := sc.conn("ann")
 	for _, event := range []string{"nothing", "JoinRoom", "receiveMessage", "error", "joinRoom ", "constructor", "😀", strings.Repeat("x", 5000)} {
 		ann.id++
@@ -61,7 +61,7 @@ func unknownEvents(sc *scene) {
 	}
 }
 
-func brokenJSON(sc *scene) {
+func (contract) BrokenJSON(sc *scene) {
 	for name, text := range map[string]string{
 		"empty": "", "brace": "{", "list": "[]", "number": "7", "text": "hello", "two": `{"event":"heartbeat"}{"event":"heartbeat"}`,
 		"byte order mark": "\ufeff" + `{"event":"heartbeat"}`, "infinity": `{"event":"heartbeat","data":{"a":1e400}}`,
@@ -101,7 +101,7 @@ func padded(n int) string {
 	return head + strings.Repeat("x", n-len(head)-len(tail)) + tail
 }
 
-func frameSizes(sc *scene) {
+func (contract) FrameSizes(sc *scene) {
 	const limit = 64 << 10
 	c := sc.conn("ann")
 	c.id = 1
@@ -139,7 +139,7 @@ func (c *conn) bytes(b ...byte) {
 	_, _ = c.nc.Write(b) // the reader finds the connection's end
 }
 
-func protocolFaults(sc *scene) {
+func (contract) ProtocolFaults(sc *scene) {
 	frameBytes := func(f ws.Frame) []byte {
 		var b bytes.Buffer
 		_ = ws.WriteFrame(&b, f) // into memory

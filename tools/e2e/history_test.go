@@ -16,7 +16,7 @@ import (
 	"github.com/confab-chat/confab/tools/internal/suitetest"
 )
 
-func history(sc *scene) {
+func (contract) History(sc *scene) {
 	ann := sc.conn("ann")
 	ann.join("#r")
 	ann.do(`getHistory {"roomId":"#r"}`)
@@ -73,7 +73,7 @@ func (c *conn) follow(tb testing.TB, from, to uint64) {
 	}
 }
 
-func since(sc *scene) {
+func (contract) Since(sc *scene) {
 	ann := sc.conn("ann")
 	ann.join("#r")
 	for i := range 5 {
@@ -117,9 +117,9 @@ func since(sc *scene) {
 	empty.want(`re joinedRoom {"roomId":"#empty","success":true,"activeUsers":["@bob"],"seq":0,"recovered":true,"timestamp":"<time>"}`, "roomUsers")
 }
 
-// sinceWhileTalking joins again and again while others talk without a pause: what
+// SinceWhileTalking joins again and again while others talk without a pause: what
 // is replayed and what is live meet without hole and without double.
-func sinceWhileTalking(sc *scene) {
+func (contract) SinceWhileTalking(sc *scene) {
 	ann := sc.conn("ann")
 	ann.join("#r")
 	const n = 400
@@ -145,7 +145,7 @@ func sinceWhileTalking(sc *scene) {
 	}
 }
 
-func sinceAfterReconnect(sc *scene) {
+func (contract) SinceAfterReconnect(sc *scene) {
 	all := sc.gather("#r", "ann", "bob")
 	ann, bob := all[0], all[1]
 	ann.says("#r", "both get it", 1, bob)

@@ -61,8 +61,8 @@ func (sc *scene) becomes(url string, wantStatus int, pattern string) {
 	})
 }
 
-// httpDoors are the paths of the public ports.
-func httpDoors(sc *scene) {
+// HttpDoors are the paths of the public ports.
+func (contract) HttpDoors(sc *scene) {
 	edge, monitor := "http://"+sc.s.Edge, "http://"+sc.s.Monitor
 	for _, path := range []string{"/", "/app.js"} {
 		if status, body := sc.fetch(http.MethodGet, edge+path, ""); status != http.StatusOK || body == "" {

@@ -10,7 +10,7 @@ import (
 	"github.com/confab-chat/confab/shared/devtoken"
 )
 
-func joinAndLeave(sc *scene) {
+func (contract) JoinAndLeave(sc *scene) {
 	ann, bob, bob2 := sc.conn("ann"), sc.conn("bob"), sc.conn("bob")
 	ann.do(`joinRoom {"roomId":"#r"}`)
 	ann.want(`re joinedRoom {"roomId":"#r","success":true,"activeUsers":["@ann"],"seq":0,"timestamp":"<time>"}`,
@@ -45,7 +45,7 @@ func joinAndLeave(sc *scene) {
 }
 
 // Room ids that look like subjects are ids like all others.
-func roomNames(sc *scene) {
+func (contract) RoomNames(sc *scene) {
 	ann, bob := sc.conn("ann"), sc.conn("bob")
 	tag := sc.tag
 	longest := strings.Repeat("x", 64-len(tag)) + tag
@@ -65,7 +65,7 @@ func roomNames(sc *scene) {
 	}
 }
 
-func hundredRooms(sc *scene) {
+func (contract) HundredRooms(sc *scene) {
 	ann := sc.conn("ann")
 	for i := range 100 {
 		ann.join(fmt.Sprintf("#r%d", i))
@@ -82,7 +82,7 @@ func hundredRooms(sc *scene) {
 }
 
 // Names are cleaned, not refused: their bearers cannot change them here.
-func displayNames(sc *scene) {
+func (contract) DisplayNames(sc *scene) {
 	ann := sc.conn("ann")
 	ann.join("#r")
 	for i, c := range []struct{ claim, shown string }{
@@ -109,7 +109,7 @@ func displayNames(sc *scene) {
 	}
 }
 
-func notInRoom(sc *scene) {
+func (contract) NotInRoom(sc *scene) {
 	ann, bob := sc.conn("ann"), sc.conn("bob")
 	bob.join("#r")
 	m := bob.says("#r", "secret", 1)
@@ -128,8 +128,8 @@ func notInRoom(sc *scene) {
 	bob.says("#r", "nothing happened", 2) // no typing, no leaving came in between
 }
 
-// payloads are those that no event may accept.
-func payloads(sc *scene) {
+// Payloads are those that no event may accept.
+func (contract) Payloads(sc *scene) {
 	ann := sc.conn("ann")
 	ann.join("#r")
 	for _, request := range []string{
@@ -171,8 +171,8 @@ func many(n int) string {
 	return strings.Join(ids, ",")
 }
 
-// earlyFrame sends the first request in one segment with the handshake.
-func earlyFrame(sc *scene) {
+// EarlyFrame sends the first request in one segment with the handshake.
+func (contract) EarlyFrame(sc *scene) {
 	var early bytes.Buffer
 	writeText(&early, `{"id":1,"event":"heartbeat"}`)
 	c, resp := sc.upgrade("ann", options{}, handshake{header: []string{"Authorization: Bearer " + sc.token("ann", time.Hour)}, early: early.Bytes()})

@@ -10,7 +10,7 @@ import (
 )
 
 // TestLimits runs with the limits of CONFAB_ENV=test: 10 messages, 5 joins, 20
-// typing events a minute.
+// Typing events a minute.
 func TestLimits(t *testing.T) {
 	run(t, map[string]func(*scene){
 		"messages":     limitMessages,

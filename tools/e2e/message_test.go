@@ -11,7 +11,7 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 )
 
-func send(sc *scene) {
+func (contract) Send(sc *scene) {
 	all := sc.gather("#r", "ann", "bob")
 	ann, bob := all[0], all[1]
 	ann2, elsewhere := sc.conn("ann"), sc.conn("carol")
@@ -34,7 +34,7 @@ func send(sc *scene) {
 	elsewhere.says("#other", "of all that nothing came here", 1)
 }
 
-func texts(sc *scene) {
+func (contract) Texts(sc *scene) {
 	ann := sc.conn("ann")
 	ann.join("#r")
 	seq := 0
@@ -69,8 +69,8 @@ func texts(sc *scene) {
 	ann.says("#r", "nothing of that was stored", seq+1)
 }
 
-// sendOrder has far more requests under way than the edge works on at once.
-func sendOrder(sc *scene) {
+// SendOrder has far more requests under way than the edge works on at once.
+func (contract) SendOrder(sc *scene) {
 	all := sc.gather("#r", "ann", "bob")
 	ann, bob := all[0], all[1]
 	const n = 300
@@ -99,7 +99,7 @@ func sendOrder(sc *scene) {
 	}
 }
 
-func serversValues(sc *scene) {
+func (contract) ServersValues(sc *scene) {
 	all := sc.gather("#r", "ann", "bob")
 	ann, bob := all[0], all[1]
 	ann.do(`sendMessage {"roomId":"#r","content":"x","id":"1-0000000000000","seq":77,"timestamp":"2000-01-01T00:00:00.000Z",` +
@@ -121,7 +121,7 @@ func repeated(stored json.RawMessage) string {
 	return `re messageSent {"message":` + string(stored) + `,"success":true,"duplicate":true}`
 }
 
-func duplicates(sc *scene) {
+func (contract) Duplicates(sc *scene) {
 	all := sc.gather("#r", "ann", "bob")
 	ann, bob := all[0], all[1]
 	ann2 := sc.conn("ann")
@@ -158,7 +158,7 @@ func duplicates(sc *scene) {
 	}
 }
 
-func duplicatesAtOnce(sc *scene) {
+func (contract) DuplicatesAtOnce(sc *scene) {
 	const conns, each = 5, 2
 	bob := sc.conn("bob")
 	bob.join("#r")
@@ -205,7 +205,7 @@ func duplicatesAtOnce(sc *scene) {
 	bob.says("#r", "only that one", 2, anns...)
 }
 
-func duplicatesAfterReconnect(sc *scene) {
+func (contract) DuplicatesAfterReconnect(sc *scene) {
 	ann := sc.conn("ann")
 	ann.join("#r")
 	ann.do(request("#r", "before", "c-1"))
@@ -222,7 +222,7 @@ func duplicatesAfterReconnect(sc *scene) {
 	again.want(repeated(stored))
 }
 
-func conflict(sc *scene) {
+func (contract) Conflict(sc *scene) {
 	all := sc.gather("#r", "ann", "bob")
 	ann, bob := all[0], all[1]
 	ann.do(request("#r", "one", "c-1"))

@@ -25,7 +25,7 @@ func TestOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	sc := newScene(t, s, secret)
-	roomNames(sc)
+	contract{}.RoomNames(sc)
 	all := sc.gather("#a.b:c/d", "ann", "bob")
 	ann, bob := all[0], all[1]
 	const room = "#a.b:c/d"

@@ -33,8 +33,8 @@ func updated(status, custom string) string {
 	return fmt.Sprintf(`re presenceUpdated {"success":true,"status":%q,"customStatus":%q,"timestamp":"<time>"}`, status, custom)
 }
 
-// presenceStatus asks and sets; ids that nobody has ever used are not online.
-func presenceStatus(sc *scene) {
+// PresenceStatus asks and sets; ids that nobody has ever used are not online.
+func (contract) PresenceStatus(sc *scene) {
 	ann, bob := sc.conn("ann"), sc.conn("bob")
 	const nobody = `{"userId":"@nobody","username":"","status":"offline","isOnline":false,"lastSeen":null}`
 	online := func(user, status, custom string) string {
@@ -83,8 +83,8 @@ func presenceStatus(sc *scene) {
 	}
 }
 
-// presenceSharedRooms: once for each observer, however many rooms are shared.
-func presenceSharedRooms(sc *scene) {
+// PresenceSharedRooms: once for each observer, however many rooms are shared.
+func (contract) PresenceSharedRooms(sc *scene) {
 	ann, stranger := sc.hearing("ann"), sc.hearing("zed")
 	ann.join("#a")
 	ann.join("#b")
@@ -117,7 +117,7 @@ func presenceSharedRooms(sc *scene) {
 	stranger.says("#elsewhere", "nothing of that came here", 1)
 }
 
-func presenceOffline(sc *scene) {
+func (contract) PresenceOffline(sc *scene) {
 	ann := sc.hearing("ann")
 	ann.join("#a")
 	ann.join("#b")
