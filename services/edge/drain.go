@@ -14,11 +14,12 @@ import (
 )
 
 const (
-	// drainStep is the time between two portions of connections that are closed.
+	// drainStep is the time between two batches of closed connections.
 	drainStep = 100 * time.Millisecond
-	// closeWait is how long the last ones may take to close; then the loops end them.
+	// closeWait is how long the last connections may take to close; then the loops end
+	// them.
 	closeWait = 3 * time.Second
-	// lostCheck is how often it is looked whether NATS has been away for too long.
+	// lostCheck is the interval of the check for a lost NATS.
 	lostCheck = time.Second
 )
 
@@ -29,8 +30,8 @@ const (
 	closing
 )
 
-// drainer lets the clients go when the edge stops, and when it has been cut off from
-// NATS for longer than it may keep them.
+// drainer disconnects the clients when the edge stops, and when NATS has been lost
+// for longer than CONFAB_EDGE_NATS_LOST_CLOSE.
 type drainer struct {
 	edge  *edge // static
 	phase atomic.Int32
@@ -38,7 +39,7 @@ type drainer struct {
 
 func newDrainer(e *edge) *drainer { return &drainer{edge: e} }
 
-// run waits for the end, and then returns when nobody is left, or time is up.
+// run drains when ctx ends. It returns when no client is left or time is up.
 func (d *drainer) run(ctx context.Context) error {
 	tick := time.NewTicker(lostCheck)
 	defer tick.Stop()
@@ -53,13 +54,13 @@ func (d *drainer) run(ctx context.Context) error {
 	}
 }
 
-// drain: the probe fails already. New clients are welcome for the delay, because
-// load balancers take a while; then they are told to come later, and those who are
-// here to move within the window.
+// drain disconnects all clients. /readyz fails already. During the delay new clients
+// are still accepted, because load balancers need a while to notice; after it they
+// are refused, and the connected ones are asked to reconnect within the window.
 func (d *drainer) drain(ctx context.Context) {
 	e := d.edge
 	d.phase.Store(draining)
-	e.log.Info("draining", "event", "edge.drain", "delay_s", e.cfg.DrainDelay.Seconds(), "window_s", e.cfg.DrainWindow.Seconds(), "connections", e.hub.ConnCount())
+	e.log.Info("draining", "event", "edge.draining", "delay_s", e.cfg.DrainDelay.Seconds(), "window_s", e.cfg.DrainWindow.Seconds(), "connections", e.hub.ConnCount())
 	pause(ctx, e.cfg.DrainDelay)
 	e.server.Drain()
 	window := e.cfg.DrainWindow
@@ -74,7 +75,8 @@ func (d *drainer) drain(ctx context.Context) {
 	e.log.Info("drained", "event", "edge.drained", "left", e.hub.ConnCount())
 }
 
-// closeAll closes the connections evenly over the window, and waits for them to end.
+// closeAll closes the connections evenly over the window, and waits until they have
+// closed.
 func (d *drainer) closeAll(ctx context.Context, window time.Duration) {
 	tick := time.NewTicker(drainStep)
 	defer tick.Stop()
@@ -97,8 +99,8 @@ func (d *drainer) closeAll(ctx context.Context, window time.Duration) {
 	}
 }
 
-// closeSome closes a share of the loop's connections that are not closing yet. Few
-// connections get a share of none at first: they may go by themselves.
+// closeSome closes a share of the loop's open connections. With few connections the
+// share rounds to zero at first, which leaves them time to close on their own.
 func closeSome(l *hub.Local, share float64) {
 	open := 0
 	for _, c := range l.Clients() {
@@ -117,19 +119,19 @@ func closeSome(l *hub.Local, share float64) {
 	}
 }
 
-// checkNATS lets everybody go when NATS has been away for too long: elsewhere they
-// may be served.
+// checkNATS disconnects all clients when NATS has been lost for too long: another edge
+// may still serve them.
 func (d *drainer) checkNATS(ctx context.Context) {
 	e := d.edge
 	most := e.cfg.NATSLostClose
 	if most == 0 || e.status.State().LostFor(time.Now()) < most || e.hub.ConnCount() == 0 {
 		return
 	}
-	e.log.Warn("cut off from NATS for too long: closing connections", "event", "edge.cutoff", "connections", e.hub.ConnCount())
+	e.log.Warn("NATS lost for too long, closing connections", "event", "edge.nats_lost", "connections", e.hub.ConnCount())
 	d.closeAll(ctx, e.cfg.DrainWindow)
 }
 
-// pause waits for d, or for ctx.
+// pause waits for d or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return

@@ -1,7 +1,7 @@
-// Package edge is the service that holds client connections: it lets them in,
-// carries what they ask to the owners of rooms and users over NATS, and fans out
-// what happens there to whoever has joined. Any edge serves any client; what an
-// edge knows can be asked again elsewhere, so losing one costs a reconnect.
+// Package edge is the service that holds client connections: it authenticates them,
+// sends their requests over NATS to the owners of rooms and users, and fans out
+// events to the members of rooms. Any edge serves any client. An edge stores nothing
+// that cannot be fetched again, so losing one costs its clients a reconnect.
 package edge
 
 import (
@@ -40,17 +40,17 @@ import (
 	"github.com/confab-chat/confab/shared/natsconn"
 )
 
-// nativePlace is where the hub has the native codec. Socket.IO's follow.
+// nativePlace is the place of the native codec in the hub. Socket.IO's follow.
 const nativePlace = 0
 
-// resumesPerMinute is the limit of joinRoom with since (the contract, 9 G).
+// resumesPerMinute limits joinRoom with since (client contract, section 9 G).
 const resumesPerMinute = 100
 
-// flushWait is how long the last commands may take when the edge stops.
+// flushWait bounds the wait for replies to the last commands when the edge stops.
 const flushWait = 5 * time.Second
 
-// edge is one running edge: its parts, in the order in which they stand on each
-// other. All fields are static once Run has begun.
+// edge is one running edge: its parts, each after those it depends on. All fields
+// are static after build.
 type edge struct {
 	cfg    Config
 	deps   lifecycle.Deps
@@ -73,9 +73,10 @@ type edge struct {
 	engines []*engine.Server
 }
 
-// Run serves until ctx ends; then it asks its clients to move, lets them go, and
-// returns when everything they asked has been carried out. NATS may be absent at the
-// start and later. The errors are about settings, the port and the data folder.
+// Run serves until ctx ends. Then it asks its clients to reconnect elsewhere, closes
+// their connections, and returns when their last requests have been answered. NATS
+// may be unreachable at the start and later. Errors concern settings, the port and
+// the data folder.
 func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	e := &edge{cfg: cfg, deps: d, log: d.Telemetry.Logger, status: &natsconn.Status{}}
 	defer e.closeConns()
@@ -88,9 +89,10 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	if err := e.server.Serve(e.ln); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	e.log.Info("edge listens", "event", "edge.listen", "addr", e.ln.Addr().String(), "io", cfg.IO, "loops", len(e.loops.Loops()))
-	// In reverse: lets the clients go, ends the loops and with them whoever is left,
-	// says that it stops, gives leases of permits back, has the last commands answered.
+	e.log.Info("listening", "event", "edge.listening", "addr", e.ln.Addr().String(), "io", cfg.IO, "loops", len(e.loops.Loops()))
+	// The parts stop in reverse order: clients are disconnected, the loops end with the
+	// connections that are left, HTTP ends, a last heartbeat announces the stop, permit
+	// leases are returned, the last commands are answered, NATS is drained.
 	return lifecycle.RunParts(ctx,
 		lifecycle.Part{Name: "nats", Run: e.drainNATS},
 		lifecycle.Part{Name: "relay", Run: e.runRelay},
@@ -104,7 +106,7 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	)
 }
 
-// build makes the parts; nothing runs yet.
+// build makes the parts without starting them.
 func (e *edge) build() error {
 	if err := e.connect(); err != nil {
 		return err
@@ -155,7 +157,7 @@ func (e *edge) build() error {
 	return e.instrument(e.deps.Telemetry.Meter)
 }
 
-// tracer is nil when nothing is exported: then it is not even called.
+// tracer returns nil when no spans are exported, so that it costs nothing.
 func (e *edge) tracer() trace.Tracer {
 	if _, off := e.deps.Telemetry.Tracer.(nooptrace.Tracer); off {
 		return nil
@@ -163,15 +165,15 @@ func (e *edge) tracer() trace.Tracer {
 	return e.deps.Telemetry.Tracer
 }
 
-// codec returns the codec of native clients.
-func (e *edge) codec() codec.Codec {
+// nativeCodec returns the codec of the native protocol.
+func (e *edge) nativeCodec() codec.Codec {
 	if e.cfg.EscapeHTML == "all" {
 		return codec.Escaped{Codec: native.Codec{}}
 	}
 	return native.Codec{}
 }
 
-// connect makes the NATS connections; those that cannot be had yet keep trying.
+// connect makes the NATS connections; one that cannot connect yet keeps trying.
 func (e *edge) connect() error {
 	for i := range e.cfg.NATSConns {
 		nc, err := natsconn.Connect(natsconn.Options{
@@ -193,8 +195,8 @@ func (e *edge) closeConns() {
 	}
 }
 
-// secret is what tokens are signed with: outside production it is made when nobody
-// has set one.
+// secret returns the secret that signs tokens. Outside production it is generated
+// when it is not set.
 func (e *edge) secret() ([]byte, error) {
 	if e.cfg.Secret.IsSet() {
 		return []byte(e.cfg.Secret.Value()), nil
@@ -206,8 +208,8 @@ func (e *edge) secret() ([]byte, error) {
 	return secret, nil
 }
 
-// limits are those of the settings. Whoever makes joins unlimited, for a load test,
-// means resumes too.
+// limits returns the configured limits. Unlimited joins, for a load test, mean
+// unlimited resumes as well.
 func (e *edge) limits() quota.Limits {
 	l := quota.Limits{
 		wire.ActionMessage: e.cfg.Messages, wire.ActionJoin: e.cfg.Joins,
@@ -219,7 +221,7 @@ func (e *edge) limits() quota.Limits {
 	return l
 }
 
-// listen opens the port and says what is behind it.
+// listen opens the public port and routes its paths.
 func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 	if err := e.serveSocketIO(verifier); err != nil {
 		return err
@@ -263,7 +265,7 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 	return err
 }
 
-// tls is what the public listener speaks; nil is plain.
+// tls returns the TLS configuration of the public listener, or nil for plain TCP.
 func (e *edge) tls() (*tls.Config, error) {
 	if e.cfg.TLSCertFile == "" {
 		return nil, nil
@@ -275,7 +277,8 @@ func (e *edge) tls() (*tls.Config, error) {
 	return pair.Config(), nil
 }
 
-// runRelay ends the relay when the last commands have been answered.
+// runRelay runs the relay until ctx has ended and the last commands have been
+// answered.
 func (e *edge) runRelay(ctx context.Context) error {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -285,11 +288,11 @@ func (e *edge) runRelay(ctx context.Context) error {
 		last, cancel := context.WithTimeout(running, flushWait)
 		defer cancel()
 		e.relay.Flush(last)
-	}() // ends with running at the latest, which Run's end is
+	}() // ends at the latest when Run returns and cancels running
 	return e.relay.Run(running)
 }
 
-// runPermits answers the owners of permits until the edge stops.
+// runPermits answers the owners of permits until ctx ends.
 func (e *edge) runPermits(ctx context.Context) error {
 	stop, err := e.quota.Listen(e.conns[0])
 	if err != nil {
@@ -304,14 +307,14 @@ func (e *edge) drainNATS(ctx context.Context) error {
 	<-ctx.Done()
 	for _, nc := range e.conns {
 		if err := natsconn.Drain(context.WithoutCancel(ctx), nc); err != nil {
-			e.log.Warn("nats connection not drained", "event", "edge.drain", "err", err)
+			e.log.Warn("NATS connection not drained", "event", "edge.nats_drain", "err", err)
 		}
 	}
 	return nil
 }
 
-// ready fails before NATS was there once, and when it has been lost for longer than
-// the grace; 0 is for ever.
+// ready is the readiness check. It fails until NATS has been reached once, and when
+// NATS has been lost for longer than the grace period; 0 means forever.
 func (e *edge) ready() admin.Result {
 	s := e.status.State()
 	switch lost := s.LostFor(time.Now()); {
@@ -322,5 +325,5 @@ func (e *edge) ready() admin.Result {
 	case e.cfg.ReadyNATSGrace == 0 || lost <= e.cfg.ReadyNATSGrace:
 		return admin.Result{Status: admin.Warn, Output: "NATS is lost"}
 	}
-	return admin.Result{Status: admin.Fail, Output: "NATS is lost for too long"}
+	return admin.Result{Status: admin.Fail, Output: "NATS has been lost for too long"}
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/confab-chat/confab/shared/telemetry"
 )
 
-// source says how this edge is.
+// source returns what the heartbeats of this edge report.
 func (e *edge) source() heartbeat.Source {
 	return heartbeat.Source{
 		Service: e.deps.Service, Instance: e.deps.Instance, Gen: e.deps.Gen, Version: e.deps.Version,
@@ -41,7 +41,7 @@ func (e *edge) beat(hb *wire.Heartbeat) {
 	case e.drain.phase.Load() != serving:
 		hb.State = wire.StateDraining
 	case hb.Edge.Fallback:
-		hb.State, hb.Note = wire.StateDegraded, "permits are decided locally: ratelimit does not answer"
+		hb.State, hb.Note = wire.StateDegraded, "ratelimit does not answer: the edge decides permits alone"
 	case !e.status.State().Up():
 		hb.State, hb.Note = wire.StateDegraded, "a NATS connection is lost"
 	}
@@ -69,7 +69,7 @@ func (e *edge) count(t *wire.Telemetry) {
 	}
 }
 
-// connTotals are the connections' counters of all loops together.
+// connTotals sums the connection counters of all loops.
 type connTotals struct {
 	open, queued, opened, slow, panics, in, out uint64
 	droppedTyping, droppedPresence              uint64
@@ -90,13 +90,13 @@ func (e *edge) connTotals() (t connTotals) {
 	return t
 }
 
-// pulse knows whether the loops turn.
+// pulse checks that the loops run.
 type pulse struct {
 	loops []*poll.Loop // static
 	last  []atomic.Int64
 }
 
-// stuckAfter is how long a loop may not turn before the process counts as dead.
+// stuckAfter is how long a loop may be stuck before the liveness check fails.
 const stuckAfter = 10 * time.Second
 
 func newPulse(loops []*poll.Loop) *pulse {
@@ -108,18 +108,18 @@ func newPulse(loops []*poll.Loop) *pulse {
 	return p
 }
 
-// beat asks every loop for a sign of life.
+// beat asks every loop to record the time.
 func (p *pulse) beat() {
 	for i, l := range p.loops {
 		l.TryPost(func() { p.last[i].Store(time.Now().UnixNano()) })
 	}
 }
 
-// check is the liveness check. It looks at nothing outside this process.
+// check is the liveness check. It depends on nothing outside this process.
 func (p *pulse) check() error {
 	for i := range p.last {
 		if at := time.Unix(0, p.last[i].Load()); time.Since(at) > stuckAfter {
-			return fmt.Errorf("loop %d has not turned since %s", i, at.UTC().Format(time.TimeOnly))
+			return fmt.Errorf("event loop %d has been stuck since %s", i, at.UTC().Format(time.TimeOnly))
 		}
 	}
 	return nil
@@ -127,14 +127,14 @@ func (p *pulse) check() error {
 
 func acceptDuration(m metric.Meter) (metric.Float64Histogram, error) {
 	h, err := m.Float64Histogram("chat.message.accept.duration", metric.WithUnit("s"), telemetry.Seconds(),
-		metric.WithDescription("From a sendMessage's receipt to its reply."))
+		metric.WithDescription("Time from receiving a sendMessage to sending its reply."))
 	if err != nil {
 		return nil, fmt.Errorf("make edge metrics: %w", err)
 	}
 	return h, nil
 }
 
-// instrument makes the instruments that read what is counted anyway.
+// instrument registers observable instruments over counters that exist anyway.
 func (e *edge) instrument(m metric.Meter) error {
 	var errs []error
 	counter := func(name, unit, help string) metric.Int64ObservableCounter {
@@ -147,24 +147,24 @@ func (e *edge) instrument(m metric.Meter) error {
 		errs = append(errs, err)
 		return g
 	}
-	active := gauge("chat.connections.active", "{connection}", "Connections open.")
-	rooms := gauge("chat.rooms.active", "{room}", "Rooms that have members.")
-	memberships := gauge("chat.memberships.active", "{membership}", "Rooms joined by connections.")
-	queued := gauge("chat.outbound.queued", "By", "Bytes that wait for clients.")
+	active := gauge("chat.connections.active", "{connection}", "Open connections.")
+	rooms := gauge("chat.rooms.active", "{room}", "Rooms with members on this edge.")
+	memberships := gauge("chat.memberships.active", "{membership}", "Memberships of connections in rooms.")
+	queued := gauge("chat.outbound.queued", "By", "Bytes queued for clients.")
 	used, failed := m.Float64ObservableGauge("chat.outbound.utilization", metric.WithUnit("1"),
-		metric.WithDescription("Part of the bound on bytes that wait for clients."))
+		metric.WithDescription("Share of the limit on bytes queued for clients that is in use."))
 	errs = append(errs, failed)
 	phase := gauge("chat.drain.state", "{state}", "0 serving, 1 draining, 2 closing.")
 	closes := counter("chat.closes", "{connection}", "Connections closed, by code.")
 	handshakes := counter("chat.handshakes", "{handshake}", "Handshakes, by outcome.")
-	traffic := counter("chat.network.io", "By", "Bytes of client connections.")
-	delivered := counter("chat.messages.delivered", "{event}", "Events given to connections.")
-	slow := counter("chat.slow_consumers", "{event}", "What slow clients lost: events, or the connection.")
-	repaired := counter("chat.sequence.gaps", "{gap}", "Holes that were found in the order of a room.")
-	gone := counter("chat.messages.gone", "{message}", "Messages announced as gone.")
+	traffic := counter("chat.network.io", "By", "Bytes read from and written to client connections.")
+	delivered := counter("chat.messages.delivered", "{event}", "Events queued to connections.")
+	slow := counter("chat.slow_consumers", "{event}", "Events dropped and connections closed because of slow clients, by action.")
+	repaired := counter("chat.sequence.gaps", "{gap}", "Gaps found in the sequence of a room and repaired.")
+	gone := counter("chat.messages.gone", "{message}", "Messages reported to clients as no longer available.")
 	refused := counter("chat.requests.refused", "{request}", "Requests refused, by code.")
-	permits := counter("chat.permits", "{permit}", "Permits, by who decided: ratelimit, this edge under a lease, or this edge because ratelimit did not answer.")
-	panics := counter("chat.panics", "{panic}", "Panics in handlers of connections.")
+	permits := counter("chat.permits", "{permit}", "Permits, by decision maker: ratelimit, this edge under a lease, or this edge as fallback when ratelimit did not answer.")
+	panics := counter("chat.panics", "{panic}", "Panics in connection handlers.")
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("make edge metrics: %w", err)
 	}

@@ -25,8 +25,8 @@ import (
 type SocketIO struct {
 	PingInterval   time.Duration `env:"PING_INTERVAL" envDefault:"25s" min:"50ms" max:"10m" doc:"Engine.IO: time between pings"`
 	PingTimeout    time.Duration `env:"PING_TIMEOUT" envDefault:"20s" min:"50ms" max:"10m" doc:"Engine.IO: time to answer a ping; a client that does not is disconnected"`
-	ConnectTimeout time.Duration `env:"CONNECT_TIMEOUT" envDefault:"45s" min:"50ms" max:"10m" doc:"Socket.IO: from the connection to the first namespace"`
-	MaxPayload     int           `env:"MAX_PAYLOAD" envDefault:"1000000" min:"1024" max:"1000000" doc:"Engine.IO: bytes of a body that long-polling posts"`
+	ConnectTimeout time.Duration `env:"CONNECT_TIMEOUT" envDefault:"45s" min:"50ms" max:"10m" doc:"Socket.IO: time from connecting to joining a namespace"`
+	MaxPayload     int           `env:"MAX_PAYLOAD" envDefault:"1000000" min:"1024" max:"1000000" doc:"Engine.IO: largest body of a long-polling POST, in bytes"`
 }
 
 // Paths of the engines.
@@ -44,7 +44,7 @@ func (c Config) namespaces() []string {
 // codecs returns all codecs, by their indexes in the hub: the native one, and one for each
 // namespace.
 func (e *edge) codecs() []codec.Codec {
-	all := []codec.Codec{e.codec()}
+	all := []codec.Codec{e.nativeCodec()}
 	for _, name := range e.cfg.namespaces() {
 		all = append(all, e.socketCodec(name))
 	}

@@ -1,5 +1,5 @@
-// Package admin is the listener of a service that operators see and clients do
-// not: /livez, /readyz, /metrics and /debug/pprof, on its own mux and its own port.
+// Package admin is the listener of a service for operators, not for clients:
+// /livez, /readyz, /metrics and /debug/pprof, on its own mux and its own port.
 package admin
 
 import (
@@ -23,14 +23,14 @@ import (
 // Status of a check, and of all of them (draft-inadarei-api-health-check-06, section 3.1).
 const (
 	Pass = "pass"
-	Warn = "warn" // serves, with something missing
+	Warn = "warn" // serves, but degraded
 	Fail = "fail"
 )
 
 // Result is the outcome of a readiness check; its zero value passes.
 type Result struct {
 	Status string `json:"status"`
-	Output string `json:"output,omitempty"` // why it does not pass; for operators
+	Output string `json:"output,omitempty"` // why it does not pass, for operators
 }
 
 // Server answers probes. Its methods may be called concurrently; checks are called
@@ -48,8 +48,8 @@ func New() *Server {
 	return &Server{live: map[string]func() error{}, ready: map[string]func() Result{}}
 }
 
-// Live registers a liveness check. It must look at this process only: a check that
-// depends on another one turns one outage into a restart of everything.
+// Live registers a liveness check. It must depend on this process only: a check that
+// depends on another process turns one outage into a restart of everything.
 func (s *Server) Live(name string, check func() error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,14 +63,14 @@ func (s *Server) Ready(name string, check func() Result) {
 	s.ready[name] = check
 }
 
-// Starting registers a readiness check that fails until Ready replaces it: of a
-// service that has not registered its own yet.
+// Starting registers a readiness check that fails until the service registers its own
+// under the same name.
 func (s *Server) Starting(name string) {
 	s.Ready(name, func() Result { return Result{Status: Fail, Output: "starting"} })
 }
 
-// Once is a check that fails, saying what it waits for, until done has been true
-// once: for what a service needs to begin and may lose for a while later.
+// Once returns a check that fails with the output waitsFor until done has returned
+// true once: for what a service needs at start and may lose for a while later.
 func Once(waitsFor string, done func() bool) func() Result {
 	var passed atomic.Bool
 	return func() Result {
@@ -82,15 +82,15 @@ func Once(waitsFor string, done func() bool) func() Result {
 	}
 }
 
-// Metrics adds instruments to /metrics.
+// Metrics adds a gatherer to /metrics.
 func (s *Server) Metrics(g prometheus.Gatherer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gatherers = append(s.gatherers, g)
 }
 
-// Drain makes /readyz fail from now on, so that load balancers look elsewhere.
-// /livez stays as it is: a draining process must not be killed for it.
+// Drain makes /readyz fail from now on, so that load balancers use other instances.
+// /livez still passes: a draining process must not be killed.
 func (s *Server) Drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,7 +120,7 @@ func (s *Server) handler(local bool) http.Handler {
 	mux.HandleFunc("GET /livez", s.livez)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /metrics", s.metrics)
-	// Profiles tell a lot and cost a lot: only to who is on this machine.
+	// Profiles reveal much and cost much: loopback peers only.
 	for path, h := range map[string]http.HandlerFunc{
 		"/debug/pprof/": pprof.Index, "/debug/pprof/cmdline": pprof.Cmdline, "/debug/pprof/profile": pprof.Profile,
 		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
@@ -133,8 +133,8 @@ func (s *Server) handler(local bool) http.Handler {
 	return mux
 }
 
-// loopbackOnly hides h from peers of other machines, and from pages that DNS
-// rebinding makes look like this one.
+// loopbackOnly hides h from other machines, and from pages that use DNS rebinding to
+// look like this one.
 func loopbackOnly(h http.Handler) http.Handler {
 	h = ownHost(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -146,7 +146,7 @@ func loopbackOnly(h http.Handler) http.Handler {
 	})
 }
 
-// ownHost refuses names that only DNS rebinding brings to a loopback listener.
+// ownHost refuses Host names that reach a loopback listener only by DNS rebinding.
 func ownHost(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
@@ -200,8 +200,8 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	telemetry.Handler(gatherers...).ServeHTTP(w, r)
 }
 
-// report is application/health+json. Checks are for loopback peers that ask with
-// ?verbose=1: names of parts and why they fail are nobody else's business.
+// report is application/health+json. Checks are shown only to loopback peers that ask
+// with ?verbose=1, because they name internal parts and why they fail.
 type report struct {
 	Status string            `json:"status"`
 	Output string            `json:"output,omitempty"`

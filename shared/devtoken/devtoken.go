@@ -1,6 +1,6 @@
-// Package devtoken makes tokens for development and tests: HS256, signed with
-// a secret that lies in a file only its owner can read. Production tokens come
-// from an identity provider; nothing here is used for them.
+// Package devtoken makes tokens for development and tests: HS256, signed with a
+// secret in a file that only its owner can read. Production tokens come from an
+// identity provider, without this package.
 package devtoken
 
 import (
@@ -27,7 +27,7 @@ const (
 	MinSecret = 32
 )
 
-// ErrSecret is returned by Secret for a file that holds no usable secret.
+// ErrSecret is returned by Secret for a file without a usable secret.
 var ErrSecret = errors.New("secret is shorter than 32 bytes")
 
 // header is {"alg":"HS256","typ":"JWT"}.
@@ -58,10 +58,10 @@ func Sign(secret []byte, header, payload string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// Secret returns the development secret of the data folder dir, which it makes
-// when it is not there (folder 0700, file 0600). Several processes may call it
-// at once: all get the same secret. It returns ErrSecret for a file that is
-// too short, and the system's errors.
+// Secret returns the development secret of the data folder dir. It creates folder
+// (0700) and file (0600) if needed. Several processes may call it at once: all get
+// the same secret. It returns ErrSecret for a file that is too short, or the
+// system's error.
 func Secret(dir string) ([]byte, error) {
 	path := filepath.Join(dir, SecretFile)
 	secret, err := read(path)
@@ -86,8 +86,8 @@ func read(path string) ([]byte, error) {
 	return []byte(s), nil
 }
 
-// create writes the file whole and then gives it its name, which fails for all
-// but the first process.
+// create writes a complete temporary file and then links it to its name, which
+// succeeds only for the first process.
 func create(dir, path string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

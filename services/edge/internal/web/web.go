@@ -1,6 +1,5 @@
-// Package web is what the edge's public port answers to plain HTTP: health and
-// statistics, fetched from the monitor, and outside production the demo page with
-// its tokens.
+// Package web serves plain HTTP on the edge's public port: health and statistics,
+// fetched from monitor, and outside production the demo page and its tokens.
 package web
 
 import (
@@ -23,27 +22,27 @@ import (
 	"github.com/confab-chat/confab/shared/origin"
 )
 
-// monitorWait is how long the monitor may take; it answers from memory.
+// monitorWait bounds a request to monitor, which answers from memory.
 const monitorWait = 2 * time.Second
 
-// Asker is the part of nats.Conn that is needed.
-type Asker interface {
+// Requester is the part of nats.Conn that the handlers need.
+type Requester interface {
 	RequestMsgWithContext(ctx context.Context, m *nats.Msg) (*nats.Msg, error)
 }
 
-// Options of the site.
+// Options of the pages.
 type Options struct {
-	NATS    Asker
+	NATS    Requester
 	Origins origin.List
 	Logger  *slog.Logger
-	// DevSecret signs the tokens of POST /dev/token. Nil in production: then that
-	// and the demo page are not there.
+	// DevSecret signs the tokens of POST /dev/token. It is nil in production, which
+	// switches that path and the demo page off.
 	DevSecret []byte
 }
 
-// Handler answers. It may be called concurrently.
+// Handler returns the handler of all pages. It may be called concurrently.
 func Handler(o Options) http.Handler {
-	s := &site{o}
+	s := &server{o}
 	mux := http.NewServeMux()
 	cors := origin.CORS{Methods: "GET, POST", Headers: "Authorization, Content-Type", Credentials: true}
 	mux.Handle("/websocket/health", cors.Handler(o.Origins, onlyGet(s.health)))
@@ -57,44 +56,46 @@ func Handler(o Options) http.Handler {
 	return mux
 }
 
-type site struct{ o Options }
+type server struct{ o Options }
 
-// unknownHealth is the rest of the body when nobody knows: the members that clients
-// read are there, as they are in the monitor's.
+// unknownHealth is the rest of the body when monitor does not answer. It has all the
+// members of monitor's body.
 const unknownHealth = `","websocket":{"namespace":null,"corsOrigin":null,"connectedUsers":null,"activeRooms":null,"totalTypingUsers":null},` +
 	`"features":{"detailedLogging":null,"metrics":null,"heartbeat":null},` +
 	`"rateLimits":{"windowMs":null,"maxMessagesPerWindow":null,"maxJoinsPerWindow":null,"maxTypingEventsPerWindow":null},` +
 	`"services":[],"complete":false,"notes":["no monitor answers"]}`
 
-// health is the monitor's; without one nobody knows, and that is unhealthy.
-func (s *site) health(w http.ResponseWriter, r *http.Request) {
-	reply, err := s.ask(r, subject.APIHealth)
+// health returns monitor's health. Without an answer the health is unknown, which
+// is reported as unhealthy.
+func (s *server) health(w http.ResponseWriter, r *http.Request) {
+	reply, err := s.askMonitor(r, subject.APIHealth)
 	if err != nil {
-		s.o.Logger.Debug("no health from the monitor", "event", "http.monitor", "err", err) // anybody can ask, often
+		s.o.Logger.Debug("monitor does not answer", "event", "http.monitor_failed", "err", err) // debug: clients can cause this at any rate
 		answer(w, http.StatusServiceUnavailable, []byte(`{"status":"unhealthy","timestamp":"`+timestamp(time.Now())+unknownHealth))
 		return
 	}
-	pass(w, reply)
+	forward(w, reply)
 }
 
-func (s *site) stats(w http.ResponseWriter, r *http.Request) {
-	reply, err := s.ask(r, subject.APIStats)
+func (s *server) stats(w http.ResponseWriter, r *http.Request) {
+	reply, err := s.askMonitor(r, subject.APIStats)
 	if err != nil {
-		s.refuse(w, code.New(code.Unavailable, "the monitor does not answer"), err)
+		s.refuse(w, code.New(code.Unavailable, "monitor does not answer"), err)
 		return
 	}
-	pass(w, reply)
+	forward(w, reply)
 }
 
-// ask sends the cursor, if there is one, and returns the monitor's reply.
-func (s *site) ask(r *http.Request, subj string) (*nats.Msg, error) {
+// askMonitor sends the cursor, if any, and returns monitor's reply.
+func (s *server) askMonitor(r *http.Request, subj string) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), monitorWait)
 	defer cancel()
 	return s.o.NATS.RequestMsgWithContext(ctx, &nats.Msg{Subject: subj, Data: []byte(r.URL.Query().Get("cursor"))})
 }
 
-// pass hands the monitor's answer on: its body, and the HTTP status of its header.
-func pass(w http.ResponseWriter, m *nats.Msg) {
+// forward sends monitor's reply to the client: its body, and the HTTP status in its
+// header.
+func forward(w http.ResponseWriter, m *nats.Msg) {
 	status, err := strconv.Atoi(m.Header.Get("Status"))
 	if err != nil || status < 200 || status > 599 {
 		status = http.StatusOK
@@ -105,22 +106,22 @@ func pass(w http.ResponseWriter, m *nats.Msg) {
 // maxTokenBody bounds the body of POST /dev/token.
 const maxTokenBody = 4 << 10
 
-// tokenLife is how long a development token is good.
+// tokenLife is how long a development token is valid.
 const tokenLife = 24 * time.Hour
 
-// token signs whoever asks in under the name they give: development only.
-func (s *site) token(w http.ResponseWriter, r *http.Request) {
+// token signs a token for any name; development only.
+func (s *server) token(w http.ResponseWriter, r *http.Request) {
 	var asked struct {
 		Name string `json:"name"`
 	}
 	body := http.MaxBytesReader(w, r.Body, maxTokenBody)
 	if err := json.NewDecoder(body).Decode(&asked); err != nil {
-		s.refuse(w, code.New(code.BadRequest, `a JSON object like {"name":"Alice"} is wanted`), nil)
+		s.refuse(w, code.New(code.BadRequest, `send a JSON object like {"name":"Alice"}`), nil)
 		return
 	}
 	name := event.SanitizeName(asked.Name)
 	if name == "" {
-		s.refuse(w, code.New(code.BadRequest, "a name with at least one visible character is wanted"), nil)
+		s.refuse(w, code.New(code.BadRequest, "name needs at least one visible character"), nil)
 		return
 	}
 	now := time.Now()
@@ -136,8 +137,8 @@ func (s *site) token(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, reply)
 }
 
-// userID makes the same id of the same name: lower case, with - for what does not
-// belong into one. Names of other scripts keep their letters.
+// userID derives the user id from a name: lower case, with - for blanks. Letters of
+// all scripts are kept.
 func userID(name string) string {
 	id := strings.ToLower(strings.Join(strings.Fields(name), "-"))
 	for !event.ValidUserID(id) && id != "" { // too long in bytes
@@ -147,11 +148,11 @@ func userID(name string) string {
 	return id
 }
 
-func (s *site) notFound(w http.ResponseWriter, _ *http.Request) {
-	s.refuse(w, code.New(code.NotFound, "there is nothing here"), nil)
+func (s *server) notFound(w http.ResponseWriter, _ *http.Request) {
+	s.refuse(w, code.New(code.NotFound, "there is nothing at this path"), nil)
 }
 
-// onlyGet refuses other methods where there is something to read.
+// onlyGet refuses methods other than GET and HEAD.
 func onlyGet(read http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -163,8 +164,8 @@ func onlyGet(read http.HandlerFunc) http.Handler {
 	})
 }
 
-// refuse answers with the error object of the contract; cause stays in the log.
-func (s *site) refuse(w http.ResponseWriter, e *code.Error, cause error) {
+// refuse sends the error object of the client contract; cause is only logged.
+func (s *server) refuse(w http.ResponseWriter, e *code.Error, cause error) {
 	e.Ref = code.NewRef()
 	if cause != nil {
 		s.o.Logger.Info("request failed", "event", "http.failed", "ref", e.Ref, "err", cause)

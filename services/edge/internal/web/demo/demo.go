@@ -1,6 +1,6 @@
-// Package demo is the chat page at GET / of an edge outside production: plain
-// HTML, CSS and JavaScript, embedded, without a build step. It uses nothing but
-// the public contract, so it is also the shortest complete client to read.
+// Package demo serves the chat page at GET / of an edge outside production: plain
+// HTML, CSS and JavaScript, embedded, without a build step. It uses only the client
+// contract, so it is also the shortest complete client to read.
 package demo
 
 import (
@@ -13,12 +13,12 @@ import (
 //go:embed page
 var files embed.FS
 
-// policy lets the page load its own files and talk to its own edge, nothing else.
+// policy lets the page load its own files and connect to its own edge only.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Handler serves the page: / and the files it names, and leaves everything else to
-// notFound. It may be called concurrently.
+// Handler serves the page and its files, and passes every other request to notFound.
+// It may be called concurrently.
 func Handler(notFound http.Handler) http.Handler {
 	page, err := fs.Sub(files, "page")
 	if err != nil {
