@@ -40,10 +40,10 @@ func errConflict() *code.Error {
 // is stored; at once to messages whose client id is known, or when the room is overloaded.
 // Reply: wire.Sent.
 func (r *Room) Send(cmd *wire.Send, reply string) {
-	askers := recipientsOf(cmd, reply)
-	r.enqueue(cmd.User, &wire.Text{ClientID: cmd.ClientID, Type: cmd.Type, Content: cmd.Content}, askers.next())
+	to := recipientsOf(cmd, reply)
+	r.enqueue(cmd.User, &wire.Text{ClientID: cmd.ClientID, Type: cmd.Type, Content: cmd.Content}, to.next())
 	for i := range cmd.More {
-		r.enqueue(cmd.User, &cmd.More[i], askers.next())
+		r.enqueue(cmd.User, &cmd.More[i], to.next())
 	}
 	r.startNext()
 }
@@ -91,23 +91,23 @@ func (r *Room) awaitQueued(p *queuedMessage, sum uint64, from recipient) {
 }
 
 // replyStored replies to a repeat with the message that is stored.
-func (r *Room) replyStored(ref dedup.Ref, sum uint64, duplicate bool, askers ...recipient) {
+func (r *Room) replyStored(ref dedup.Ref, sum uint64, duplicate bool, to ...recipient) {
 	if ref.Sum != sum {
-		r.replyRefused(errConflict(), askers...)
+		r.replyRefused(errConflict(), to...)
 		return
 	}
 	r.Message(ref.Seq, func(it wire.Item, err error) {
 		if err != nil {
-			r.replyRefused(errLogUnavailable(), askers...)
+			r.replyRefused(errLogUnavailable(), to...)
 			return
 		}
-		r.replyAccepted(wire.Outcome{Seq: it.Seq, Message: it.JSON, Duplicate: duplicate}, askers...)
+		r.replyAccepted(wire.Outcome{Seq: it.Seq, Message: it.JSON, Duplicate: duplicate}, to...)
 	})
 }
 
 // replyAccepted sends the outcome to all recipients; to all but the first as a duplicate.
-func (r *Room) replyAccepted(o wire.Outcome, askers ...recipient) {
-	for i, a := range askers {
+func (r *Room) replyAccepted(o wire.Outcome, to ...recipient) {
+	for i, a := range to {
 		if o.Duplicate = o.Duplicate || i > 0; o.Duplicate {
 			r.env.Counters.Duplicates.Add(1)
 		}
@@ -115,8 +115,8 @@ func (r *Room) replyAccepted(o wire.Outcome, askers ...recipient) {
 	}
 }
 
-func (r *Room) replyRefused(err *code.Error, askers ...recipient) {
-	for _, a := range askers {
+func (r *Room) replyRefused(err *code.Error, to ...recipient) {
+	for _, a := range to {
 		if err.Code == code.Conflict {
 			r.env.Counters.Conflicts.Add(1)
 		} else {

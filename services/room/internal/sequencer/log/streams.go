@@ -56,7 +56,7 @@ func (c Config) stream(k int) jetstream.StreamConfig {
 		Retention:   jetstream.LimitsPolicy,
 		Replicas:    c.Replicas,
 		AllowDirect: true,
-		DenyDelete:  true, // a hole in a room's seq could not be told from a loss
+		DenyDelete:  true, // a hole in a room's seq would look like a loss
 	}
 }
 
