@@ -13,7 +13,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log/logtest"
 )
 
-// attempt is a message that was sent to some ledger.
+// attempt is a message that was sent to some owner.
 type attempt struct {
 	key     dedup.Key
 	content string
@@ -107,7 +107,7 @@ func verify(t *rapid.T, w *world, all []attempt, dead map[string]bool) {
 		next = rec.Last() + 1
 	}
 	if w.count.Holes.Load() > 0 {
-		t.Fatal("a ledger saw a hole")
+		t.Fatal("a room saw a hole")
 	}
 	firsts := map[dedup.Key]int{}
 	for _, a := range all {

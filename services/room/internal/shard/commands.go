@@ -100,9 +100,9 @@ func (s *shard) ownsRoom(id string) bool {
 	return s.rooms.Has(id) || event.ValidRoomID(id) && subject.Shard(id) == s.lease.Shard
 }
 
-// handleCommand carries out one message of commands. An owner that has slept past the end
-// of its lease says nothing: what it remembers is old, and the next owner is asked
-// when the edge sends its command again.
+// handleCommand handles one message of the buffer. An owner that was suspended past the end of
+// its lease ignores it: its state is outdated, and the edge sends the command again, to the
+// next owner.
 func (s *shard) handleCommand(m *nats.Msg) {
 	if !s.lease.Valid(s.now) {
 		return
@@ -170,14 +170,14 @@ func (s *shard) subscriptions() []*nats.Subscription {
 func (s *shard) unsubscribe() {
 	for _, sub := range s.subscriptions() {
 		if sub != nil {
-			// The connection may be gone already; then the subscription is too.
+			// If the connection is closed already, so is the subscription.
 			_ = sub.Unsubscribe()
 		}
 	}
 }
 
-// drain ends the subscriptions so that what is on its way still arrives. Without
-// NATS there is nothing on its way.
+// drain ends the subscriptions after what NATS is delivering has arrived. Without NATS it
+// does not wait.
 func (s *shard) drain(timeout time.Duration) {
 	defer s.unsubscribe()
 	if !s.cfg.Conn.IsConnected() {
@@ -188,7 +188,7 @@ func (s *shard) drain(timeout time.Duration) {
 	var gone []chan struct{}
 	for _, sub := range s.subscriptions() {
 		closed := make(chan struct{})
-		// The library calls it with the connection locked, and may do so twice.
+		// The library calls it with the connection locked, possibly twice.
 		once := sync.OnceFunc(func() { close(closed) })
 		sub.SetClosedHandler(func(string) { once() })
 		if sub.Drain() == nil {

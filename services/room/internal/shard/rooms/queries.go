@@ -12,7 +12,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/shard/request"
 )
 
-// Send accepts a message. Reply: wire.Sent, when it is stored.
+// Send stores messages. Reply: wire.Sent, after they are stored.
 func (s *Set) Send(cmd *wire.Send, reply string) {
 	r, now := s.open(cmd.Room), s.cfg.Now()
 	r.activeMs, r.idleFrom = uint64(now.UnixMilli()), now
@@ -74,7 +74,7 @@ func (r *room) find(id string, done func(seq uint64, err error)) {
 
 func errNoSuchMessage() *code.Error { return code.New(code.NotFound, "there is no such message") }
 
-// recordRead lets the room know soon how far a user has read.
+// recordRead schedules the broadcast of how far a user has read.
 func (s *Set) recordRead(r *room, m readMark) {
 	if r.members.Len() > MaxNamedMembers {
 		return
@@ -103,10 +103,10 @@ func (s *Set) GetRoomStats(req *request.Request, p *event.GetRoomStats) {
 	})
 }
 
-// maxHeads bounds one Heads command: what fits into its reply.
+// maxHeads bounds one Heads command, so that the reply fits into a NATS message.
 const maxHeads = 5000
 
-// Heads answers with the heads of rooms that the log knows. Reply: wire.Digest.
+// Heads replies with the heads of those rooms that have messages. Reply: wire.Digest.
 func (s *Set) Heads(cmd *wire.Heads, reply string) {
 	d := &wire.Digest{Epoch: s.cfg.Epoch}
 	if len(cmd.Rooms) > maxHeads {
@@ -132,14 +132,14 @@ func (s *Set) Heads(cmd *wire.Heads, reply string) {
 	}
 }
 
-// Report is what a shard tells of itself.
+// Report is a summary of a set.
 type Report struct {
 	Rooms   int // with members
 	Typing  int
 	Details []wire.RoomDetail // the most active rooms first
 }
 
-// Report counts, and lists at most the given number of rooms.
+// Report returns counts, and details of at most the given number of rooms.
 func (s *Set) Report(details int) Report {
 	rep := Report{Rooms: s.occupied, Typing: s.typing}
 	if details <= 0 {
@@ -166,5 +166,5 @@ func (s *Set) Report(details int) Report {
 	return rep
 }
 
-// activity is when something happened in the room last, unix milliseconds.
+// activity returns when something last happened in the room, in Unix milliseconds.
 func (r *room) activity() uint64 { return max(r.activeMs, r.LastMs()) }

@@ -1,5 +1,5 @@
-// Package users owns the presence of one shard's users: it turns commands into
-// what others must hear. Everything happens on the shard's goroutine.
+// Package users owns the presence of one shard's users: it executes commands and publishes
+// what others must be notified of. Everything runs on the shard's goroutine.
 package users
 
 import (
@@ -16,10 +16,10 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/shard/users/presence"
 )
 
-// MaxGet is the most users one UserGet may ask for, and gets.
+// MaxGet is the maximum number of users in one UserGet and its reply.
 const MaxGet = 100
 
-// Config is what a shard needs. Everything is required but the zero Scope.
+// Config is what a set needs. Everything is required; the zero Scope is ScopeAll.
 type Config struct {
 	Shard     int
 	Epoch     uint64
@@ -42,19 +42,19 @@ func New(cfg Config) *Set {
 	return &Set{cfg: cfg, presence: presence.New(cfg.Scope), holders: liveness.NewHolders(cfg.Edges), startedAt: cfg.Now()}
 }
 
-// Up says that an edge holds connections of a user. Reply: wire.Done.
+// Up reports that an edge holds connections of a user. Reply: wire.Done.
 func (s *Set) Up(cmd *wire.UserUp, reply string) {
 	now, e := s.cfg.Now(), membership.Edge{ID: cmd.Edge, Gen: cmd.Gen}
 	s.holders.Add(now, e)
 	events := s.presence.Up(now, e, cmd.User, cmd.Rooms)
 	s.cfg.Publisher.Publish(reply, &wire.Done{})
 	if cmd.Again && now.Sub(s.startedAt) < liveness.MinAnnounceAge {
-		return // nobody has been told that the user is gone
+		return // no departure can have been announced
 	}
 	s.publishEvents(now, events)
 }
 
-// Down says that the last connection of a user on an edge has closed. Reply: wire.Done.
+// Down reports that the last connection of a user on an edge has closed. Reply: wire.Done.
 func (s *Set) Down(cmd *wire.UserDown, reply string) {
 	now := s.cfg.Now()
 	grace := time.Duration(cmd.GraceMs) * time.Millisecond
@@ -75,7 +75,7 @@ func (s *Set) UpdatePresence(req *request.Request, p *event.UpdatePresence) {
 	s.publishEvents(now, events)
 }
 
-// Get answers what is known of users. Reply: wire.Presences.
+// Get replies with the presence of users. Reply: wire.Presences.
 func (s *Set) Get(cmd *wire.UserGet, reply string) {
 	now, out := s.cfg.Now(), wire.Presences{}
 	switch {
@@ -89,8 +89,8 @@ func (s *Set) Get(cmd *wire.UserGet, reply string) {
 	s.cfg.Publisher.Publish(reply, &out)
 }
 
-// Restore takes what an edge's snapshot says of this shard's users; with announce
-// it is told to others like news, else it is not.
+// Restore applies an edge's snapshot to this shard's users. With announce, changes are
+// published.
 func (s *Set) Restore(e membership.Edge, ups []wire.UserUp, announce bool) {
 	now := s.cfg.Now()
 	s.holders.Add(now, e)
@@ -103,8 +103,8 @@ func (s *Set) Restore(e membership.Edge, ups []wire.UserUp, announce bool) {
 	}
 }
 
-// Tick does what is due at now; back tells that an edge that was given up lives
-// after all, so that its snapshot is needed.
+// Tick does what is due at now. back reports that an edge that was given up is alive after
+// all, so that its snapshot is needed.
 func (s *Set) Tick(now time.Time) (back bool) {
 	s.publishEvents(now, s.presence.Expire(now))
 	return s.holders.CheckEdges(now, func(e membership.Edge, grace time.Duration) {
@@ -112,10 +112,10 @@ func (s *Set) Tick(now time.Time) (back bool) {
 	})
 }
 
-// Online is the number of users who are online.
+// Online returns the number of users who are online.
 func (s *Set) Online() int { return s.presence.OnlineCount() }
 
-// tell publishes events to whom they concern.
+// publishEvents publishes events to the users they concern.
 func (s *Set) publishEvents(now time.Time, events []presence.Event) {
 	for i := range events {
 		e := &events[i]
@@ -133,9 +133,9 @@ func (s *Set) publishEvents(now time.Time, events []presence.Event) {
 	}
 }
 
-// tellRooms sends one copy to each room that must hear. The list in it lets an
-// edge leave out who is in an earlier room of it. The epoch is not told: it is one
-// of the user's shard, and edges compare those of the room's.
+// publishToRooms sends one copy to each room that must be notified. With the list of rooms in
+// it, an edge skips members of the earlier ones. The epoch is not set: it is the epoch of the
+// user's shard, and edges compare epochs of the room's shard.
 func (s *Set) publishToRooms(e *presence.Event, b *wire.Broadcast) {
 	b.Except = e.User.ID
 	b.Rooms = append(append(make([]string, 0, len(e.Known)+len(e.Rooms)), e.Known...), e.Rooms...)
@@ -146,7 +146,7 @@ func (s *Set) publishToRooms(e *presence.Event, b *wire.Broadcast) {
 	}
 }
 
-// encode is the event as clients see it.
+// encodeEvent encodes an event for clients.
 func encodeEvent(e *presence.Event, now time.Time) *wire.Broadcast {
 	change := event.OnlineChange{UserID: e.User.ID, Username: e.User.Name, Timestamp: event.At(now)}
 	switch e.Kind {
