@@ -7,7 +7,7 @@ import (
 )
 
 // Error is a refusal on its way to a client. Only errors that a peer acts on
-// get this type; anything else becomes [Internal] at the door and its text
+// get this type; anything else becomes [Internal] at the edge and its text
 // stays in the log.
 type Error struct {
 	Code       Code

@@ -15,13 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// idleTargets are what an idle connection in a room may cost the edge by its door, in
+// idleTargets are what an idle connection in a room may cost the edge by its protocol, in
 // bytes of user memory.
 func idleTargets() map[string]float64 {
 	return map[string]float64{"native": 720, "socketio": 1180, "polling": 1800}
 }
 
-// TestIdleMemory measures idle connections of both doors in one room, all of one user:
+// TestIdleMemory measures idle connections of all protocols in one room, all of one user:
 // what a user costs is another figure, and the owner, who is in this process too, has
 // its share of it. A client costs a descriptor here. Long-polling is measured between
 // two requests: one that waits costs a goroutine and net/http's buffers.
@@ -29,26 +29,26 @@ func TestIdleMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector's memory is not ours")
 	}
-	for door, target := range idleTargets() {
-		t.Run(door, func(t *testing.T) {
+	for protocol, target := range idleTargets() {
+		t.Run(protocol, func(t *testing.T) {
 			w := start(t, "ENABLE_HEARTBEAT=false", "LOG_LEVEL=error", "PRESENCE_SCOPE=rooms", "EDGE_LOOPS=2")
 			clients := 2000
-			if door == "polling" {
+			if protocol == "polling" {
 				clients = 400 // each takes six connections
 			}
 			quiet := runtime.NumGoroutine()
 			var fds []int
 			for range 200 { // what is made once
-				fds = append(fds, w.openIdle(door, "ann"))
+				fds = append(fds, w.openIdle(protocol, "ann"))
 			}
 			eventually(t, "no request is open", func() bool { return runtime.NumGoroutine() < quiet+50 })
 			before := used()
 			for range clients {
-				fds = append(fds, w.openIdle(door, "ann"))
+				fds = append(fds, w.openIdle(protocol, "ann"))
 			}
 			eventually(t, "no request is open", func() bool { return runtime.NumGoroutine() < quiet+50 })
 			each := float64(used()-before) / float64(clients)
-			t.Logf("%s: %.0f bytes for each idle connection in a room", door, each)
+			t.Logf("%s: %.0f bytes for each idle connection in a room", protocol, each)
 			if each > target {
 				t.Errorf("over %.0f bytes", target)
 			}
@@ -70,9 +70,9 @@ func used() int64 {
 
 // openIdle joins room r as user and returns the socket's descriptor, which is all
 // that is left of the client.
-func (w *world) openIdle(door, user string) int {
+func (w *world) openIdle(protocol, user string) int {
 	w.tb.Helper()
-	if door == "polling" {
+	if protocol == "polling" {
 		s := w.pollSession("/socket.io/")
 		s.post(fmt.Sprintf(`40/chat,{"token":%q}`, token(user, time.Hour)))
 		s.gets("40/chat,{")
@@ -82,7 +82,7 @@ func (w *world) openIdle(door, user string) int {
 	}
 	path, header, texts := "/ws", "Authorization: Bearer "+token(user, time.Hour)+"\r\n", []string{`{"id":1,"event":"joinRoom","data":{"roomId":"r"}}`}
 	answer := `"joinedRoom"`
-	if door == "socketio" {
+	if protocol == "socketio" {
 		path, header = "/socket.io/?EIO=4&transport=websocket", ""
 		texts = []string{fmt.Sprintf(`40/chat,{"token":%q}`, token(user, time.Hour)), `42/chat,1["joinRoom",{"roomId":"r"}]`}
 	}

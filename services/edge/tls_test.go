@@ -8,7 +8,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/listen/cert/certtest"
 )
 
-// The doors over TLS, on the loops and on goroutines: chat, and HTTP behind the same port.
+// All endpoints over TLS, on the loops and on goroutines: chat, and HTTP on the same port.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	for _, io := range []string{"auto", "goroutine"} {

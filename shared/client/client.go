@@ -1,4 +1,4 @@
-// Package client is the Go client of Confab's native door: it connects, joins,
+// Package client is the Go client of Confab's native protocol: it connects, joins,
 // sends with acknowledgement, reconnects with backoff and jitter, and resumes
 // every room where it was, so that its user sees each message of a joined room
 // once and in order.

@@ -1,4 +1,4 @@
-// Package native is the codec of the native door: one JSON object in one
+// Package native is the codec of the native protocol: one JSON object in one
 // WebSocket text frame. A request is {"id":7,"event":"joinRoom","data":{...}}, its
 // reply carries the same id, and what the server says by itself has none.
 package native
