@@ -19,17 +19,15 @@ const (
 	// acceptsPerTurn bounds a connection storm's share of a turn.
 	acceptsPerTurn = 64
 
-	// uneven is how many connections a loop may have more than the least
-	// loaded one before it passes new ones on: wakeups are not fair, and
-	// connections stay for hours.
-	uneven = 8
+	// maxImbalance is how many connections a loop may have more than the least loaded one
+	// before it passes new ones on: wake-ups are not fair, and connections last for hours.
+	maxImbalance = 8
 )
 
 // listener is one listening socket that all loops wait on. EPOLLEXCLUSIVE
-// wakes one of them for a connection, instead of all. (SO_REUSEPORT would
-// spread them too, but then closing one of the sockets loses the connections
-// that wait in it, and a port that is taken by somebody else's socket with the
-// same option is no error.)
+// wakes one of them for a connection, instead of all. (SO_REUSEPORT would spread them too,
+// but closing one of the sockets would lose the connections that wait in it, and a port
+// that another process uses with the same option would not be an error.)
 type listener struct {
 	group *Group
 	fd    int
@@ -53,7 +51,7 @@ func (g *Group) listen(ln net.Listener, accept Acceptor) (io.Closer, error) {
 	if _, isEpoll := g.loops[0].poller.(*epoll); !ok || !isEpoll {
 		return g.listenPump(ln, accept), nil
 	}
-	fd, err := takeFD(tcp)
+	fd, err := detachFD(tcp)
 	if err != nil {
 		return nil, err
 	}
@@ -72,15 +70,15 @@ func (g *Group) listen(ln net.Listener, accept Acceptor) (io.Closer, error) {
 	s.users.Store(int32(len(g.loops)))
 	for _, l := range g.loops {
 		if !l.Post(func() { l.poller.(*epoll).listen(s, accept) }) {
-			s.leave()
+			s.release()
 		}
 	}
 	return s, nil
 }
 
-// takeFD takes the socket away from the Go runtime, which would otherwise
-// wake up for every connection as well.
-func takeFD(c interface {
+// detachFD removes the socket from the Go runtime, which would otherwise wake up for every
+// connection as well.
+func detachFD(c interface {
 	syscall.Conn
 	io.Closer
 }) (int, error) {
@@ -97,19 +95,20 @@ func takeFD(c interface {
 	return fd, c.Close()
 }
 
-// Close stops accepting, soon: each loop leaves by itself.
+// Close stops accepting, soon after it returns: each loop removes the listener in its own
+// turn.
 func (s *listener) Close() error {
 	s.once.Do(func() {
 		for _, l := range s.group.loops {
 			if !l.Post(func() { l.poller.(*epoll).unlisten(s) }) {
-				s.leave()
+				s.release()
 			}
 		}
 	})
 	return nil
 }
 
-func (s *listener) leave() {
+func (s *listener) release() {
 	if s.users.Add(-1) == 0 {
 		unix.Close(s.fd)
 	}
@@ -128,7 +127,7 @@ func (p *epoll) unlisten(s *listener) {
 			a.disable()
 			a.timer.unlink()
 			a.accept = nil
-			s.leave()
+			s.release()
 		}
 	}
 }
@@ -145,7 +144,7 @@ func (a *acceptor) enable() {
 func (a *acceptor) disable() {
 	if a.on {
 		a.on = false
-		// It fails only for a descriptor that is not there.
+		// It fails only for a descriptor that is not registered.
 		a.poll.control(unix.EPOLL_CTL_DEL, a.listener.fd, a.slot, 0)
 	}
 }
@@ -153,7 +152,7 @@ func (a *acceptor) disable() {
 // Expire tries again after the process had run out of descriptors.
 func (a *acceptor) Expire() { a.enable() }
 
-// accept takes a batch of waiting connections of acceptor i.
+// accept accepts a batch of waiting connections of acceptor i.
 func (p *epoll) accept(i int) {
 	a := p.acceptors[i]
 	var raw rawAddr
@@ -169,7 +168,7 @@ func (p *epoll) accept(i int) {
 		case unix.EAGAIN:
 			return
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
-			a.starve(errno)
+			a.pause(errno)
 			return
 		default:
 			// The connection died in the queue (ECONNABORTED and the network
@@ -178,9 +177,9 @@ func (p *epoll) accept(i int) {
 	}
 }
 
-// starve waits for a tick: the socket stays readable, and asking again at once
-// would be a busy loop until somebody hangs up.
-func (a *acceptor) starve(errno syscall.Errno) {
+// pause stops accepting for a tick: the socket stays readable, and an immediate retry would
+// be a busy loop until a connection is closed.
+func (a *acceptor) pause(errno syscall.Errno) {
 	a.disable()
 	a.poll.loop.Arm(&a.timer, a.poll.loop.Tick()+1)
 	if !a.starved {
@@ -189,18 +188,19 @@ func (a *acceptor) starve(errno syscall.Errno) {
 	}
 }
 
-// assign gives a new socket to this loop, or to the least loaded one when the
-// difference is worth a message.
+// assign adds a new socket to this loop, or to the least loaded one if the difference is
+// more than maxImbalance.
 func (p *epoll) assign(fd int, accept Acceptor, peer netip.AddrPort) {
 	l := p.loop
-	if least := l.group.leastLoaded(); l.conns.Load() > least.conns.Load()+uneven {
+	if least := l.group.leastLoaded(); l.conns.Load() > least.conns.Load()+maxImbalance {
 		l = least
 	}
-	l.adopt(fd, accept, peer, l == p.loop)
+	l.addSocket(fd, accept, peer, l == p.loop)
 }
 
-// adopt counts the socket at once, so that a burst is spread evenly.
-func (l *Loop) adopt(fd int, accept Acceptor, peer netip.AddrPort, here bool) {
+// addSocket adds fd to l, on l if here, else through its mailbox. It counts the socket at
+// once, so that a burst is spread evenly.
+func (l *Loop) addSocket(fd int, accept Acceptor, peer netip.AddrPort, here bool) {
 	l.conns.Add(1)
 	p := l.poller.(*epoll)
 	if here {
@@ -219,15 +219,15 @@ func (l *Loop) attach(nc net.Conn, accept Acceptor) error {
 		return l.attachPump(nc, accept)
 	}
 	peer := tcp.RemoteAddr().(*net.TCPAddr).AddrPort()
-	fd, err := takeFD(tcp)
+	fd, err := detachFD(tcp)
 	if err != nil {
 		return err
 	}
-	l.adopt(fd, accept, netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port()), false)
+	l.addSocket(fd, accept, netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port()), false)
 	return nil
 }
 
-// Detach gives the socket back to the Go runtime. No bytes of ours ever wait in it.
+// Detach returns the socket to the Go runtime. Written bytes never wait in a sock.
 func (s *sock) Detach() (net.Conn, error) {
 	if s.closed {
 		return nil, ErrDetach
@@ -241,7 +241,7 @@ func (s *sock) Detach() (net.Conn, error) {
 	return net.FileConn(f)
 }
 
-// rawAddr is a socket address as the kernel writes it.
+// rawAddr is a socket address in the kernel's layout.
 type rawAddr struct {
 	any unix.RawSockaddrAny
 	len uint32
@@ -275,7 +275,7 @@ func (r *rawAddr) addrPort() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// networkPort turns a port in network byte order into a number.
+// networkPort converts a port from network byte order.
 func networkPort(p uint16) uint16 {
 	var b [2]byte
 	binary.NativeEndian.PutUint16(b[:], p)

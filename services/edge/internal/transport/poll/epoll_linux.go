@@ -16,38 +16,35 @@ import (
 )
 
 const (
-	// eventsPerWait bounds how many sockets one turn serves before timers and
-	// posted functions get theirs.
+	// eventsPerWait bounds how many sockets one turn serves before timers and posted
+	// functions.
 	eventsPerWait = 256
 
 	// wakeSlot marks the eventfd; listeners have slots below it.
 	wakeSlot = -1
 
-	// yieldAfter is how long a busy loop keeps its core from goroutines that
-	// wait for it: less than anybody notices, more than a yield costs.
+	// yieldAfter is how long a busy loop keeps its core from goroutines that wait for
+	// it: too short to be noticed, longer than a yield takes.
 	yieldAfter = 100 * time.Microsecond
 )
 
-// epoll is the poller of one loop: level triggered, by reason. A handler then
-// reads one buffer and returns, and the rest is announced again: no socket can
-// starve the others, nothing has to be remembered, and pausing is a change of
-// the interest mask. Edge triggering would save the two calls around a full
-// socket, which is the rare case.
-//
-// Except wake, everything runs on the loop.
+// epoll is the poller of one loop. It is level triggered: a handler reads one buffer and
+// returns, and the rest is announced again. So no socket can starve the others, nothing has
+// to be remembered, and pausing is a change of the interest mask. Edge triggering would
+// save the two calls around a full socket, which is the rare case.
 type epoll struct {
 	loop   *Loop
 	fd     int
 	wakeFD int
 	events [eventsPerWait]unix.EpollEvent
 
-	socks []*sock  // by slot, which is what the kernel gives back
+	socks []*sock  // by slot, which the kernel reports in events
 	free  []uint32 // slots for reuse
 	freed []uint32 // slots freed during this turn: events of it may still name them
 
 	acceptors []*acceptor
 
-	yielded time.Time // when the scheduler last had its turn
+	yielded time.Time // when other goroutines could last run
 }
 
 func newPoller(m Mode, l *Loop) (poller, error) {
@@ -80,7 +77,7 @@ func newEpoll(l *Loop) (poller, error) {
 
 func (p *epoll) wake() {
 	one := [8]byte{1}
-	// A full counter wakes as well, so an error here means nothing.
+	// A full counter wakes as well, so an error can be ignored.
 	unix.Write(p.wakeFD, one[:])
 }
 
@@ -90,8 +87,8 @@ func (p *epoll) close() {
 }
 
 func (p *epoll) wait(d time.Duration) {
-	// Under load there is nearly always something ready, and asking without
-	// telling the scheduler spares its bookkeeping.
+	// Under load there is nearly always something ready, and a raw system call spares
+	// the scheduler's bookkeeping.
 	n, _, _ := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd),
 		uintptr(unsafe.Pointer(&p.events)), eventsPerWait, 0, 0, 0)
 	if int(n) == 0 && d > 0 {
@@ -112,10 +109,10 @@ func (p *epoll) wait(d time.Duration) {
 	p.freed = p.freed[:0]
 }
 
-func (p *epoll) look() { p.wait(0) }
+func (p *epoll) pollNow() { p.wait(0) }
 
-// yield lets the goroutines of this core run when the loop has not slept for a
-// while: system calls without telling the scheduler look like work to it.
+// yield lets the goroutines of this core run when the loop has not slept for a while: raw
+// system calls look like work to the scheduler.
 func (p *epoll) yield() {
 	if p.loop.now.Sub(p.yielded) > yieldAfter {
 		runtime.Gosched()
@@ -149,8 +146,8 @@ func (p *epoll) control(op, fd int, slot int32, events uint32) error {
 	return nil
 }
 
-// add makes fd, which it takes over, a socket of this loop. The caller has
-// counted it in loop.conns.
+// add makes fd a socket of this loop, and owns it from here on. The caller has counted it
+// in loop.conns.
 func (p *epoll) add(fd int, accept Acceptor, peer netip.AddrPort) {
 	if p.loop.stopping { // posted by another loop while this one was ending
 		p.loop.conns.Add(-1)
@@ -185,8 +182,7 @@ func (p *epoll) closeAll(reason error) {
 	}
 }
 
-// sock is one socket. It holds no buffer; idle, it is all that the connection
-// costs here.
+// sock is one socket. It holds no buffer: an idle connection costs nothing else here.
 type sock struct {
 	poll     *epoll
 	handler  Handler
@@ -245,7 +241,7 @@ func (s *sock) Write(b []byte) (int, error) {
 	return int(n), nil
 }
 
-// fail ends the connection from the system's side.
+// fail ends the connection for a reason that the handler did not give.
 func (s *sock) fail(reason error) {
 	if s.closed {
 		return
@@ -275,7 +271,7 @@ func (s *sock) setInterest(events uint32) {
 	}
 }
 
-// release forgets the socket without closing its descriptor.
+// release removes the socket from the loop without closing its descriptor.
 func (s *sock) release() {
 	s.closed = true
 	s.handler = nil

@@ -90,15 +90,15 @@ func New(o Options) (*Group, error) {
 // Loops returns the loops, in the order of their indexes.
 func (g *Group) Loops() []*Loop { return g.loops }
 
-// Epoll tells whether sockets are driven by epoll, and not by goroutines.
+// Epoll reports whether sockets are driven by epoll, and not by goroutines.
 func (g *Group) Epoll() bool {
 	_, sleeps := g.loops[0].poller.(*sleeper)
 	return !sleeps
 }
 
-// Run turns the loops until ctx ends, then closes the listeners, ends every
-// remaining connection with ErrStopped, and returns when all goroutines of
-// the group have ended. It is called once.
+// Run turns the loops until ctx ends, then closes the listeners, ends every remaining
+// connection with ErrStopped, and returns when all goroutines of the group have ended. It
+// must be called once.
 func (g *Group) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	for _, l := range g.loops {
@@ -107,7 +107,7 @@ func (g *Group) Run(ctx context.Context) error {
 	<-ctx.Done()
 	err := g.closeListeners()
 	for _, l := range g.loops {
-		l.Post(l.end)
+		l.Post(l.stop)
 	}
 	loops.Wait()
 	g.wg.Wait()
@@ -115,8 +115,8 @@ func (g *Group) Run(ctx context.Context) error {
 	return err
 }
 
-// Listen takes connections from ln, which it takes over, and gives them to the
-// loops. Closing the result stops that; accepted connections stay.
+// Listen accepts connections from ln, which the group owns from here on, for the loops.
+// Closing the result stops that; accepted connections stay.
 func (g *Group) Listen(ln net.Listener, accept Acceptor) (io.Closer, error) {
 	c, err := g.listen(ln, accept)
 	if err != nil {
@@ -131,13 +131,13 @@ func (g *Group) Listen(ln net.Listener, accept Acceptor) (io.Closer, error) {
 	return c, nil
 }
 
-// Attach gives an open connection to the least loaded loop; Detach's inverse.
-// It takes nc over, also when it fails.
+// Attach adds an open connection to the least loaded loop, as the inverse of Detach. It
+// closes nc if it fails.
 func (g *Group) Attach(nc net.Conn, accept Acceptor) error {
 	return g.leastLoaded().Attach(nc, accept)
 }
 
-// Attach is Group.Attach for this very loop, from any goroutine.
+// Attach is Group.Attach for this loop. It may be called concurrently.
 func (l *Loop) Attach(nc net.Conn, accept Acceptor) error {
 	if err := l.attach(nc, accept); err != nil {
 		nc.Close()

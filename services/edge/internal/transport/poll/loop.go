@@ -2,11 +2,10 @@
 // goroutine a loop, no lock on connection state, no goroutine and no buffer
 // for an idle connection where the system has epoll.
 //
-// A connection reaches its owner as a [Transport] and talks to it through a
-// [Handler]. Two transports exist: sockets driven by epoll (Linux), and pumps,
-// a goroutine that reads and one that writes while bytes wait (everywhere, and
-// for connections that are not plain TCP). Both obey the same contract and
-// pass the same tests.
+// A connection is a [Transport], which calls its [Handler]. Two transports exist: sockets
+// driven by epoll (Linux), and pumps, with a goroutine that reads and one that writes while
+// bytes wait (everywhere, and for connections that are not plain TCP). Both have the same
+// contract and pass the same tests.
 package poll
 
 import (
@@ -23,16 +22,16 @@ import (
 // 10 ms of work. A loop that has more is overloaded, and what can be refused is.
 const PostBacklog = 16384
 
-// expiriesPerTurn bounds how many timers one turn serves, so that a second in
-// which 30 000 heartbeats are due does not hold up the traffic between them.
+// expiriesPerTurn bounds how many timers of each kind expire in one turn, so that a second
+// with 30 000 due heartbeats does not delay the traffic between them.
 const expiriesPerTurn = 256
 
-// flushesPerLook is how many flushes, of a write each, a loop does before it looks
-// at its sockets again: some 200 us. Telling a room of thousands takes longer than
-// others should wait.
-const flushesPerLook = 64
+// flushesPerPoll is how many flushes, of a write each, a loop does before it polls its
+// sockets again: some 200 us. A broadcast to a room of thousands takes longer than other
+// connections should wait.
+const flushesPerPoll = 64
 
-// Flusher is work that a loop does at the end of its turn; see [Loop.Defer].
+// Flusher is work for the end of a loop's turn; see [Loop.Defer].
 type Flusher interface{ Flush() }
 
 // Loop is one event loop. Everything except Post, TryPost, Index, Backlog and
@@ -61,7 +60,7 @@ type Loop struct {
 	numbers  uint32 // given out
 	stopping bool
 
-	lingering int // connections that are over, see Linger
+	lingering int // connections, see Linger
 
 	// Shared.
 	mailbox *mailbox.Mailbox
@@ -69,50 +68,52 @@ type Loop struct {
 	conns   atomic.Int64
 }
 
-// Index numbers the loops of a group from 0.
+// Index returns the loop's number in its group, from 0.
 func (l *Loop) Index() int { return l.index }
 
-// Now is the wall clock as of the start of this turn.
+// Now returns the wall clock as of the start of this turn.
 func (l *Loop) Now() time.Time { return l.now }
 
-// Tick is the number of the current tick. Ticks start at 1 and are what
-// timers are armed with: 32 bits of a second each last 136 years.
+// Tick returns the number of the current tick, from 1. Timers are armed with ticks: 32
+// bits of one second each last 136 years.
 func (l *Loop) Tick() uint32 { return l.ticks }
 
-// Ticks is d in whole ticks, rounded up, at least 1.
+// Ticks returns d in whole ticks, rounded up, at least 1.
 func (l *Loop) Ticks(d time.Duration) uint32 {
 	return max(1, uint32((d+l.tick-1)/l.tick))
 }
 
-// Arm makes t expire at the given tick (the next one when that is past). An
-// armed timer is moved.
+// Arm makes t expire at the tick at, or at the next one if that is past. An armed timer is
+// moved.
 func (l *Loop) Arm(t *Timer, at uint32) { l.wheel.arm(t, at) }
 
-// Disarm stops t; it may be stopped already.
+// Disarm stops t. It is a no-op if t is not armed.
 func (l *Loop) Disarm(t *Timer) { t.unlink() }
 
-// Defer calls f.Flush once, at the end of this turn. Whoever defers twice is
-// flushed twice: a flag in f is cheaper than a set here.
+// Defer calls f.Flush once, at the end of this turn. Two calls flush twice: a flag in f is
+// cheaper than a set here.
 func (l *Loop) Defer(f Flusher) { l.deferred = append(l.deferred, f) }
 
-// Scratch is a buffer of the loop for use until the caller returns.
+// Scratch returns a buffer of the loop, for use until the caller returns.
 func (l *Loop) Scratch() []byte { return l.scratch }
 
-// NextNumber numbers the loop's connections from 1; after four billion it begins anew.
+// NextNumber returns the next number of a connection of the loop, from 1. It wraps around
+// after four billion.
 func (l *Loop) NextNumber() uint32 {
 	l.numbers++
 	return l.numbers
 }
 
-// Go runs f on a goroutine of its own, for which the group waits when it ends: f
-// must end when what it waits for is closed. Any goroutine may call it.
+// Go runs f on a goroutine that the group waits for when it stops: f must return when what
+// it waits for is closed. It may be called concurrently.
 func (l *Loop) Go(f func()) { l.group.wg.Go(f) }
 
-// Load is the number of connections that the loop owns. Any goroutine may ask.
+// Load returns the number of connections that the loop owns. It may be called
+// concurrently.
 func (l *Loop) Load() int { return int(l.conns.Load()) }
 
-// NewManual returns a loop that nobody runs: tests and simulations drive it
-// with Turn. It owns no sockets.
+// NewManual returns a loop without a goroutine, which tests and simulations drive with
+// Turn. It owns no sockets.
 func NewManual(now time.Time, tick time.Duration) *Loop {
 	l := newLoop(0, Options{Tick: tick}.withDefaults(), &Group{})
 	l.start, l.now = now, now
@@ -121,8 +122,8 @@ func NewManual(now time.Time, tick time.Duration) *Loop {
 	return l
 }
 
-// SetClock gives a manual loop a clock for UptimeNow, in place of the turn's time: for
-// tests of what takes its time within a turn.
+// SetClock sets the clock of UptimeNow in a manual loop, in place of the turn's time, for
+// tests of work that takes time within a turn.
 func (l *Loop) SetClock(clock func() time.Time) { l.clock = clock }
 
 // Turn runs one turn without waiting: posted functions, due timers,
@@ -184,10 +185,10 @@ func (l *Loop) wake() {
 	}
 }
 
-// run turns the loop until stop was called on it.
+// run turns the loop until stop.
 func (l *Loop) run() {
 	for !l.stopping {
-		l.poller.wait(l.patience())
+		l.poller.wait(l.maxWait())
 		l.asleep.Store(false)
 		l.Turn(l.now)
 	}
@@ -195,8 +196,8 @@ func (l *Loop) run() {
 	l.Turn(time.Now()) // what was posted until then
 }
 
-// end is posted to stop the loop.
-func (l *Loop) end() {
+// stop ends the loop; Group.Run posts it.
+func (l *Loop) stop() {
 	l.poller.closeAll(ErrStopped)
 	for p := range l.pumps {
 		p.fail(ErrStopped)
@@ -211,14 +212,14 @@ func (l *Loop) end() {
 // sockets. It must be called before the group runs.
 func (l *Loop) OnStop(fn func()) { l.onStop = append(l.onStop, fn) }
 
-// patience is how long the loop may sleep: not at all while work waits, else
-// until the next tick or the first precise timer.
-func (l *Loop) patience() time.Duration {
+// maxWait returns how long the loop may sleep: not at all while work waits, else until
+// the next tick or the first precise timer. The loop is asleep from here on.
+func (l *Loop) maxWait() time.Duration {
 	if l.wheel.waiting() || len(l.deferred) > 0 || l.mailbox.Len() > 0 {
 		return 0
 	}
 	l.asleep.Store(true)
-	if l.mailbox.Len() > 0 { // posted before it could see that we sleep
+	if l.mailbox.Len() > 0 { // posted before the producer could see asleep
 		return 0
 	}
 	left := l.tick - l.now.Sub(l.start)%l.tick
@@ -230,7 +231,7 @@ func (l *Loop) patience() time.Duration {
 
 func (l *Loop) setNow(now time.Time) {
 	l.now = now
-	if d := now.Sub(l.start); d > 0 { // a clock never turns the wheel back
+	if d := now.Sub(l.start); d > 0 { // a clock that jumps back does not turn the wheel back
 		l.ticks = max(l.ticks, 1+uint32(d/l.tick))
 	}
 }
@@ -239,8 +240,8 @@ func (l *Loop) flushDeferred() {
 	list := l.deferred
 	l.deferred, l.spare = l.spare, nil // what is flushed may defer again
 	for i, f := range list {
-		if i%flushesPerLook == flushesPerLook-1 {
-			l.protect(l.poller.look) // what it brings is deferred behind this list
+		if i%flushesPerPoll == flushesPerPoll-1 {
+			l.protect(l.poller.pollNow) // what becomes ready is deferred behind this list
 		}
 		l.protect(f.Flush)
 		list[i] = nil
@@ -272,13 +273,13 @@ func (l *Loop) logPanic(r any) {
 	l.logger.Error("panic on an event loop", "event", "loop.panic", "err", r, "stack", string(debug.Stack()))
 }
 
-// poller waits for the outside world on behalf of a loop.
+// poller waits for sockets on behalf of a loop. All methods but wake run on the loop.
 type poller interface {
-	// wait sleeps for at most d (0 means not at all), sets the loop's time,
-	// and delivers what is ready.
+	// wait sleeps for at most d (0 means not at all), sets the loop's time, and serves
+	// what is ready.
 	wait(d time.Duration)
-	// look delivers what is ready, in the middle of a turn.
-	look()
+	// pollNow serves what is ready, in the middle of a turn.
+	pollNow()
 	// wake ends a wait, from any goroutine.
 	wake()
 	// closeAll ends every connection that the poller holds.

@@ -19,41 +19,40 @@ const (
 	pumpFlush = 2 * time.Second
 )
 
-// pump is the portable transport: one goroutine reads and posts what it read
-// to the loop, waiting until it was served before it reads on (so at most one
-// read of each pump is in the mailbox); another writes, and lives only while
-// bytes wait.
+// pump is the portable transport. One goroutine reads, posts what it read to the loop, and
+// waits until that was handled before it reads on: at most one read of each pump is in the
+// mailbox. Another goroutine writes; it exists only while bytes wait.
 type pump struct {
 	// Static.
-	loop *Loop
-	nc   net.Conn
-	buf  []byte        // the reader's until it posts, the loop's until turn
-	turn chan struct{} // capacity 1, loop to reader: read on; closed by the loop
-	hand func()        // deliver, made once
+	loop        *Loop
+	nc          net.Conn
+	buf         []byte        // the reader's until it posts, then the loop's until readNext
+	readNext    chan struct{} // from the loop to the reader, capacity 1; closed by the loop
+	deliverRead func()        // deliver, made once
 
 	// Owned by the reader until it posts, then by the loop.
 	n   int
 	err error
 
 	// Owned by the loop.
-	handler Handler
-	closed  bool
-	paused  bool
-	held    bool // a read waits for ResumeReads
+	handler  Handler
+	closed   bool
+	paused   bool
+	readHeld bool // a read waits for ResumeReads
 
-	mu         sync.Mutex // guards the following
-	out, spare []byte
-	writing    bool  // the writer lives
-	full       bool  // Write took less than it was given: tell when there is room
-	shut       bool  // CloseWrite after what waits
-	ending     bool  // Close after what waits
-	failed     error // of the writer
+	mu             sync.Mutex // guards the following
+	out, spare     []byte
+	writing        bool  // the writer runs
+	notifyWritable bool  // Write did not accept everything: call Writable when there is space
+	writeEnding    bool  // CloseWrite after what waits
+	ending         bool  // Close after what waits
+	failed         error // of the writer
 }
 
 func (l *Loop) attachPump(nc net.Conn, accept Acceptor) error {
 	l.conns.Add(1)
-	p := &pump{loop: l, nc: nc, buf: make([]byte, pumpRead), turn: make(chan struct{}, 1)}
-	p.hand = p.deliver
+	p := &pump{loop: l, nc: nc, buf: make([]byte, pumpRead), readNext: make(chan struct{}, 1)}
+	p.deliverRead = p.deliver
 	if !l.Post(func() { p.start(accept) }) {
 		l.conns.Add(-1)
 		return ErrStopped
@@ -81,22 +80,22 @@ func (p *pump) read() {
 	for {
 		p.n, p.err = p.nc.Read(p.buf)
 		failed := p.err != nil
-		if !p.loop.Post(p.hand) || failed {
+		if !p.loop.Post(p.deliverRead) || failed {
 			return
 		}
-		if _, on := <-p.turn; !on {
+		if _, on := <-p.readNext; !on {
 			return
 		}
 	}
 }
 
-// deliver brings what the reader has read to the handler.
+// deliver passes what the reader has read to the handler.
 func (p *pump) deliver() {
 	if p.closed {
 		return
 	}
 	if p.paused {
-		p.held = true
+		p.readHeld = true
 		return
 	}
 	defer p.loop.recoverPanic(p.fail)
@@ -108,13 +107,13 @@ func (p *pump) deliver() {
 	switch {
 	case p.closed:
 	case p.err != nil:
-		if p.paused { // by this very call: the end waits like bytes would
-			p.held = true
+		if p.paused { // by this very call: the end of the stream waits like bytes
+			p.readHeld = true
 			return
 		}
 		p.fail(p.err)
 	default:
-		p.turn <- struct{}{}
+		p.readNext <- struct{}{}
 	}
 }
 
@@ -132,7 +131,7 @@ func (p *pump) Write(b []byte) (int, error) {
 	}
 	n := min(len(b), pumpWrite-len(p.out))
 	p.out = append(p.out, b[:n]...)
-	p.full = n < len(b)
+	p.notifyWritable = n < len(b)
 	p.startWriter()
 	return n, nil
 }
@@ -156,35 +155,35 @@ func (p *pump) writeOnce() bool {
 	b := p.out
 	if len(b) == 0 || p.failed != nil {
 		defer p.mu.Unlock()
-		return p.rest()
+		return p.finishWriting()
 	}
 	p.out, p.spare = p.spare[:0], nil
-	tell := p.full
-	p.full = false
+	notify := p.notifyWritable
+	p.notifyWritable = false
 	p.mu.Unlock()
 	_, err := p.nc.Write(b)
 	p.mu.Lock()
 	p.failed, p.spare = err, b[:0]
-	tell = tell && err == nil
+	notify = notify && err == nil
 	p.mu.Unlock()
 	switch {
 	case err != nil:
 		p.loop.Post(func() { p.fail(err) })
-	case tell:
+	case notify:
 		p.loop.Post(p.writable)
 	}
 	return true
 }
 
-// rest does what had to wait for the last byte. It is called with mu held.
-func (p *pump) rest() bool {
+// finishWriting does what had to wait for the last byte. It is called with mu held.
+func (p *pump) finishWriting() bool {
 	p.writing = false
 	p.out, p.spare = nil, nil // an idle connection has no write buffer
 	if p.ending {
 		p.nc.Close()
-	} else if p.shut {
+	} else if p.writeEnding {
 		if c, ok := p.nc.(interface{ CloseWrite() error }); ok {
-			c.CloseWrite() // an error means that the peer is gone: the reader sees that too
+			c.CloseWrite() // on an error the peer is gone, which the reader reports
 		}
 	}
 	return false
@@ -208,13 +207,13 @@ func (p *pump) fail(reason error) {
 	}
 }
 
-// release forgets the connection without closing it.
+// release removes the connection from the loop without closing it.
 func (p *pump) release() {
 	p.closed = true
 	p.handler = nil
 	delete(p.loop.pumps, p)
 	p.loop.conns.Add(-1)
-	close(p.turn)
+	close(p.readNext)
 }
 
 func (p *pump) Close() {
@@ -226,7 +225,7 @@ func (p *pump) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ending = true
-	p.startWriter() // closing may block (TLS says goodbye), so not here
+	p.startWriter() // closing may block (TLS sends an alert), so not on the loop
 }
 
 func (p *pump) Abort() {
@@ -235,7 +234,7 @@ func (p *pump) Abort() {
 	}
 	p.release()
 	nc := p.nc
-	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS: no goodbye
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS would send an alert first
 		nc = t.NetConn()
 	}
 	if c, ok := nc.(interface{ SetLinger(int) error }); ok {
@@ -250,7 +249,7 @@ func (p *pump) CloseWrite() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.shut = true
+	p.writeEnding = true
 	p.startWriter()
 }
 
@@ -258,9 +257,9 @@ func (p *pump) PauseReads() { p.paused = true }
 
 func (p *pump) ResumeReads() {
 	p.paused = false
-	if p.held && !p.closed {
-		p.held = false
-		p.loop.Post(p.hand)
+	if p.readHeld && !p.closed {
+		p.readHeld = false
+		p.loop.Post(p.deliverRead)
 	}
 }
 
@@ -275,17 +274,17 @@ func (p *pump) RemoteAddr() netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
-// Detach ends the reader, which waits for its turn, and gives the connection up.
+// Detach ends the reader, which waits for readNext, and returns the connection.
 func (p *pump) Detach() (net.Conn, error) {
-	if p.closed || p.waits() || p.err != nil {
+	if p.closed || p.writePending() || p.err != nil {
 		return nil, ErrDetach
 	}
 	p.release()
 	return p.nc, nil
 }
 
-// waits tells whether bytes of ours are not in the system's hands yet.
-func (p *pump) waits() bool {
+// writePending reports whether the system has not accepted all written bytes.
+func (p *pump) writePending() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.writing || len(p.out) > 0

@@ -6,14 +6,14 @@ import "time"
 // until something is posted. The loop's connections are pumps.
 type sleeper struct {
 	loop  *Loop
-	bell  chan struct{} // capacity 1: rung or not; never closed
+	wakes chan struct{} // capacity 1; never closed
 	timer *time.Timer   // owned by the loop
 }
 
 func newSleeper(l *Loop) *sleeper {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
-	return &sleeper{loop: l, bell: make(chan struct{}, 1), timer: t}
+	return &sleeper{loop: l, wakes: make(chan struct{}, 1), timer: t}
 }
 
 func (s *sleeper) wait(d time.Duration) {
@@ -23,17 +23,17 @@ func (s *sleeper) wait(d time.Duration) {
 	}
 	s.timer.Reset(d)
 	select {
-	case <-s.bell:
+	case <-s.wakes:
 	case <-s.timer.C:
 	}
 	s.timer.Stop()
 }
 
-func (s *sleeper) look() {} // what comes is posted
+func (s *sleeper) pollNow() {} // pumps post what they read
 
 func (s *sleeper) wake() {
 	select {
-	case s.bell <- struct{}{}:
+	case s.wakes <- struct{}{}:
 	default:
 	}
 }
