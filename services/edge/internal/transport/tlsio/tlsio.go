@@ -89,7 +89,7 @@ func (s *stream) handshake() {
 	s.t.Loop().Post(func() { s.shaken(err) })
 }
 
-// shaken takes the outcome of the handshake.
+// shaken handles the outcome of the handshake.
 func (s *stream) shaken(err error) {
 	switch {
 	case s.state != shaking:
@@ -117,7 +117,7 @@ func (s *stream) Readable(b []byte) {
 	}
 }
 
-// decrypt gives the handler what there is.
+// decrypt passes the decrypted bytes to the handler.
 func (s *stream) decrypt() {
 	for s.state == open && !s.paused {
 		n, err := s.conn.Read(s.plain)
@@ -185,7 +185,7 @@ func (s *stream) Closed(reason error) {
 	}
 }
 
-// Expire implements poll.Expirer: who does not read our last bytes does without.
+// Expire implements poll.Expirer: a peer that does not read the last bytes loses them.
 func (s *stream) Expire() { s.Abort() }
 
 // fail ends the connection from TLS's side. The alert that says why was sent.
@@ -205,7 +205,7 @@ func (s *stream) end() {
 	s.t.Loop().Disarm(&s.timer)
 }
 
-// leave closes the transport when it has taken what waits.
+// leave closes the transport when it has accepted what waits.
 func (s *stream) leave() {
 	if len(s.waiting) == 0 {
 		s.t.Close()
@@ -264,7 +264,7 @@ func (s *stream) Close() {
 	}
 }
 
-// goodbye says that nothing follows (RFC 8446 section 6.1).
+// goodbye sends the close_notify alert (RFC 8446 section 6.1).
 func (s *stream) goodbye() {
 	_ = s.conn.CloseWrite() // the wire never fails; a peer that is gone is told by Closed
 }

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// errEmpty is what a settled wire's Read returns when nothing has come.
+// errEmpty is returned by a settled wire's Read when nothing has arrived.
 var errEmpty error = empty{}
 
-// empty is a temporary error: crypto/tls remembers all others, for ever.
+// empty is a temporary error, the only kind that crypto/tls does not keep for ever.
 type empty struct{}
 
 func (empty) Error() string   { return "nothing has come yet" }
@@ -39,7 +39,7 @@ func newWire(s *stream) *wire {
 	return w
 }
 
-// feed brings bytes to the handshake.
+// feed passes bytes to the handshake.
 func (w *wire) feed(b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
