@@ -142,6 +142,12 @@ func TestForwardedEvents(t *testing.T) {
 			if strings.Contains(names(b.heard()), "gap") {
 				t.Error("another client got the event too")
 			}
+			c := w.chat("cy")
+			c.join("general")
+			if r := c.reply(def.Name, string(golden.Request.Data)); !r.Success || r.Event != def.Reply {
+				t.Errorf("over Socket.IO: %+v", r)
+			}
+			c.event("gap", 1)
 		})
 	}
 }
