@@ -57,7 +57,7 @@ func (c Code) Status() int {
 	return 500
 }
 
-// Retryable tells whether the same request may succeed later as it is.
+// Retryable reports whether the same request may succeed later as it is.
 func (c Code) Retryable() bool {
 	switch c {
 	case RateLimited, Internal, Unavailable:
@@ -66,7 +66,7 @@ func (c Code) Retryable() bool {
 	return false
 }
 
-// Unknown tells whether a request that was answered with c may nevertheless
+// Unknown reports whether a request that was answered with c may nevertheless
 // have been carried out. Every other code promises that it was not.
 func (c Code) Unknown() bool { return c == Internal || c == Unavailable }
 

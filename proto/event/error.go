@@ -7,7 +7,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// NameError is sent when a request that asked for no reply has failed, or the connection is about to be closed for good.
+// NameError is sent when a request without an id failed, or before the connection is closed for good.
 const NameError = "error"
 
 var failure = ServerDef{Name: NameError, Class: wire.ClassReliable, Payload: serverEvent[Failure]}
@@ -19,9 +19,9 @@ type Failure struct {
 	Message      string    `json:"message"`    // for people
 	StatusCode   int       `json:"statusCode"` // HTTP's
 	Timestamp    Time      `json:"timestamp"`
-	RetryAfterMs uint64    `json:"retryAfterMs,omitempty"` // with RATE_LIMITED: when the same act is allowed again
-	Event        string    `json:"event,omitempty"`        // the client event that failed, when it is known
-	Ref          string    `json:"ref"`                    // finds the line in the server's log
+	RetryAfterMs uint64    `json:"retryAfterMs,omitempty"` // with RATE_LIMITED: how long to wait before the same request
+	Event        string    `json:"event,omitempty"`        // the client event that failed, if known
+	Ref          string    `json:"ref"`                    // identifies the line in the server's log
 }
 
 // Err is the error that the object stands for.

@@ -17,7 +17,7 @@ const (
 // Limits of GetHistory.
 const (
 	DefaultHistory = 50
-	MaxHistory     = 200 // what is above is clamped
+	MaxHistory     = 200 // higher limits are clamped
 )
 
 var getHistory = Def{
@@ -25,13 +25,13 @@ var getHistory = Def{
 	Payload: request[GetHistory], Success: reply[History],
 }
 
-// GetHistory asks for messages of a room: the ones before or after a seq, both
-// exclusive, or the newest.
+// GetHistory requests messages of a room: those before or after a seq (exclusive), or
+// the newest.
 type GetHistory struct {
 	RoomID RoomID  `json:"roomId"`
 	Before *uint64 `json:"before,omitempty"`
 	After  *uint64 `json:"after,omitempty"`
-	Limit  int     `json:"limit,omitempty" check:"min=1,clamp=MaxHistory" default:"DefaultHistory"` // at least 1; DefaultHistory when not given; more than MaxHistory counts as that
+	Limit  int     `json:"limit,omitempty" check:"min=1,clamp=MaxHistory" default:"DefaultHistory"` // at least 1; DefaultHistory by default; higher values are clamped to MaxHistory
 }
 
 // Validate implements validator.
@@ -42,7 +42,7 @@ func (p *GetHistory) Validate() error {
 	return nil
 }
 
-// Query is the payload as the owner of the room is asked.
+// Query returns the request for the owner of the room.
 func (p *GetHistory) Query() wire.History {
 	q := wire.History{Room: p.RoomID, Limit: uint64(p.Limit)}
 	if p.After != nil {
@@ -58,11 +58,11 @@ func (p *GetHistory) Query() wire.History {
 type History struct {
 	RoomID   RoomID   `json:"roomId"`
 	Messages Messages `json:"messages"` // ascending by seq
-	HasMore  bool     `json:"hasMore"`  // in the direction asked
+	HasMore  bool     `json:"hasMore"`  // more messages exist in the requested direction
 	Success  True     `json:"success"`
 }
 
-// Messages are messages as room has encoded them.
+// Messages are messages in the encoding of the room service.
 //
 //typescript:inline Message[]
 type Messages []wire.Item

@@ -18,7 +18,7 @@ var getPresence = Def{
 
 // GetPresence asks who is online.
 type GetPresence struct {
-	UserIDs []UserID `json:"userIds,omitempty" check:"max=MaxPresence"` // at most MaxPresence, each once; not given: whom the user may see; empty: nobody
+	UserIDs []UserID `json:"userIds,omitempty" check:"max=MaxPresence"` // at most MaxPresence; absent: everyone the user may see; empty: no users
 }
 
 // PresenceRetrieved answers GetPresence.
@@ -28,12 +28,12 @@ type PresenceRetrieved struct {
 	Timestamp    Time       `json:"timestamp"`
 }
 
-// SeenStatus is what others see of a user: what the user says, or StatusOffline.
+// SeenStatus is the status that others see: the user's own, or StatusOffline.
 type SeenStatus = Status
 
 const StatusOffline SeenStatus = "offline" // has no connection
 
-// Presence is what is known of a user. Of somebody who was never seen the name is empty.
+// Presence is the presence of a user. The name of a user who was never seen is empty.
 type Presence struct {
 	User
 	Status       SeenStatus `json:"status"`

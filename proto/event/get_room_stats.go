@@ -11,7 +11,7 @@ var getRoomStats = Def{
 	Payload: request[GetRoomStats], Success: reply[RoomStatsRetrieved],
 }
 
-// GetRoomStats asks for a room's statistics.
+// GetRoomStats requests the statistics of a room.
 type GetRoomStats struct {
 	RoomID RoomID `json:"roomId"`
 }

@@ -11,7 +11,7 @@ var heartbeat = Def{
 	Payload: request[Heartbeat], Success: reply[HeartbeatResponse],
 }
 
-// Heartbeat says that the client lives.
+// Heartbeat reports that the client is alive.
 //
 // It has no payload.
 type Heartbeat struct{}

@@ -28,7 +28,7 @@ type UserID = wire.UserID
 // message, however often it is sent.
 type ClientMessageID = string
 
-// ValidRoomID tells whether id is 1 to 64 characters of A-Z a-z 0-9 _ - . : /.
+// ValidRoomID reports whether id is 1 to 64 characters of A-Z a-z 0-9 _ - . : /.
 func ValidRoomID(id string) bool {
 	if id == "" || len(id) > MaxRoomID {
 		return false
@@ -44,7 +44,7 @@ func ValidRoomID(id string) bool {
 	return true
 }
 
-// ValidUserID tells whether id is 1 to 128 bytes of visible characters without spaces.
+// ValidUserID reports whether id is 1 to 128 bytes of visible characters without spaces.
 func ValidUserID(id string) bool {
 	if id == "" || len(id) > MaxUserID || !utf8.ValidString(id) {
 		return false
@@ -57,7 +57,7 @@ func ValidUserID(id string) bool {
 	return true
 }
 
-// ValidClientID tells whether id is 1 to 64 visible ASCII characters.
+// ValidClientID reports whether id is 1 to 64 visible ASCII characters.
 func ValidClientID(id string) bool {
 	if id == "" || len(id) > MaxClientID {
 		return false

@@ -17,10 +17,10 @@ var joinRoom = Def{
 	Payload: request[JoinRoom], Success: reply[JoinedRoom],
 }
 
-// JoinRoom asks to join a room and, with Since, for all its messages after that seq.
+// JoinRoom joins a room and, with Since, requests all messages after that seq.
 type JoinRoom struct {
 	RoomID RoomID  `json:"roomId"`
-	Since  *uint64 `json:"since,omitempty"` // 0: everything retained; not given: only live messages
+	Since  *uint64 `json:"since,omitempty"` // 0: all retained messages; absent: live messages only
 }
 
 // JoinedRoom answers JoinRoom.
@@ -29,11 +29,11 @@ type JoinedRoom struct {
 	Success     True    `json:"success"`
 	ActiveUsers UserIDs `json:"activeUsers"`         // at most MaxListed
 	Seq         uint64  `json:"seq"`                 // of the room's last message, 0 when it has none
-	Recovered   *bool   `json:"recovered,omitempty"` // with since only: nothing is missing
+	Recovered   *bool   `json:"recovered,omitempty"` // with since only: true if no message is missing
 	Timestamp   Time    `json:"timestamp"`
 }
 
-// UserIDs are users of whom clients see the ids only: ["u1","u2"].
+// UserIDs are users of which clients see only the ids: ["u1","u2"].
 //
 //typescript:inline UserID[]
 type UserIDs []User

@@ -11,7 +11,7 @@ var leaveRoom = Def{
 	Payload: request[LeaveRoom], Success: reply[LeftRoom],
 }
 
-// LeaveRoom asks to leave a room.
+// LeaveRoom leaves a room.
 type LeaveRoom struct {
 	RoomID RoomID `json:"roomId"`
 }

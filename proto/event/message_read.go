@@ -8,7 +8,7 @@ var messageRead = Def{
 	Payload: request[MessageRead], Success: reply[MessageReadReply],
 }
 
-// MessageRead says that the user has read the messages of a room up to one.
+// MessageRead marks the messages of a room as read, up to the given one.
 type MessageRead struct {
 	MessageID string `json:"messageId" check:"max=maxMessageID"`
 	RoomID    RoomID `json:"roomId"`
@@ -23,7 +23,7 @@ type MessageReadReply struct {
 	ReadReceipt ReadReceipt `json:"readReceipt"`
 }
 
-// ReadReceipt says who has read which message when.
+// ReadReceipt records who read which message, and when.
 type ReadReceipt struct {
 	MessageID string `json:"messageId"`
 	UserID    UserID `json:"userId"`

@@ -2,7 +2,7 @@ package event
 
 import "github.com/confab-chat/confab/proto/wire"
 
-// NameMessageReadUpdate is sent when somebody has read a message; rooms of up to 200 members, coalesced.
+// NameMessageReadUpdate is sent when a user has read a message, in rooms of up to 200 members; several are merged into one.
 const NameMessageReadUpdate = "messageReadUpdate"
 
 var messageReadUpdate = ServerDef{Name: NameMessageReadUpdate, Class: wire.ClassPresence, Payload: serverEvent[MessageReadUpdate]}

@@ -2,7 +2,7 @@ package event
 
 import "github.com/confab-chat/confab/proto/wire"
 
-// NamePing is sent every heartbeat interval (30 s); answer heartbeat if you like.
+// NamePing is sent every heartbeat interval (30 s); answering with heartbeat is optional.
 const NamePing = "ping"
 
 var ping = ServerDef{Name: NamePing, Class: wire.ClassReliable, Payload: serverEvent[Ping]}

@@ -2,7 +2,7 @@ package event
 
 import "github.com/confab-chat/confab/proto/wire"
 
-// NamePresenceUpdate is sent when somebody set their status; your own connections get it too.
+// NamePresenceUpdate is sent when a user sets their status; your own connections get it too.
 const NamePresenceUpdate = "presenceUpdate"
 
 var presenceUpdate = ServerDef{Name: NamePresenceUpdate, Class: wire.ClassPresence, Payload: serverEvent[PresenceUpdate]}

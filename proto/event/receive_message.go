@@ -2,14 +2,14 @@ package event
 
 import "github.com/confab-chat/confab/proto/wire"
 
-// NameReceiveMessage is sent when a message was accepted in a room that this connection has joined; you get your own too.
+// NameReceiveMessage is sent when a message was stored in a room that this connection has joined, your own messages included.
 const NameReceiveMessage = "receiveMessage"
 
 var receiveMessage = ServerDef{Name: NameReceiveMessage, Class: wire.ClassReliable, Payload: serverEvent[Message]}
 
 // Message is a stored message as clients see it.
 //
-// Room encodes it once; the JSON is kept in the log and goes to every client as it is.
+// The room service encodes it once: the log stores that JSON, and every client gets it unchanged.
 type Message struct {
 	ID          string      `json:"id"` // opaque
 	Content     Text        `json:"content"`

@@ -16,7 +16,7 @@ var refreshToken = Def{
 	Payload: request[RefreshToken], Success: reply[TokenRefreshed],
 }
 
-// RefreshToken brings a new token for the same user before the old one expires.
+// RefreshToken replaces the token before it expires, with one of the same user.
 type RefreshToken struct {
 	Token string `json:"token" check:"validate"`
 }

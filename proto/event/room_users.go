@@ -2,7 +2,7 @@ package event
 
 import "github.com/confab-chat/confab/proto/wire"
 
-// NameRoomUsers is sent after joining; in rooms of more than 200 members also while the number changes, at most once a second.
+// NameRoomUsers is sent after joining; in rooms of more than 200 members also when the number changes, at most once a second.
 const NameRoomUsers = "roomUsers"
 
 // MaxListed is how many users a list of a room's users has at most.

@@ -12,7 +12,7 @@ const (
 	NameMessageSent = "messageSent"
 )
 
-// MessageType says what the content of a message is.
+// MessageType is the kind of a message's content.
 type MessageType = string
 
 // Message types.
@@ -27,15 +27,15 @@ var sendMessage = Def{
 	Payload: request[SendMessage], Success: reply[MessageSent],
 }
 
-// SendMessage asks to store a message and to deliver it to the room.
+// SendMessage stores a message and delivers it to the room.
 type SendMessage struct {
 	Content         Text            `json:"content" check:"text=MaxContent"` // 1 to MaxContent code points after trimming, at most MaxContentBytes bytes
 	RoomID          RoomID          `json:"roomId"`
-	MessageType     MessageType     `json:"messageType,omitempty" default:"TypeText"` // TypeText when not given
+	MessageType     MessageType     `json:"messageType,omitempty" default:"TypeText"` // TypeText by default
 	ClientMessageID ClientMessageID `json:"clientMessageId,omitempty"`
 }
 
-// EncodedMessage is a Message as room has encoded it.
+// EncodedMessage is a Message in the encoding of the room service.
 //
 //typescript:inline Message
 type EncodedMessage = json.RawMessage
@@ -44,5 +44,5 @@ type EncodedMessage = json.RawMessage
 type MessageSent struct {
 	Message   EncodedMessage `json:"message"`
 	Success   True           `json:"success"`
-	Duplicate bool           `json:"duplicate,omitempty"` // it had been stored before: Message is that one
+	Duplicate bool           `json:"duplicate,omitempty"` // the message was stored before; Message is the stored one
 }

@@ -81,7 +81,7 @@ func isBidi(c rune) bool {
 	return '\u202a' <= c && c <= '\u202e' || '\u2066' <= c && c <= '\u2069'
 }
 
-// visible tells whether anything of s can be seen.
+// visible reports whether anything of s can be seen.
 func visible(s string) bool {
 	for _, c := range s {
 		if !isBlank(c) {

@@ -13,14 +13,14 @@ var typing = Def{
 	Payload: request[Typing], Success: reply[TypingUpdated],
 }
 
-// Typing says that the user types or has stopped.
+// Typing reports that the user started or stopped typing.
 type Typing struct {
 	RoomID   RoomID `json:"roomId"`
 	IsTyping bool   `json:"isTyping"`
 }
 
-// TypingUpdated answers Typing. Over the limit Success is false: nothing
-// happened, and RetryAfterMs says when it would.
+// TypingUpdated answers Typing. Over the limit Success is false,
+// nothing else happens, and RetryAfterMs says how long to wait.
 type TypingUpdated struct {
 	Success      bool   `json:"success"`
 	Timestamp    Time   `json:"timestamp"`

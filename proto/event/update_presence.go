@@ -6,10 +6,10 @@ const (
 	NamePresenceUpdated = "presenceUpdated"
 )
 
-// Status is what a user can say of themselves.
+// Status is the status that a user sets.
 type Status = string
 
-// What a user can say of themselves.
+// Statuses that a user can set.
 const (
 	StatusOnline Status = "online"
 	StatusAway   Status = "away"
@@ -21,7 +21,7 @@ var updatePresence = Def{
 	Payload: request[UpdatePresence], Success: reply[PresenceUpdated],
 }
 
-// UpdatePresence sets what a user says of themselves.
+// UpdatePresence sets the user's own status.
 type UpdatePresence struct {
 	Status       Status `json:"status"`
 	CustomStatus Text   `json:"customStatus,omitempty" check:"text=MaxCustomStatus"` // at most MaxCustomStatus code points after trimming; "" removes it

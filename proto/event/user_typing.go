@@ -2,7 +2,7 @@ package event
 
 import "github.com/confab-chat/confab/proto/wire"
 
-// NameUserTyping is sent when another user types or has stopped; it ends by itself 5 s after the last typing, on send, on leave.
+// NameUserTyping is sent when another user starts or stops typing; it stops 5 s after the last typing, on send and on leave.
 const NameUserTyping = "userTyping"
 
 var userTyping = ServerDef{Name: NameUserTyping, Class: wire.ClassTyping, Payload: serverEvent[UserTyping]}

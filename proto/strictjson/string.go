@@ -79,7 +79,7 @@ func (r *Reader) readKey(in *scope) bool {
 	return true
 }
 
-// hasKey tells whether key is among those from base on.
+// hasKey reports whether key is among those from base on.
 func (r *Reader) hasKey(base int16, hash uint32, key []byte) bool {
 	for i := base; i < r.nkeys; i++ {
 		s := &r.keys[i%inlineKeys]

@@ -2,14 +2,13 @@
 // tools/typegen: do not edit. What events mean is in proto/WEBSOCKET_API.md.
 
 /**
- * GetHistory asks for messages of a room: the ones before or after a seq, both exclusive, or the
- * newest.
+ * GetHistory requests messages of a room: those before or after a seq (exclusive), or the newest.
  */
 export interface GetHistory {
   roomId: RoomId;
   before?: number;
   after?: number;
-  /** at least 1; 50 when not given; more than 200 counts as that */
+  /** at least 1; 50 by default; higher values are clamped to 200 */
   limit?: number;
 }
 
@@ -18,14 +17,14 @@ export interface History {
   roomId: RoomId;
   /** ascending by seq */
   messages: Message[];
-  /** in the direction asked */
+  /** more messages exist in the requested direction */
   hasMore: boolean;
   success: true;
 }
 
 /** GetPresence asks who is online. */
 export interface GetPresence {
-  /** at most 100, each once; not given: whom the user may see; empty: nobody */
+  /** at most 100; absent: everyone the user may see; empty: no users */
   userIds?: UserId[];
 }
 
@@ -36,7 +35,7 @@ export interface PresenceRetrieved {
   timestamp: Time;
 }
 
-/** GetRoomStats asks for a room's statistics. */
+/** GetRoomStats requests the statistics of a room. */
 export interface GetRoomStats {
   roomId: RoomId;
 }
@@ -53,10 +52,10 @@ export interface HeartbeatResponse {
   success: true;
 }
 
-/** JoinRoom asks to join a room and, with since, for all its messages after that seq. */
+/** JoinRoom joins a room and, with since, requests all messages after that seq. */
 export interface JoinRoom {
   roomId: RoomId;
-  /** 0: everything retained; not given: only live messages */
+  /** 0: all retained messages; absent: live messages only */
   since?: number;
 }
 
@@ -68,12 +67,12 @@ export interface JoinedRoom {
   activeUsers: UserId[];
   /** of the room's last message, 0 when it has none */
   seq: number;
-  /** with since only: nothing is missing */
+  /** with since only: true if no message is missing */
   recovered?: boolean;
   timestamp: Time;
 }
 
-/** LeaveRoom asks to leave a room. */
+/** LeaveRoom leaves a room. */
 export interface LeaveRoom {
   roomId: RoomId;
 }
@@ -85,7 +84,7 @@ export interface LeftRoom {
   timestamp: Time;
 }
 
-/** MessageRead says that the user has read the messages of a room up to one. */
+/** MessageRead marks the messages of a room as read, up to the given one. */
 export interface MessageRead {
   messageId: string;
   roomId: RoomId;
@@ -97,7 +96,7 @@ export interface MessageReadReply {
   readReceipt: ReadReceipt;
 }
 
-/** RefreshToken brings a new token for the same user before the old one expires. */
+/** RefreshToken replaces the token before it expires, with one of the same user. */
 export interface RefreshToken {
   token: string;
 }
@@ -108,12 +107,12 @@ export interface TokenRefreshed {
   expiresAt: Time;
 }
 
-/** SendMessage asks to store a message and to deliver it to the room. */
+/** SendMessage stores a message and delivers it to the room. */
 export interface SendMessage {
   /** 1 to 2000 code points after trimming, at most 8192 bytes */
   content: string;
   roomId: RoomId;
-  /** "TEXT" when not given */
+  /** "TEXT" by default */
   messageType?: MessageType;
   clientMessageId?: ClientMessageId;
 }
@@ -122,19 +121,19 @@ export interface SendMessage {
 export interface MessageSent {
   message: Message;
   success: true;
-  /** it had been stored before: message is that one */
+  /** the message was stored before; message is the stored one */
   duplicate?: boolean;
 }
 
-/** Typing says that the user types or has stopped. */
+/** Typing reports that the user started or stopped typing. */
 export interface Typing {
   roomId: RoomId;
   isTyping: boolean;
 }
 
 /**
- * TypingUpdated answers Typing. Over the limit success is false: nothing happened, and retryAfterMs
- * says when it would.
+ * TypingUpdated answers Typing. Over the limit success is false, nothing else happens, and
+ * retryAfterMs says how long to wait.
  */
 export interface TypingUpdated {
   success: boolean;
@@ -143,7 +142,7 @@ export interface TypingUpdated {
   retryAfterMs?: number;
 }
 
-/** UpdatePresence sets what a user says of themselves. */
+/** UpdatePresence sets the user's own status. */
 export interface UpdatePresence {
   status: Status;
   /** at most 128 code points after trimming; "" removes it */
@@ -168,15 +167,15 @@ export interface Failure {
   /** HTTP's */
   statusCode: number;
   timestamp: Time;
-  /** with RATE_LIMITED: when the same act is allowed again */
+  /** with RATE_LIMITED: how long to wait before the same request */
   retryAfterMs?: number;
-  /** the client event that failed, when it is known */
+  /** the client event that failed, if known */
   event?: string;
-  /** finds the line in the server's log */
+  /** identifies the line in the server's log */
   ref: string;
 }
 
-/** Gap is the payload of gap: the missing seqs, both inclusive. */
+/** Gap is the payload of gap: the range of missing seqs, inclusive. */
 export interface Gap {
   roomId: RoomId;
   from: number;
@@ -223,8 +222,8 @@ export interface Message {
 }
 
 /**
- * ReconnectSoon is the payload of reconnectSoon: connect again after afterMs, then let go of this
- * connection.
+ * ReconnectSoon is the payload of reconnectSoon: open a new connection after afterMs, then close
+ * this one.
  */
 export interface ReconnectSoon {
   reason: string;
@@ -285,7 +284,7 @@ export type RoomId = string;
 /** UserId is the sub of the user's token: 1 to 128 bytes of visible characters. */
 export type UserId = string;
 
-/** Presence is what is known of a user. Of somebody who was never seen the name is empty. */
+/** Presence is the presence of a user. The name of a user who was never seen is empty. */
 export interface Presence extends User {
   status: SeenStatus;
   customStatus?: string;
@@ -299,7 +298,7 @@ export interface Presence extends User {
  */
 export type Time = string;
 
-/** ReadReceipt says who has read which message when. */
+/** ReadReceipt records who read which message, and when. */
 export interface ReadReceipt {
   messageId: string;
   userId: UserId;
@@ -308,7 +307,7 @@ export interface ReadReceipt {
   readAt: Time;
 }
 
-/** MessageType says what the content of a message is. */
+/** MessageType is the kind of a message's content. */
 export type MessageType =
   /** the default */
   | "TEXT"
@@ -321,7 +320,7 @@ export type MessageType =
  */
 export type ClientMessageId = string;
 
-/** Status is what a user can say of themselves. */
+/** Status is the status that a user sets. */
 export type Status =
   | "online"
   | "away"
@@ -339,7 +338,7 @@ export interface User {
   username: string;
 }
 
-/** SeenStatus is what others see of a user: what the user says, or "offline". */
+/** SeenStatus is the status that others see: the user's own, or "offline". */
 export type SeenStatus =
   | Status
   /** has no connection */
@@ -422,27 +421,27 @@ export type CloseCode = ReconnectCode | FinalCode;
 
 /** Client events, with what `emit` takes behind the name. */
 export interface Requests {
-  /** Asks for messages of a room: the ones before or after a seq, both exclusive, or the newest. */
+  /** Requests messages of a room: those before or after a seq (exclusive), or the newest. */
   getHistory: [payload: GetHistory];
   /** Asks who is online. */
   getPresence: [] | [payload: GetPresence];
-  /** Asks for a room's statistics. */
+  /** Requests the statistics of a room. */
   getRoomStats: [payload: GetRoomStats];
-  /** Says that the client lives. */
+  /** Reports that the client is alive. */
   heartbeat: [];
-  /** Asks to join a room and, with since, for all its messages after that seq. */
+  /** Joins a room and, with since, requests all messages after that seq. */
   joinRoom: [payload: JoinRoom];
-  /** Asks to leave a room. */
+  /** Leaves a room. */
   leaveRoom: [payload: LeaveRoom];
-  /** Says that the user has read the messages of a room up to one. */
+  /** Marks the messages of a room as read, up to the given one. */
   messageRead: [payload: MessageRead];
-  /** Brings a new token for the same user before the old one expires. */
+  /** Replaces the token before it expires, with one of the same user. */
   refreshToken: [payload: RefreshToken];
-  /** Asks to store a message and to deliver it to the room. */
+  /** Stores a message and delivers it to the room. */
   sendMessage: [payload: SendMessage];
-  /** Says that the user types or has stopped. */
+  /** Reports that the user started or stopped typing. */
   typing: [payload: Typing];
-  /** Sets what a user says of themselves. */
+  /** Sets the user's own status. */
   updatePresence: [payload: UpdatePresence];
 }
 
@@ -482,8 +481,8 @@ export interface Replies {
   /** MessageSent answers SendMessage once the message is stored. */
   messageSent: MessageSent;
   /**
-   * TypingUpdated answers Typing. Over the limit success is false: nothing happened, and
-   * retryAfterMs says when it would.
+   * TypingUpdated answers Typing. Over the limit success is false, nothing else happens, and
+   * retryAfterMs says how long to wait.
    */
   typingUpdated: TypingUpdated;
   /** PresenceUpdated answers UpdatePresence. */
@@ -492,29 +491,27 @@ export interface Replies {
 
 /** Server events, with their payloads. */
 export interface ServerEvents {
-  /**
-   * When a request that asked for no reply has failed, or the connection is about to be closed for
-   * good.
-   */
+  /** When a request without an id failed, or before the connection is closed for good. */
   error: Failure;
-  /** When messages cannot be delivered any more: they are older than what is retained. */
+  /** When messages cannot be delivered because they are no longer retained. */
   gap: Gap;
-  /** When somebody has read a message; rooms of up to 200 members, coalesced. */
+  /** When a user has read a message, in rooms of up to 200 members; several are merged into one. */
   messageReadUpdate: MessageReadUpdate;
-  /** Every heartbeat interval (30 s); answer heartbeat if you like. */
+  /** Every heartbeat interval (30 s); answering with heartbeat is optional. */
   ping: Ping;
-  /** When somebody set their status; your own connections get it too. */
+  /** When a user sets their status; your own connections get it too. */
   presenceUpdate: PresenceUpdate;
   /**
-   * When a message was accepted in a room that this connection has joined; you get your own too.
+   * When a message was stored in a room that this connection has joined, your own messages
+   * included.
    */
   receiveMessage: Message;
-  /** When this server goes away: connect again after afterMs, then let go of this connection. */
+  /** When this server shuts down: open a new connection after afterMs, then close this one. */
   reconnectSoon: ReconnectSoon;
   /** After the reply to getRoomStats, to the connection that asked. */
   roomStats: RoomStats;
   /**
-   * After joining; in rooms of more than 200 members also while the number changes, at most once a
+   * After joining; in rooms of more than 200 members also when the number changes, at most once a
    * second.
    */
   roomUsers: RoomUsers;
@@ -527,8 +524,8 @@ export interface ServerEvents {
   /** When another user's first connection has opened. */
   userOnline: OnlineChange;
   /**
-   * When another user types or has stopped; it ends by itself 5 s after the last typing, on send,
-   * on leave.
+   * When another user starts or stops typing; it stops 5 s after the last typing, on send and on
+   * leave.
    */
   userTyping: UserTyping;
 }

@@ -140,7 +140,7 @@ func (c *codec) next() bool {
 	return true
 }
 
-// at tells whether the field at hand is num, and marks the message bad when its kind is not.
+// at reports whether the field at hand is num, and marks the message bad when its kind is not.
 func (c *codec) at(num, kind uint64) bool {
 	if c.num != num {
 		return false
