@@ -49,7 +49,7 @@ func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {
 	}
 	if err := r.End(); err != nil {
 		if bad, ok := errors.AsType[*strictjson.Error](err); !ok || !bad.Sound {
-			req.ID = codec.NoID // nobody knows what it was to be
+			req.ID = codec.NoID // it cannot be trusted
 		}
 		return codec.Request{ID: req.ID}, err
 	}

@@ -221,7 +221,7 @@ func (o *Owner) Forget(room string, seq int) {
 	o.room(room).Oldest = seq
 }
 
-// Say stores a message of nobody on this edge and broadcasts it; it returns its seq.
+// Say stores a message of a user elsewhere and broadcasts it; it returns its seq.
 func (o *Owner) Say(room, user, text string) uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
