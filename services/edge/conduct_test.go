@@ -11,6 +11,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 func TestBrokenMessages(t *testing.T) {
@@ -120,7 +121,7 @@ func TestPermitsWithoutRatelimit(t *testing.T) {
 		t.Errorf("%d granted, want 5", granted)
 	}
 	w.owner.SilenceOp("")
-	eventually(t, "ratelimit decides again", func() bool {
+	eventually.True(t, "ratelimit decides again", func() bool {
 		return a.ask("sendMessage", `{"roomId":"r","content":"x"}`).Event == "messageSent"
 	})
 }
@@ -258,16 +259,16 @@ func TestDepartures(t *testing.T) {
 			w := start(t)
 			a := w.dial("ann")
 			a.join("r")
-			eventually(t, "the owner knows that ann is here", func() bool { return len(w.owner.SeenOp("up")) == 1 })
+			eventually.True(t, "the owner knows that ann is here", func() bool { return len(w.owner.SeenOp("up")) == 1 })
 			c.leave(a)
-			eventually(t, "the owner is told", func() bool { return len(w.owner.SeenOp("leave")) == 1 })
+			eventually.True(t, "the owner is told", func() bool { return len(w.owner.SeenOp("leave")) == 1 })
 			if got := w.owner.SeenOp("leave")[0]; got.Text != c.grace || got.User != "ann" {
 				t.Errorf("leave %+v", got)
 			}
 			if name == "leaves the room" {
 				return
 			}
-			eventually(t, "the owner of the user is told", func() bool { return len(w.owner.SeenOp("down")) == 1 })
+			eventually.True(t, "the owner of the user is told", func() bool { return len(w.owner.SeenOp("down")) == 1 })
 			if got := w.owner.SeenOp("down")[0]; got.Text != c.grace {
 				t.Errorf("down %+v", got)
 			}
@@ -316,8 +317,8 @@ func TestReadingStopsWhileTooMuchIsOpen(t *testing.T) {
 		}
 		return len(seen)
 	}
-	eventually(t, "64 are under way", func() bool { return distinct() == 64 })
-	eventually(t, "they are asked again", func() bool { return len(w.owner.SeenOp("getHistory")) >= 100 })
+	eventually.True(t, "64 are under way", func() bool { return distinct() == 64 })
+	eventually.True(t, "they are asked again", func() bool { return len(w.owner.SeenOp("getHistory")) >= 100 })
 	if n := distinct(); n != 64 {
 		t.Errorf("%d under way", n)
 	}
@@ -336,7 +337,7 @@ func TestPresenceOfARoomsUsers(t *testing.T) {
 	a.join("r")
 	b.join("r")
 	c.join("elsewhere")
-	eventually(t, "the owners know everybody", func() bool { return len(w.owner.SeenOp("up")) >= 6 })
+	eventually.True(t, "the owners know everybody", func() bool { return len(w.owner.SeenOp("up")) >= 6 })
 	got := a.ask("getPresence", `{}`).body(t)
 	if len(got.PresenceData) != 2 {
 		t.Errorf("ann sees %+v", got.PresenceData)

@@ -16,6 +16,7 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
@@ -105,11 +106,11 @@ func TestReadiness(t *testing.T) {
 	go func() { served <- w.admin.Serve(ctx, ln) }()
 	defer func() { cancel(); <-served }()
 	ready := func() string { return get(t, "http://"+ln.Addr().String()+"/readyz") }
-	eventually(t, "it is ready", func() bool { return strings.HasPrefix(ready(), "200") })
+	eventually.True(t, "it is ready", func() bool { return strings.HasPrefix(ready(), "200") })
 	w.gate.Cut()
-	eventually(t, "it is not ready without NATS", func() bool { return strings.HasPrefix(ready(), "503") })
+	eventually.True(t, "it is not ready without NATS", func() bool { return strings.HasPrefix(ready(), "503") })
 	w.gate.Open()
-	eventually(t, "it is ready again", func() bool { return strings.HasPrefix(ready(), "200") })
+	eventually.True(t, "it is ready again", func() bool { return strings.HasPrefix(ready(), "200") })
 	if got := get(t, "http://"+ln.Addr().String()+"/livez"); !strings.HasPrefix(got, "200") {
 		t.Errorf("livez: %s", got)
 	}
@@ -231,7 +232,7 @@ func TestHeartbeatAndTelemetry(t *testing.T) {
 	}
 	w.owner.Deny(time.Second)
 	w.owner.SilenceOp("")
-	eventually(t, "a refusal", func() bool {
+	eventually.True(t, "a refusal", func() bool {
 		return a.ask("sendMessage", `{"roomId":"r","content":"x"}`).body(t).Error == string(code.RateLimited)
 	})
 	for tel := range counts {

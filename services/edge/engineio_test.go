@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/confab-chat/confab/services/edge/internal/listen/cert/certtest"
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 // conformance is an edge as the public protocol suites expect it.
@@ -144,7 +145,7 @@ func TestEngineHeartbeat(t *testing.T) {
 	expect(t, "without pong", p.ended().code, 4002)
 	for _, path := range []string{"/engine.io/", "/socket.io/"} {
 		s := w.pollSession(path)
-		eventually(t, "a session whose client answers no ping is over", func() bool { status, _ := s.get(); return status == 400 })
+		eventually.True(t, "a session whose client answers no ping is over", func() bool { status, _ := s.get(); return status == 400 })
 	}
 }
 
@@ -242,7 +243,7 @@ func TestEngineProbeFails(t *testing.T) {
 	_ = p.nc.Close()
 	s.post("4hello")
 	var text string
-	eventually(t, "the session goes on", func() bool { _, text = s.get(); return text != "6" })
+	eventually.True(t, "the session goes on", func() bool { _, text = s.get(); return text != "6" })
 	expect(t, "echo", text, "4hello")
 	p = w.engine("/engine.io/", "&sid="+s.sid)
 	p.say("2probe")

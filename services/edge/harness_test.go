@@ -25,6 +25,7 @@ import (
 	"github.com/confab-chat/confab/shared/admin"
 	"github.com/confab-chat/confab/shared/config"
 	"github.com/confab-chat/confab/shared/devtoken"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/lifecycle"
 	"github.com/confab-chat/confab/shared/natstest"
 	"github.com/confab-chat/confab/shared/telemetry"
@@ -114,7 +115,7 @@ func (w *world) run(settings ...string) {
 		}
 	})
 	found := regexp.MustCompile(`"addr":"([^"]+)"`)
-	eventually(w.tb, "the edge listens", func() bool {
+	eventually.True(w.tb, "the edge listens", func() bool {
 		m := found.FindStringSubmatch(w.log.String())
 		if m != nil {
 			w.addr = m[1]
@@ -459,20 +460,4 @@ func names(all []frame) string {
 		list = append(list, name)
 	}
 	return strings.Join(list, " ")
-}
-
-// eventually waits for a condition that nothing announces.
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	look := time.NewTicker(2 * time.Millisecond)
-	defer look.Stop()
-	for !ok() {
-		select {
-		case <-look.C:
-		case <-deadline.C:
-			tb.Fatalf("never happened: %s", what)
-		}
-	}
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
+
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 // idleTargets are what an idle connection in a room may cost the edge by its protocol, in
@@ -41,12 +43,12 @@ func TestIdleMemory(t *testing.T) {
 			for range 200 { // what is made once
 				fds = append(fds, w.openIdle(protocol, "ann"))
 			}
-			eventually(t, "no request is open", func() bool { return runtime.NumGoroutine() < quiet+50 })
+			eventually.True(t, "no request is open", func() bool { return runtime.NumGoroutine() < quiet+50 })
 			before := used()
 			for range clients {
 				fds = append(fds, w.openIdle(protocol, "ann"))
 			}
-			eventually(t, "no request is open", func() bool { return runtime.NumGoroutine() < quiet+50 })
+			eventually.True(t, "no request is open", func() bool { return runtime.NumGoroutine() < quiet+50 })
 			each := float64(used()-before) / float64(clients)
 			t.Logf("%s: %.0f bytes for each idle connection in a room", protocol, each)
 			if each > target {

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 // back reconnects as user with the pid and an offset.
@@ -46,7 +48,7 @@ func TestRecovery(t *testing.T) {
 
 			b := a.back(to, "ann", "1.r") // q1 and r2 were lost with the connection
 			expect(t, "pid", b.pid, a.pid)
-			eventually(t, "nothing missed", func() bool { return len(strings.Fields(b.messages())) >= 4 })
+			eventually.True(t, "nothing missed", func() bool { return len(strings.Fields(b.messages())) >= 4 })
 			expect(t, "room r", only(b.messages(), "r"), "r2 r3")
 			expect(t, "room q", only(b.messages(), "q"), "q1 q2")
 			all, _ := b.heard()
@@ -59,7 +61,7 @@ func TestRecovery(t *testing.T) {
 			c := b.back(w, "ann", "3.q") // and once more, back again
 			expect(t, "pid", c.pid, a.pid)
 			w.owner.Say("r", "x", "4")
-			eventually(t, "live", func() bool { return strings.HasSuffix(only(c.messages(), "r"), "r4") })
+			eventually.True(t, "live", func() bool { return strings.HasSuffix(only(c.messages(), "r"), "r4") })
 			expect(t, "the replaced connection", b.ended().code, 4004)
 		})
 	}
@@ -95,7 +97,7 @@ func TestNoRecovery(t *testing.T) {
 		"another room":         func(t *testing.T, a *chat, room string) *chat { a.drop(); return a.back(w, "ann", "1.other") },
 		"after a goodbye": func(t *testing.T, a *chat, room string) *chat {
 			a.say("41/chat,")
-			eventually(t, "it has left", func() bool { return len(w.owner.Members(room)) == 0 })
+			eventually.True(t, "it has left", func() bool { return len(w.owner.Members(room)) == 0 })
 			return a.back(w, "ann", "1."+room)
 		},
 		"unknown pid": func(t *testing.T, a *chat, room string) *chat {
@@ -147,7 +149,7 @@ func TestRecoveryWithoutOwner(t *testing.T) {
 	if b.pid == a.pid {
 		t.Error("recovered")
 	}
-	eventually(t, "the room is empty", func() bool { return len(w.owner.Members("r")) == 0 })
+	eventually.True(t, "the room is empty", func() bool { return len(w.owner.Members("r")) == 0 })
 	expect(t, "heard", b.messages(), "")
 }
 
@@ -174,7 +176,7 @@ func TestRecoveryAnywhere(t *testing.T) {
 			next[r] = w.owner.Say(r, "x", "x")
 		}
 		var sure []string
-		eventually(t, fmt.Sprint("everything has come in round ", round, ": had ", had, ", next ", next, ", heard ", c.messages()), func() bool {
+		eventually.True(t, fmt.Sprint("everything has come in round ", round, ": had ", had, ", next ", next, ", heard ", c.messages()), func() bool {
 			sure = strings.Fields(c.messages())
 			last := map[string]bool{}
 			for _, m := range sure {
@@ -230,7 +232,7 @@ func TestRecoveryAfterTheGrace(t *testing.T) {
 	w.owner.Say("r", "x", "1")
 	a.hears("r1")
 	a.drop()
-	eventually(t, "the room is empty", func() bool { return len(w.owner.Members("r")) == 0 })
+	eventually.True(t, "the room is empty", func() bool { return len(w.owner.Members("r")) == 0 })
 	w.owner.Say("r", "x", "2")
 	b := a.back(w, "ann", "1.r")
 	expect(t, "pid", b.pid, a.pid)

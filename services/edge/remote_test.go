@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 // The requests of a session over long-polling may reach any edge.
@@ -60,7 +62,7 @@ func TestRemotePollAbandoned(t *testing.T) {
 	far := s.at(other)
 	far.post(fmt.Sprintf(`40/chat,{"token":%q}`, token("ann", time.Hour)))
 	far.gets(`40/chat,{"sid"`)
-	eventually(t, "the session ends with its poll", func() bool {
+	eventually.True(t, "the session ends with its poll", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+other.addr+s.url(), nil)

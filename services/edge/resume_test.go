@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 // resume joins with since.
@@ -101,7 +103,7 @@ func TestResumeOfAMember(t *testing.T) {
 		t.Errorf("heard %s", got)
 	}
 	a.ask("leaveRoom", `{"roomId":"r"}`)
-	eventually(t, "the owner counts nobody", func() bool { return len(w.owner.Members("r")) == 0 })
+	eventually.True(t, "the owner counts nobody", func() bool { return len(w.owner.Members("r")) == 0 })
 }
 
 // What the history cannot say at the moment is refused, and leaves nothing behind.
@@ -117,7 +119,7 @@ func TestResumeWithoutHistory(t *testing.T) {
 	if b := a.ask("sendMessage", `{"roomId":"r","content":"x"}`).body(t); b.Error != "NOT_IN_ROOM" {
 		t.Errorf("send: %+v", b)
 	}
-	eventually(t, "the owner counts nobody", func() bool { return len(w.owner.Members("r")) == 0 })
+	eventually.True(t, "the owner counts nobody", func() bool { return len(w.owner.Members("r")) == 0 })
 	w.owner.SilenceOp("")
 	a.resume("r", 0)
 	a.upTo(1)
@@ -131,7 +133,7 @@ func TestNothingOvertakesTheReply(t *testing.T) {
 	w.owner.SilenceOp("hist")
 	a, b := w.dial("ann"), w.dial("bob")
 	id := a.say("joinRoom", `{"roomId":"r","since":0}`)
-	eventually(t, "the history is asked for", func() bool { return len(w.owner.SeenOp("hist")) == 1 })
+	eventually.True(t, "the history is asked for", func() bool { return len(w.owner.SeenOp("hist")) == 1 })
 	b.join("r")
 	w.owner.Say("r", "x", "live")
 	b.upTo(2)
@@ -218,11 +220,11 @@ func TestSlowConsumerComesBack(t *testing.T) {
 	w := start(t, "OUTBOUND_QUEUE_BYTES=65536")
 	slow, healthy := w.dialDeaf("ann"), w.dial("bob")
 	slow.write(`{"event":"joinRoom","data":{"roomId":"r"}}`)
-	eventually(t, "ann has joined", func() bool { return len(w.owner.Members("r")) == 1 })
+	eventually.True(t, "ann has joined", func() bool { return len(w.owner.Members("r")) == 1 })
 	healthy.join("r")
 	text := strings.Repeat("x", 2000)
 	said := uint64(0)
-	eventually(t, "ann is let go", func() bool {
+	eventually.True(t, "ann is let go", func() bool {
 		for range 10 {
 			said = w.owner.Say("r", "x", text)
 		}

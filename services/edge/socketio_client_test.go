@@ -16,6 +16,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/confab-chat/confab/shared/admin"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
@@ -266,7 +267,7 @@ func (c *chat) messages() string {
 // hears waits until messages returns want.
 func (c *chat) hears(want string) {
 	c.w.tb.Helper()
-	eventually(c.w.tb, "hears "+want+", heard "+c.messages(), func() bool { return c.messages() == want })
+	eventually.True(c.w.tb, "hears "+want+", heard "+c.messages(), func() bool { return c.messages() == want })
 }
 
 // http sends a request over HTTP.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 // The contract over Socket.IO: replies by acknowledgement and by event, server
@@ -56,7 +57,7 @@ func TestSocketContract(t *testing.T) {
 	a.say(`42/chat,8["joinRoom",{"roomId":"x","roomId":"y"}]`)
 	a.find(`43/chat,8[{"success":false,"error":"BAD_REQUEST"`, 1)
 	a.say(`41/chat,`)
-	eventually(t, "ann has left", func() bool { return len(w.owner.Members("r")) == 2 })
+	eventually.True(t, "ann has left", func() bool { return len(w.owner.Members("r")) == 2 })
 }
 
 // Two namespaces of one connection are two sessions. Other namespaces do not exist.
@@ -75,7 +76,7 @@ func TestSocketNamespaces(t *testing.T) {
 	a.say("40/nope,{}")
 	a.find(`44/nope,{"message":"Invalid namespace"}`, 1)
 	a.say("41/chat,")
-	eventually(t, "one has left", func() bool { return len(w.owner.Members("r")) == 1 })
+	eventually.True(t, "one has left", func() bool { return len(w.owner.Members("r")) == 1 })
 	w.owner.Say("r", "x", "again")
 	main.event("receiveMessage", 2)
 	expect(t, "the other", a.messages(), "r1")

@@ -20,6 +20,7 @@ import (
 	"github.com/confab-chat/confab/services/ratelimit"
 	"github.com/confab-chat/confab/shared/admin"
 	"github.com/confab-chat/confab/shared/config"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/lifecycle"
 	"github.com/confab-chat/confab/shared/natstest"
 	"github.com/confab-chat/confab/shared/telemetry"
@@ -89,21 +90,6 @@ func (in *instance) get(t *testing.T, path string) (int, string) {
 	return r.StatusCode, string(text)
 }
 
-const patience = 30 * time.Second
-
-func until(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline, tick := time.After(patience), time.NewTicker(5*time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-	}
-}
-
 // take asks for a permit to send; false also when nobody answers.
 func take(t *testing.T, nc *nats.Conn, user string) (wire.Taken, bool) {
 	t.Helper()
@@ -128,7 +114,7 @@ func owned(t *testing.T, nc *nats.Conn) {
 			if subject.Shard(user) != shard {
 				continue
 			}
-			until(t, fmt.Sprint("an owner of shard ", shard), func() bool {
+			eventually.True(t, fmt.Sprint("an owner of shard ", shard), func() bool {
 				_, ok := take(t, nc, user)
 				return ok
 			})
@@ -204,11 +190,11 @@ func TestOneInstance(t *testing.T) {
 	if granted != 3 {
 		t.Errorf("%d granted, want 3", granted)
 	}
-	until(t, "a heartbeat with all shards", func() bool {
+	eventually.True(t, "a heartbeat with all shards", func() bool {
 		hb := words.beat(in.Instance)
 		return hb.Limit != nil && len(hb.Limit.Shards) == subject.Shards && hb.Limit.Keys > 0 && hb.State == wire.StateOK
 	})
-	until(t, "telemetry with what was counted", func() bool {
+	eventually.True(t, "telemetry with what was counted", func() bool {
 		tel := words.tell(in.Instance)
 		return tel.Counters[wire.CountDenials] == 7 && tel.Counters[wire.CountPermits] >= 10 &&
 			tel.Limits != nil && *tel.Limits == wire.LimitConfig{WindowMs: 60_000, Messages: 3, Joins: 5, Typing: 20}
@@ -229,7 +215,7 @@ func TestOneInstance(t *testing.T) {
 	}
 	in.stop()
 	if hb := words.beat(in.Instance); hb.State != wire.StateStopped {
-		until(t, "a last heartbeat", func() bool { return words.beat(in.Instance).State == wire.StateStopped })
+		eventually.True(t, "a last heartbeat", func() bool { return words.beat(in.Instance).State == wire.StateStopped })
 	}
 	if status, _ := in.get(t, "/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("ready after the stop: %d", status)
@@ -251,13 +237,13 @@ func TestHandOver(t *testing.T) {
 		}
 		return 0
 	}
-	until(t, "an even share", func() bool {
+	eventually.True(t, "an even share", func() bool {
 		a, b := share(one), share(other)
 		return a+b == subject.Shards && a > 16 && b > 16
 	})
 	one.stop()
 	owned(t, nc)
-	until(t, "all shards with the survivor", func() bool { return share(other) == subject.Shards })
+	eventually.True(t, "all shards with the survivor", func() bool { return share(other) == subject.Shards })
 }
 
 // NATS may come later, and go.
@@ -268,7 +254,7 @@ func TestNATSAway(t *testing.T) {
 	gate.Cut()
 	in := start(t, gate, "CONFAB_READY_NATS_GRACE=1ms")
 	// The probes are served before Run has come to register its check.
-	until(t, "not ready without NATS", func() bool {
+	eventually.True(t, "not ready without NATS", func() bool {
 		status, _ := in.get(t, "/readyz")
 		return status == http.StatusServiceUnavailable
 	})
@@ -282,7 +268,7 @@ func TestNATSAway(t *testing.T) {
 		t.Errorf("not ready with NATS: %d %s", status, text)
 	}
 	gate.Cut()
-	until(t, "not ready", func() bool {
+	eventually.True(t, "not ready", func() bool {
 		status, _ := in.get(t, "/readyz")
 		return status == http.StatusServiceUnavailable
 	})

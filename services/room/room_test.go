@@ -22,6 +22,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log/logcheck"
 	"github.com/confab-chat/confab/shared/admin"
 	"github.com/confab-chat/confab/shared/config"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/lifecycle"
 	"github.com/confab-chat/confab/shared/natstest"
 	"github.com/confab-chat/confab/shared/telemetry"
@@ -69,15 +70,6 @@ func run(tb testing.TB, p nats.InProcessConnProvider, name string, cfg room.Conf
 		}
 	})
 	return &instance{name, stop}
-}
-
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	for end := time.Now().Add(40 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			tb.Fatalf("%s: not in time", what)
-		}
-	}
 }
 
 // beats is the latest heartbeat of each room instance.
@@ -131,7 +123,7 @@ func send(tb testing.TB, nc *nats.Conn, roomID, cid string) logcheck.Ack {
 	})
 	subj := subject.RoomCommand(subject.Shard(roomID), subject.OpSend)
 	var s wire.Sent
-	eventually(tb, "message "+cid+" is accepted", func() bool {
+	eventually.True(tb, "message "+cid+" is accepted", func() bool {
 		m, err := nc.Request(subj, cmd, time.Second)
 		s = wire.Sent{}
 		return err == nil && wire.Unmarshal(m.Data, &s) == nil && s.Code == ""
@@ -151,7 +143,7 @@ func TestRun(t *testing.T) {
 	srv.Restart(t)
 	nc := srv.Conn(t)
 	b := listen(t, nc)
-	eventually(t, "one owns all shards", func() bool { return b.shards("one") == subject.Shards })
+	eventually.True(t, "one owns all shards", func() bool { return b.shards("one") == subject.Shards })
 	rooms := []string{"general", "a/b", "other"}
 	var acks []logcheck.Ack
 	say := func(what string) {
@@ -163,13 +155,13 @@ func TestRun(t *testing.T) {
 	}
 	say("alone")
 	run(t, gate, "two", cfg)
-	eventually(t, "they share the shards", func() bool { return b.shards("one") == 32 && b.shards("two") == 32 })
+	eventually.True(t, "they share the shards", func() bool { return b.shards("one") == 32 && b.shards("two") == 32 })
 	say("shared")
 	gate.Cut()
 	say("crashed") // the shards of two are lost without a word
-	eventually(t, "one owns all shards again", func() bool { return b.shards("one") == subject.Shards })
+	eventually.True(t, "one owns all shards again", func() bool { return b.shards("one") == subject.Shards })
 	gate.Open()
-	eventually(t, "two is back", func() bool { return b.shards("one") == 32 && b.shards("two") == 32 })
+	eventually.True(t, "two is back", func() bool { return b.shards("one") == 32 && b.shards("two") == 32 })
 	if err := one.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +187,7 @@ func TestTelemetry(t *testing.T) {
 	if _, err := nc.Request(subject.RoomCommand(subject.Shard("general"), subject.OpJoin), join, 5*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "telemetry", func() bool {
+	eventually.True(t, "telemetry", func() bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		tel, hb := b.tel["one"], b.last["one"]

@@ -12,11 +12,10 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/shared/client"
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const patience = 20 * time.Second
 
 // started runs a client against f until the test ends, and collects its events.
 type started struct {
@@ -58,7 +57,7 @@ func (s *started) event(e client.Event) {
 // until waits until ok holds; it is called with the lock held.
 func (s *started) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(eventually.Patience())
 	for {
 		s.mu.Lock()
 		done, change := ok(), s.change

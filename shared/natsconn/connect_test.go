@@ -16,6 +16,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natsconn"
 	"github.com/confab-chat/confab/shared/natstest"
 )
@@ -55,18 +56,6 @@ func connect(t *testing.T, o natsconn.Options) *nats.Conn {
 	return nc
 }
 
-// eventually waits for a condition that other goroutines bring about.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(15 * time.Second); !ok(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
 func TestConnectBeforeNATSIsThere(t *testing.T) {
 	t.Parallel()
 	srv := natstest.Start(t)
@@ -82,11 +71,11 @@ func TestConnectBeforeNATSIsThere(t *testing.T) {
 	}
 
 	srv.Restart(t)
-	eventually(t, "up", func() bool { return status.State().Up() })
+	eventually.True(t, "up", func() bool { return status.State().Up() })
 	if st := status.State(); !st.Ever || st.LostFor(time.Now()) != 0 || status.Reconnects() != 0 {
 		t.Errorf("up: %+v, %d reconnects", st, status.Reconnects())
 	}
-	eventually(t, "log lines", func() bool { return log.lines("nats connected") == 1 })
+	eventually.True(t, "log lines", func() bool { return log.lines("nats connected") == 1 })
 	if n := log.lines("nats cannot be reached"); n != 1 {
 		t.Errorf("%d lines about one outage", n)
 	}
@@ -100,27 +89,27 @@ func TestOutage(t *testing.T) {
 	one := connect(t, natsconn.Options{InProcess: srv, Status: &status, Logger: log.logger()})
 	gate := srv.Gate(t)
 	connect(t, natsconn.Options{InProcess: gate, Status: &status, Logger: log.logger()})
-	eventually(t, "both up", func() bool { return status.State().Up() })
+	eventually.True(t, "both up", func() bool { return status.State().Up() })
 	if st := status.State(); st.Open != 2 || st.Connected != 2 {
 		t.Fatalf("two connections: %+v", st)
 	}
 
 	gate.Cut()
-	eventually(t, "one lost", func() bool { return status.State().Connected == 1 })
+	eventually.True(t, "one lost", func() bool { return status.State().Connected == 1 })
 	if st := status.State(); st.Up() || !st.Ever || st.LostFor(time.Now().Add(time.Minute)) < time.Minute {
 		t.Errorf("one of two lost: %+v", st)
 	}
 	gate.Open()
-	eventually(t, "up again", func() bool { return status.State().Up() })
+	eventually.True(t, "up again", func() bool { return status.State().Up() })
 	if n := status.Reconnects(); n != 1 {
 		t.Errorf("%d reconnects", n)
 	}
-	eventually(t, "the log lines", func() bool {
+	eventually.True(t, "the log lines", func() bool {
 		return log.lines("nats connection lost") == 1 && log.lines("nats connected again") == 1
 	})
 
 	one.Close()
-	eventually(t, "closed", func() bool { return status.State().Open == 1 })
+	eventually.True(t, "closed", func() bool { return status.State().Open == 1 })
 	if log.lines("nats connection lost") != 1 {
 		t.Error("our own Close is logged as a loss")
 	}
@@ -135,7 +124,7 @@ func TestRefusedCredentialsAreTriedAgain(t *testing.T) {
 	nc := connect(t, natsconn.Options{URL: srv.URL(), Logger: log.logger(),
 		Extra: []nats.Option{nats.UserInfo("u", "wrong")}})
 	// The library gives up at the second refusal by default.
-	eventually(t, "three attempts", func() bool { return attempts(srv) >= 3 })
+	eventually.True(t, "three attempts", func() bool { return attempts(srv) >= 3 })
 	if nc.IsClosed() {
 		t.Error("closed for ever")
 	}
@@ -216,8 +205,8 @@ func TestDropsAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "seven drops", func() bool { return status.Dropped() == 7 })
-	eventually(t, "a log line", func() bool { return log.lines("nats messages dropped") == 1 })
+	eventually.True(t, "seven drops", func() bool { return status.Dropped() == 7 })
+	eventually.True(t, "a log line", func() bool { return log.lines("nats messages dropped") == 1 })
 	if got := collect(t, reader); got["chat.nats.dropped"] != 7 || got["chat.nats.connected"] != 1 || got["chat.nats.reconnects"] != 0 {
 		t.Errorf("metrics %v", got)
 	}

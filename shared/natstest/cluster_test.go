@@ -2,10 +2,10 @@ package natstest_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
@@ -13,7 +13,7 @@ func TestCluster(t *testing.T) {
 	t.Parallel()
 	c := natstest.StartCluster(t, 3)
 	js := mustJetStream(t, c.Conn(t))
-	eventually(t, "the stream", func() error {
+	eventually.OK(t, "the stream", func() error {
 		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.*"}, Replicas: 3})
 		return err
 	})
@@ -39,23 +39,9 @@ func TestCluster(t *testing.T) {
 // once.
 func published(t *testing.T, js jetstream.JetStream, subject string) (ack *jetstream.PubAck) {
 	t.Helper()
-	eventually(t, "an acknowledgement", func() (err error) {
+	eventually.OK(t, "an acknowledgement", func() (err error) {
 		ack, err = js.Publish(t.Context(), subject, nil)
 		return err
 	})
 	return ack
-}
-
-// eventually tries again until there is no error.
-func eventually(t *testing.T, what string, attempt func() error) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; {
-		err := attempt()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
 }

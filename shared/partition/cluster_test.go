@@ -6,6 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 	"github.com/confab-chat/confab/shared/partition"
 )
@@ -64,8 +65,8 @@ func waitRenewed(tb testing.TB, c *natstest.Cluster) {
 		return s.CachedInfo().State.LastSeq
 	}
 	var begin uint64
-	eventually(tb, "a leader", func() bool { begin = last(); return begin > 0 })
-	eventually(tb, "renewals", func() bool { return last() > begin+2*shards })
+	eventually.True(tb, "a leader", func() bool { begin = last(); return begin > 0 })
+	eventually.True(tb, "renewals", func() bool { return last() > begin+2*shards })
 }
 
 // A replicated bucket comes back by itself when all servers restarted: empty,
@@ -109,7 +110,7 @@ func TestBucketIsReplicatedLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "three replicas", func() bool { // its leader may be another by now
+	eventually.True(t, "three replicas", func() bool { // its leader may be another by now
 		s, err := js.Stream(t.Context(), bucketStream)
 		return err == nil && s.CachedInfo().Config.Replicas == 3
 	})

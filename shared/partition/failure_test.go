@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 	"github.com/confab-chat/confab/shared/partition"
 )
@@ -205,7 +206,7 @@ func TestUnusableBucket(t *testing.T) {
 	logs := newLogLines()
 	o.Logger = logs.logger()
 	l.start(o)
-	eventually(t, "a warning", func() bool { return logs.count("shard leases unavailable") > 0 })
+	eventually.True(t, "a warning", func() bool { return logs.count("shard leases unavailable") > 0 })
 	_, err = js.UpdateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "chat_own", LimitMarkerTTL: time.Minute})
 	if err != nil {
 		t.Fatal(err)

@@ -11,13 +11,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/partition"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience is how long a test waits for what must happen; the box may be busy.
-const patience = 30 * time.Second
 
 const shards = 64
 
@@ -47,7 +45,7 @@ func (l *ledger) note() {
 // wait returns when cond, which is called with the lock held, is true.
 func (l *ledger) wait(what string, cond func() bool) {
 	l.tb.Helper()
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(eventually.Patience())
 	defer timeout.Stop()
 	for {
 		l.mu.Lock()
@@ -199,20 +197,4 @@ func (l *ledger) startHolder(o partition.Options, h *holder) *instance {
 func (i *instance) stop() {
 	i.cancel()
 	<-i.done
-}
-
-// eventually polls what has no notification.
-func eventually(tb testing.TB, what string, cond func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	timeout := time.NewTimer(patience)
-	defer timeout.Stop()
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-timeout.C:
-			tb.Fatalf("waited in vain for %s", what)
-		}
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 	"github.com/confab-chat/confab/shared/partition"
 )
@@ -25,7 +26,7 @@ func TestOneInstanceTakesEverything(t *testing.T) {
 	l.waitShared("a")
 	t.Logf("%d shards after %v", shards, time.Since(begin))
 
-	eventually(t, "the stats", func() bool { return len(a.Held()) == shards })
+	eventually.True(t, "the stats", func() bool { return len(a.Held()) == shards })
 	for shard, held := range a.Held() {
 		if held.Shard != shard || held.Epoch == 0 || held.Epoch >= 1<<53 {
 			t.Errorf("lease %d is %+v", shard, held)
@@ -85,7 +86,7 @@ func waitRenewals(tb testing.TB, srv *natstest.Server, shard, n int) {
 		tb.Fatal(err)
 	}
 	for n > 0 {
-		m, err := sub.NextMsg(patience)
+		m, err := sub.NextMsg(eventually.Patience())
 		if err != nil {
 			tb.Fatalf("%d renewals missing: %v", n, err)
 		}
@@ -112,7 +113,7 @@ func TestInstancesShare(t *testing.T) {
 	if want := shards + 32 + 21; l.acquired != want {
 		t.Errorf("%d acquisitions, want %d", l.acquired, want)
 	}
-	eventually(t, "all to agree on the owners", func() bool {
+	eventually.True(t, "all to agree on the owners", func() bool {
 		for shard := range shards {
 			o := a.Owner(shard)
 			if o.Instance == "" || o != b.Owner(shard) || o != c.Owner(shard) {

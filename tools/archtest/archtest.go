@@ -28,11 +28,13 @@ type Package struct {
 	Imports    []string // of the package itself, tests not included
 	Deps       []string // all of them, the standard library's too
 	GoFiles    []string
+
+	TestGoFiles, XTestGoFiles []string
 }
 
 // List returns the packages of the patterns, with their dependencies.
 func List(dir string, patterns ...string) ([]Package, error) {
-	args := append([]string{"list", "-json=ImportPath,Name,Dir,Doc,Standard,Imports,Deps,GoFiles"}, patterns...)
+	args := append([]string{"list", "-json=ImportPath,Name,Dir,Doc,Standard,Imports,Deps,GoFiles,TestGoFiles,XTestGoFiles"}, patterns...)
 	cmd := exec.Command("go", args...)
 	cmd.Dir = dir
 	out, err := cmd.Output()

@@ -124,3 +124,29 @@ func TestSourceFails(t *testing.T) {
 		})
 	}
 }
+
+func TestSleepsFail(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		code string
+		want bool
+	}{
+		"test":               {"func TestX(t *testing.T) { time.Sleep(1) }", true},
+		"helper":             {"func wait() { time.Sleep(1) }", true},
+		"benchmark":          {"func BenchmarkX(b *testing.B) { go func() { time.Sleep(1) }() }", false},
+		"benchmark's helper": {"func wait(n int, b *testing.B) { time.Sleep(1) }", false},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			code := "package x\nimport (\n\"testing\"\n\"time\"\n)\n" + c.code
+			if err := os.WriteFile(filepath.Join(dir, "x_test.go"), []byte(code), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			broken, err := archtest.Source(archtest.Package{ImportPath: archtest.Module + "shared/x", Dir: dir, XTestGoFiles: []string{"x_test.go"}})
+			if err != nil || (len(broken) > 0) != c.want {
+				t.Errorf("%q %v, broken = %v", broken, err, c.want)
+			}
+		})
+	}
+}

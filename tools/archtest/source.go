@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Source checks what only the text of a package shows: no init function, no
-// subject literal outside proto/subject, no clock in the pure core.
+// Source checks what only the text of a package shows: no init function, no subject literal
+// outside proto/subject, no clock in the pure core, no sleep in a test that is no benchmark.
 func Source(p Package) (broken []string, err error) {
 	fset := token.NewFileSet()
 	for _, name := range p.GoFiles {
@@ -21,7 +21,49 @@ func Source(p Package) (broken []string, err error) {
 		}
 		broken = append(broken, sourceOf(p, fset, file)...)
 	}
+	for _, name := range slices.Concat(p.TestGoFiles, p.XTestGoFiles) {
+		file, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, 0)
+		if err != nil {
+			return nil, err
+		}
+		broken = append(broken, sleeps(fset, file)...)
+	}
 	return broken, nil
+}
+
+// sleeps reports every time.Sleep of a test file outside functions that get a *testing.B.
+func sleeps(fset *token.FileSet, file *ast.File) (broken []string) {
+	for _, d := range file.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && benchmarks(f) {
+			continue
+		}
+		ast.Inspect(d, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Sleep" && named(sel.X, "time") {
+				pos := fset.Position(n.Pos())
+				broken = append(broken, fmt.Sprintf("%s:%d: time.Sleep in a test: wait with shared/eventually or in a synctest bubble", filepath.Base(pos.Filename), pos.Line))
+			}
+			return true
+		})
+	}
+	return broken
+}
+
+// benchmarks reports whether f has a parameter of type *testing.B.
+func benchmarks(f *ast.FuncDecl) bool {
+	return slices.ContainsFunc(f.Type.Params.List, func(p *ast.Field) bool {
+		star, ok := p.Type.(*ast.StarExpr)
+		if !ok {
+			return false
+		}
+		sel, ok := star.X.(*ast.SelectorExpr)
+		return ok && sel.Sel.Name == "B" && named(sel.X, "testing")
+	})
+}
+
+// named reports whether x is the identifier name.
+func named(x ast.Expr, name string) bool {
+	id, ok := x.(*ast.Ident)
+	return ok && id.Name == name
 }
 
 func sourceOf(p Package, fset *token.FileSet, file *ast.File) (broken []string) {

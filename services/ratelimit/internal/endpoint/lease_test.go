@@ -11,6 +11,7 @@ import (
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/ratelimit/internal/policy"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
@@ -217,22 +218,12 @@ func (s served) claim(t *testing.T, e *edge, lease uint64) {
 	shard := subject.Shard("ann")
 	s.release(t, shard)
 	s.acquire(t, shard)
-	until(t, "the owner has heard of the lease", func() bool {
+	eventually.True(t, "the owner has heard of the lease", func() bool {
 		if lease, _ := e.state(); lease == 0 {
 			t.Fatal("the claim was not accepted")
 		}
 		return s.Leases().Claimed == 1
 	})
-}
-
-// until waits for a condition.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) { // between two looks
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
-		}
-	}
 }
 
 // A new owner asks who holds what: the log survives the one before.
@@ -288,7 +279,7 @@ func TestTwoClaims(t *testing.T) {
 	one.mu.Unlock()
 	s.release(t, subject.Shard("ann"))
 	s.acquire(t, subject.Shard("ann"))
-	until(t, "one of two has lost its lease", func() bool {
+	eventually.True(t, "one of two has lost its lease", func() bool {
 		a, _ := one.state()
 		b, _ := two.state()
 		if a == 0 && b == 0 {

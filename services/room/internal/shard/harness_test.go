@@ -21,6 +21,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/shard/users/presence"
 	"github.com/confab-chat/confab/services/room/internal/stats"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 	"github.com/confab-chat/confab/shared/partition"
 )
@@ -42,7 +43,7 @@ func provision(tb testing.TB, nc *nats.Conn, replicas int) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	eventually(tb, "provision", func() bool {
+	eventually.True(tb, "provision", func() bool {
 		ctx, cancel := context.WithTimeout(tb.Context(), 5*time.Second)
 		defer cancel()
 		err := log.Provision(ctx, js, log.Config{Streams: streams, Replicas: replicas})
@@ -121,13 +122,13 @@ func newEdge(nc *nats.Conn, id string) *edge {
 // called from any goroutine; false: there was no answer in time.
 func (e *edge) ask(subj string, cmd, reply wire.Message) bool {
 	data := wire.Marshal(cmd)
-	for end := time.Now().Add(patience); time.Now().Before(end); {
+	for end := time.Now().Add(eventually.Patience()); time.Now().Before(end); {
 		m, err := e.nc.Request(subj, data, time.Second)
 		if err == nil {
 			return wire.Unmarshal(m.Data, reply) == nil
 		}
 		if err == nats.ErrNoResponders {
-			time.Sleep(20 * time.Millisecond) // the pace of an edge's retries
+			<-time.After(20 * time.Millisecond) // the interval of an edge's retries
 		}
 	}
 	return false
@@ -203,7 +204,7 @@ func (e *edge) broadcasts(tb testing.TB, room string) chan *wire.Broadcast {
 // next is the next broadcast that pick wants.
 func next(tb testing.TB, got chan *wire.Broadcast, what string, pick func(*wire.Broadcast) bool) *wire.Broadcast {
 	tb.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(eventually.Patience())
 	for {
 		select {
 		case b := <-got:

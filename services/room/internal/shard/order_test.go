@@ -13,6 +13,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log/logcheck"
 	"github.com/confab-chat/confab/services/room/internal/shard/users/presence"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 	"github.com/confab-chat/confab/shared/partition"
 )
@@ -83,19 +84,7 @@ func (tr *traffic) end(tb testing.TB) []logcheck.Ack {
 func (tr *traffic) until(tb testing.TB, more int64) {
 	tb.Helper()
 	want := tr.acked.Load() + more
-	eventually(tb, fmt.Sprintf("%d more acknowledgements", more), func() bool { return tr.acked.Load() >= want })
-}
-
-// patience is how long a test waits for what must happen.
-const patience = 40 * time.Second
-
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			tb.Fatalf("%s: not in time", what)
-		}
-	}
+	eventually.True(tb, fmt.Sprintf("%d more acknowledgements", more), func() bool { return tr.acked.Load() >= want })
 }
 
 func verify(t *testing.T, nc *nats.Conn, rooms []string, acks []logcheck.Ack) {

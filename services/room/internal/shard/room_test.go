@@ -22,6 +22,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms"
 	"github.com/confab-chat/confab/services/room/internal/shard/users"
 	"github.com/confab-chat/confab/services/room/internal/shard/users/presence"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
@@ -290,7 +291,7 @@ func TestWatchEdges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the edge is known", func() bool {
+	eventually.True(t, "the edge is known", func() bool {
 		for _, data := range [][]byte{[]byte("{"), hb} {
 			if err := nc.Publish(subject.Heartbeat(wire.ServiceEdge, "e7"), data); err != nil {
 				t.Fatal(err)

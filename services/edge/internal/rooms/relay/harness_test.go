@@ -20,13 +20,11 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn/conntest"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience is how long a test waits for what must come.
-const patience = 20 * time.Second
 
 // edge is a relay over real NATS, with two loops, and the owner behind it.
 type edge struct {
@@ -191,7 +189,7 @@ func (m *member) heard() []told {
 // wait returns what was told once done is content with it.
 func (m *member) wait(what string, done func([]told) bool) []told {
 	m.edge.tb.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(eventually.Patience())
 	defer deadline.Stop()
 	for {
 		if all := m.heard(); done(all) {
@@ -206,22 +204,6 @@ func (m *member) wait(what string, done func([]told) bool) []told {
 }
 
 func atLeast(n int) func([]told) bool { return func(all []told) bool { return len(all) >= n } }
-
-// eventually waits for a condition that nothing announces.
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	look := time.NewTicker(2 * time.Millisecond)
-	defer look.Stop()
-	for !ok() {
-		select {
-		case <-look.C:
-		case <-deadline.C:
-			tb.Fatalf("never happened: %s", what)
-		}
-	}
-}
 
 // parse reads a message of the log.
 func parse(tb testing.TB, msg []byte) (t told) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/relay"
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 func TestMembersHearTheRoomInOrder(t *testing.T) {
@@ -44,7 +45,7 @@ func TestOwnerIsToldOfTheFirstAndTheLastConnection(t *testing.T) {
 	}
 	a.leave("r", 0)
 	b.leave("r", 2*time.Second)
-	eventually(t, "the owner hears of the leave", func() bool { return len(e.owner.Members("r")) == 0 })
+	eventually.True(t, "the owner hears of the leave", func() bool { return len(e.owner.Members("r")) == 0 })
 	leaves := e.owner.SeenOp("leave")
 	if len(leaves) != 1 || leaves[0].Text != "2000" {
 		t.Errorf("leaves: %+v", leaves)
@@ -168,7 +169,7 @@ func TestRepairsAreFew(t *testing.T) {
 		}
 		return len(seen)
 	}
-	eventually(t, "holes are asked for", func() bool { return asked() >= most })
+	eventually.True(t, "holes are asked for", func() bool { return asked() >= most })
 	for i := range 4 { // behind everything that was said, on both connections
 		ann.join(fmt.Sprint("other", i))
 	}
@@ -204,7 +205,7 @@ func TestSilenceOfDigestsIsASuspicion(t *testing.T) {
 	e.owner.Mute(true)
 	e.owner.Say("r", "x", "lost")
 	// Digests that come in one turn of the intake come at one time: no silence between.
-	eventually(t, "the lost message is found", func() bool {
+	eventually.True(t, "the lost message is found", func() bool {
 		e.owner.Still(subject.Shard("r"))
 		return len(ann.heard()) > 0
 	})
@@ -263,8 +264,8 @@ func TestLongOutageAnnouncesEverybodyAgain(t *testing.T) {
 	e.gate.Cut()
 	e.owner.Say("r0", "x", "unheard")
 	e.gate.Open()
-	eventually(t, "everybody joined again", func() bool { return len(e.owner.SeenOp("join")) >= 21+21 })
-	eventually(t, "the user is up again", func() bool { return len(e.owner.SeenOp("up")) >= 2 })
+	eventually.True(t, "everybody joined again", func() bool { return len(e.owner.SeenOp("join")) >= 21+21 })
+	eventually.True(t, "the user is up again", func() bool { return len(e.owner.SeenOp("up")) >= 2 })
 	if after := e.Origin().Gen; after <= before {
 		t.Errorf("generation %d after %d", after, before)
 	}
@@ -322,13 +323,13 @@ func TestUserIsToldUpAndDown(t *testing.T) {
 	e.UserOpened(&ann.User, 0, nil)
 	ann.join("r1")
 	ann.join("r2")
-	eventually(t, "the owner knows both rooms", func() bool {
+	eventually.True(t, "the owner knows both rooms", func() bool {
 		ups := e.owner.SeenOp("up")
 		return len(ups) > 0 && ups[len(ups)-1].Text == "r1,r2"
 	})
 	e.UserClosed("ann", 0)
 	ann.leave("r1", 0)
-	eventually(t, "the owner knows the one that is left", func() bool {
+	eventually.True(t, "the owner knows the one that is left", func() bool {
 		ups := e.owner.SeenOp("up")
 		return ups[len(ups)-1].Text == "r2"
 	})
@@ -336,11 +337,11 @@ func TestUserIsToldUpAndDown(t *testing.T) {
 		t.Fatalf("down while a connection is left: %v", downs)
 	}
 	e.UserClosed("ann", 2*time.Second)
-	eventually(t, "the owner knows that the user is gone", func() bool {
+	eventually.True(t, "the owner knows that the user is gone", func() bool {
 		downs := e.owner.SeenOp("down")
 		return len(downs) == 1 && downs[0].Text == "2000"
 	})
-	eventually(t, "the edge has forgotten the user", func() bool { return e.Counts().Users == 0 })
+	eventually.True(t, "the edge has forgotten the user", func() bool { return e.Counts().Users == 0 })
 }
 
 func TestConnectionLimitOfAUser(t *testing.T) {

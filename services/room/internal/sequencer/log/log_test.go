@@ -15,6 +15,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natsconn"
 	"github.com/confab-chat/confab/shared/natstest"
 )
@@ -29,24 +30,6 @@ func TestMain(m *testing.M) {
 
 var config = log.Config{Streams: 4, Replicas: 1}
 
-// patience is how long a test waits for what must happen; the machine may be busy.
-const patience = 30 * time.Second
-
-// eventually waits for a condition that other goroutines bring about; it ends with the
-// error of the last attempt.
-func eventually(tb testing.TB, what string, attempt func() error) {
-	tb.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		err := attempt()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			tb.Fatalf("%s: %v", what, err)
-		}
-	}
-}
-
 // provision makes the streams. Like the service it tries again after an error that may go
 // away by itself: a stream whose leader is being found does not answer.
 func provision(tb testing.TB, nc *nats.Conn, c log.Config) error {
@@ -55,7 +38,7 @@ func provision(tb testing.TB, nc *nats.Conn, c log.Config) error {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(eventually.Patience()); ; {
 		ctx, cancel := context.WithTimeout(tb.Context(), 5*time.Second)
 		err := log.Provision(ctx, js, c)
 		cancel()
@@ -113,7 +96,7 @@ func (l syncLog) append(room log.Room, expect uint64, record string) (uint64, er
 // as an owner does: behind an append of unknown outcome it reads what is there.
 func (l syncLog) store(tb testing.TB, room log.Room, expect uint64, record string) (pos uint64) {
 	tb.Helper()
-	eventually(tb, "append", func() error {
+	eventually.OK(tb, "append", func() error {
 		var err error
 		if pos, err = l.append(room, expect, record); err == nil {
 			return nil
@@ -284,7 +267,7 @@ func TestFailures(t *testing.T) {
 		t.Errorf("without a server: %v", err)
 	}
 	srv.Restart(t)
-	eventually(t, "tail after the restart", func() error {
+	eventually.OK(t, "tail after the restart", func() error {
 		s, err := l.tail(room)
 		if err == nil && s.Pos != pos && string(s.Data) != "y" { // uncertain: it may have been stored
 			err = fmt.Errorf("it is %+v", s)
@@ -378,7 +361,7 @@ func TestProvisionReplicatesWhatExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"LOG_0", "LOG_3", "KV_chat_cfg"} {
-		eventually(t, "replicas of "+name, func() error {
+		eventually.OK(t, "replicas of "+name, func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			s, err := js.Stream(ctx, name)
@@ -388,7 +371,7 @@ func TestProvisionReplicatesWhatExists(t *testing.T) {
 			return err
 		})
 	}
-	eventually(t, "tail", func() error { // the new leader takes its time
+	eventually.OK(t, "tail", func() error { // the new leader takes its time
 		s, err := l.tail(room)
 		if err == nil && s.Pos != pos {
 			err = fmt.Errorf("it is %+v, not at %d", s, pos)
