@@ -81,7 +81,7 @@ func (c *Counters) Register(meter metric.Meter, load func() wire.RoomLoad) error
 	retries, err4 := meter.Int64ObservableCounter("chat.log.retries",
 		metric.WithUnit("{operation}"), metric.WithDescription("Appends and reads of the message log that failed and were repeated."))
 	holes, err5 := meter.Int64ObservableCounter("chat.sequence.gaps",
-		metric.WithUnit("{gap}"), metric.WithDescription("Holes found in the order of a room's messages."))
+		metric.WithUnit("{gap}"), metric.WithDescription("Gaps found in the sequence of a room and repaired."))
 	duration, err6 := meter.Float64Histogram("chat.log.append.duration",
 		metric.WithUnit("s"), metric.WithDescription("Time from an append to its acknowledgement."), telemetry.Seconds())
 	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
