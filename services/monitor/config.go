@@ -13,7 +13,7 @@ type Config struct {
 	Addr string `env:"MONITOR_ADDR" envDefault:":3002" doc:"public listener: health, statistics, metrics of the cluster, status page"`
 }
 
-// Validate is the rule that needs more than one field; see config.Validator.
+// Validate checks what a single field's tag cannot express; see config.Validator.
 func (c Config) Validate(config.Env) []config.Problem {
 	return config.CheckAddr("MONITOR_ADDR", c.Addr)
 }

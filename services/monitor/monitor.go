@@ -1,7 +1,7 @@
-// Package monitor is the service that knows how the cluster is: it listens to
-// what every instance says on NATS, and answers health, statistics and metrics
-// from memory. It asks nobody, so nobody waits for it, and any number of monitors
-// may run side by side.
+// Package monitor is the service that reports the state of the cluster. It
+// subscribes to the heartbeats and telemetry of every instance and answers health,
+// statistics and metrics from memory. It sends no requests to other services, so any
+// number of monitors may run side by side.
 package monitor
 
 import (
@@ -18,12 +18,12 @@ import (
 	"github.com/confab-chat/confab/shared/natsconn"
 )
 
-// Run serves until ctx ends. NATS may be absent, at the start or later: what
-// cannot be heard is shown as unknown. The error is about the settings, or a port
-// that cannot be had (lifecycle.IOError).
+// Run serves until ctx ends. NATS may be absent, at the start or later: values that
+// have not been reported are shown as unknown. The error is about the settings, or a
+// port that cannot be opened (lifecycle.IOError).
 func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	log, status := d.Telemetry.Logger, &natsconn.Status{}
-	// First of all: connecting may take seconds, and nobody is ready meanwhile.
+	// Registered first: connecting may take seconds, and /readyz must fail until then.
 	check := func() admin.Result { return ready(status.State(), cfg.ReadyNATSGrace) }
 	d.Admin.Ready(d.Service, check)
 	defer context.AfterFunc(ctx, d.Admin.Drain)()
@@ -31,7 +31,7 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	if err != nil {
 		return err
 	}
-	defer listener.Close() // once more after web.Serve, which is harmless
+	defer listener.Close() // web.Serve closes it too; a second Close is harmless
 	nc, err := natsconn.Connect(natsconn.Options{
 		Service: d.Service, Instance: d.Instance, URL: cfg.NATSURL, CredsFile: cfg.NATSCredsFile,
 		InProcess: d.NATS, Status: status, Logger: log,
@@ -67,15 +67,15 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 		lifecycle.Part{Name: "heartbeat", Run: func(ctx context.Context) error {
 			return heartbeat.Run(ctx, nc, heartbeat.Source{
 				Service: d.Service, Instance: d.Instance, Gen: d.Gen, Version: d.Version,
-				Count: func(*wire.Telemetry) {}, // that it tells nothing is told
+				Count: func(*wire.Telemetry) {}, // monitor has no counters of its own
 			})
 		}},
 	)
 }
 
-// ready fails before NATS was there once, and when it has been lost for longer
-// than grace; 0 is for ever. Who probes goes to another monitor then; who asks
-// this one is told that it is cut off.
+// ready fails until NATS has been connected once, and when it has been lost for longer
+// than grace (0: no limit). A load balancer then uses another monitor. A monitor that
+// is queried nevertheless says in its notes that it is disconnected.
 func ready(s natsconn.State, grace time.Duration) admin.Result {
 	switch lost := s.LostFor(time.Now()); {
 	case !s.Ever:
@@ -83,7 +83,7 @@ func ready(s natsconn.State, grace time.Duration) admin.Result {
 	case lost == 0:
 		return admin.Result{Status: admin.Pass}
 	case grace == 0 || lost <= grace:
-		return admin.Result{Status: admin.Warn, Output: "NATS is lost"}
+		return admin.Result{Status: admin.Warn, Output: "the NATS connection is lost"}
 	}
-	return admin.Result{Status: admin.Fail, Output: "NATS is lost for too long"}
+	return admin.Result{Status: admin.Fail, Output: "the NATS connection has been lost for too long"}
 }

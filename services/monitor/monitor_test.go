@@ -86,7 +86,7 @@ func start(t *testing.T, provider nats.InProcessConnProvider, environ ...string)
 	return in
 }
 
-// get is the status and body of a page; 0 when nobody answers.
+// get returns the status and body of a page; 0 if there is no answer.
 func (in *instance) get(path string) (int, []byte) {
 	in.t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
@@ -112,7 +112,7 @@ func (in *instance) health() (int, api.Health) {
 	return code, h
 }
 
-// Everything through the front door: three services speak on NATS, the fourth is
+// Everything through the front door: three services publish on NATS, the fourth is
 // the monitor itself.
 func TestCluster(t *testing.T) {
 	t.Parallel()
@@ -141,7 +141,7 @@ func TestCluster(t *testing.T) {
 		t.Errorf("%v %s", m.Header, m.Data)
 	}
 
-	// Ratelimit dies: stale or missing within 7 s of its last word, and said so.
+	// Ratelimit dies: stale or missing within 7 s of its last heartbeat, with a note.
 	var last time.Time
 	collecttest.Until(t, others[:2], "ratelimit silent", func() bool {
 		_, h := in.health()
@@ -167,7 +167,7 @@ func TestNATSAway(t *testing.T) {
 	in := start(t, gate)
 	collecttest.Until(t, nil, "a note about NATS", func() bool {
 		_, h := in.health()
-		return strings.Contains(fmt.Sprint(h.Notes), "cut off from NATS") && !h.Complete
+		return strings.Contains(fmt.Sprint(h.Notes), "disconnected from NATS") && !h.Complete
 	})
 	if code, _ := in.get("/readyz"); code != http.StatusServiceUnavailable {
 		t.Errorf("ready without NATS: %d", code)
@@ -186,7 +186,7 @@ func TestNATSAway(t *testing.T) {
 	}
 }
 
-// Two monitors tell the same, and one that stops leaves the other's list at once.
+// Two monitors give the same answers, and one that stops leaves the other's list at once.
 func TestTwoMonitors(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)

@@ -1,7 +1,7 @@
-// Package aggregate adds up what processes count: for ever, and over the last
-// minute. Each process reports running sums since its start; the tally takes in
-// the difference to its report before, so that restarts and repetitions change
-// nothing. It has no clock: time comes in with each call.
+// Package aggregate sums the counters of all processes: as totals, and over the last
+// minute. Each process reports running sums since its start. The tally adds the
+// difference from the process's previous report, so restarts and repeated reports are
+// not counted twice. It reads no clock: callers pass the time.
 package aggregate
 
 import (
@@ -15,8 +15,8 @@ import (
 // series names one counter or latency of one service.
 type series struct{ service, name string }
 
-// maxSeries bounds the names that are added up, over all services: some hundred
-// exist, and names come from our own code only.
+// maxSeries bounds the number of distinct counters over all services. About a hundred
+// exist, and their names come from our own code only.
 const maxSeries = 512
 
 // Tally is the sum over all processes. Make it with New. It is not safe for
@@ -26,16 +26,16 @@ type Tally struct {
 	window window
 }
 
-// New is an empty tally that begins at start.
+// New returns an empty tally that begins at start.
 func New(start time.Time) *Tally {
 	return &Tally{totals: make(map[series]uint64), window: window{start: start}}
 }
 
-// Add takes in t, before being the last report of the same process, made span
-// earlier, or nil. followed says that another process of the same instance was
-// known before. A process that began before it was first heard brings its whole
-// past along: unless t is its first report, or it followed another process, that
-// belongs to the totals but not to the last minute.
+// Add adds the report t. before is the previous report of the same process, received
+// span earlier, or nil. followed reports whether an earlier process of the same
+// instance is known. The first report received from a process that has run for a while
+// contains its whole past. That past is added to the totals, and to the last minute
+// only if t.Seq says that it is the process's first report, or if followed is true.
 func (y *Tally) Add(now time.Time, before, t *wire.Telemetry, span time.Duration, followed bool) {
 	recent := before != nil || followed || t.Seq <= 1
 	if before == nil {
@@ -46,7 +46,7 @@ func (y *Tally) Add(now time.Time, before, t *wire.Telemetry, span time.Duration
 		if _, known := y.totals[key]; !known && len(y.totals) >= maxSeries {
 			continue
 		}
-		delta := n - min(n, before.Counters[name]) // a running sum never falls; if it did, nothing was counted
+		delta := n - min(n, before.Counters[name]) // a running sum never falls; if it does, count nothing
 		y.totals[key] += delta
 		if recent {
 			y.window.count(now, span, key, delta)
@@ -60,7 +60,7 @@ func (y *Tally) Add(now time.Time, before, t *wire.Telemetry, span time.Duration
 	}
 }
 
-// since is what h has counted more than before.
+// since returns what h has counted since before.
 func since(h, before wire.Histogram) wire.Histogram {
 	if h.Count < before.Count {
 		return wire.Histogram{}
@@ -74,8 +74,8 @@ func since(h, before wire.Histogram) wire.Histogram {
 	return d
 }
 
-// Counter is one counter summed over all processes of a service that were ever
-// heard of. It never falls.
+// Counter is one counter, summed over all processes of a service that have ever
+// reported it. It never decreases.
 type Counter struct {
 	Service, Name string
 	Value         uint64
@@ -93,13 +93,13 @@ func (y *Tally) Counters() []Counter {
 	return list
 }
 
-// Total is the sum of a counter; false when nobody has ever reported it.
+// Total returns the sum of a counter; false if no process has ever reported it.
 func (y *Tally) Total(service, name string) (uint64, bool) {
 	n, known := y.totals[series{service, name}]
 	return n, known
 }
 
-// Rate is events a second over the last minute; false when nobody has ever
+// Rate returns events per second over the last minute; false if no process has ever
 // reported the counter.
 func (y *Tally) Rate(now time.Time, service, name string) (float64, bool) {
 	key := series{service, name}
@@ -107,5 +107,5 @@ func (y *Tally) Rate(now time.Time, service, name string) (float64, bool) {
 	return y.window.rate(now, key), known
 }
 
-// Latencies merges, by name, the durations of the last minute.
+// Latencies returns the durations of the last minute, merged by name.
 func (y *Tally) Latencies(now time.Time) map[string]*wire.Histogram { return y.window.latencies(now) }

@@ -127,7 +127,7 @@ func TestTotalIsTheLastReport(t *testing.T) {
 		y := aggregate.New(start)
 		var before *wire.Telemetry
 		var sum, last uint64
-		now, heard := start, start
+		now, received := start, start
 		for seq := range rapid.IntRange(1, 50).Draw(t, "reports") {
 			sum += uint64(rapid.IntRange(0, 1000).Draw(t, "counted"))
 			now = now.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "s")) * time.Second)
@@ -135,8 +135,8 @@ func TestTotalIsTheLastReport(t *testing.T) {
 				continue
 			}
 			r := report(uint64(seq+1), sum)
-			y.Add(now, before, r, now.Sub(heard), false)
-			before, heard, last = r, now, sum
+			y.Add(now, before, r, now.Sub(received), false)
+			before, received, last = r, now, sum
 			if got, _ := y.Total(service, name); got != last {
 				t.Fatalf("total %d, want %d", got, last)
 			}

@@ -23,7 +23,7 @@ type slot struct {
 	latency  map[series]*wire.Histogram
 }
 
-// at is the slot of now, emptied when it is of an older round.
+// at returns the slot of now. A slot left over from an earlier round is emptied first.
 func (w *window) at(now time.Time) *slot {
 	index := int(max(now.Sub(w.start), 0) / slotWidth)
 	s := &w.ring[index%slots]
@@ -33,8 +33,8 @@ func (w *window) at(now time.Time) *slot {
 	return s
 }
 
-// count adds n events that happened during span before now. Of a span longer
-// than the window, after a partition, only the last minute's share is recent.
+// count adds n events that happened during span before now. If span is longer than the
+// window (after a network partition), it adds the last minute's share only.
 func (w *window) count(now time.Time, span time.Duration, key series, n uint64) {
 	share := 1.0
 	if span > slots*slotWidth {
@@ -54,8 +54,8 @@ func (w *window) observe(now time.Time, key series, h wire.Histogram) {
 	s.latency[key].Merge(h)
 }
 
-// recent calls do with each slot that is not older than the window, and returns
-// how long those slots have lasted.
+// recent calls do with each slot that is not older than the window, and returns the
+// time that those slots cover.
 func (w *window) recent(now time.Time, do func(*slot)) time.Duration {
 	last := int(max(now.Sub(w.start), 0) / slotWidth)
 	first := max(last-slots+1, 0)
@@ -67,7 +67,7 @@ func (w *window) recent(now time.Time, do func(*slot)) time.Duration {
 	return max(now.Sub(w.start.Add(time.Duration(first)*slotWidth)), slotWidth)
 }
 
-// rate is events a second over the last minute.
+// rate returns events per second over the last minute.
 func (w *window) rate(now time.Time, key series) float64 {
 	var sum float64
 	elapsed := w.recent(now, func(s *slot) { sum += s.counters[key] })

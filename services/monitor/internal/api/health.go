@@ -1,20 +1,20 @@
 // Package api holds the JSON bodies of /websocket/health and /websocket/stats.
-// Their names are the original's and promised to its clients (fields may be
-// added, never renamed); a nil field is null: nobody has told it.
+// Clients depend on the field names: fields may be added, never renamed. A nil field
+// becomes null, which means unknown: no instance has reported it.
 package api
 
 import "github.com/confab-chat/confab/proto/event"
 
-// State is the cluster's health in one word.
+// State is the health of the whole cluster.
 type State string
 
 const (
 	Healthy   State = "healthy"
-	Degraded  State = "degraded"  // something is missing, silent or not well
-	Unhealthy State = "unhealthy" // no live edge or no room: nobody can chat
+	Degraded  State = "degraded"  // an instance is missing, silent or degraded
+	Unhealthy State = "unhealthy" // no live edge or no live room instance: chat does not work
 )
 
-// Health is the body of /websocket/health. Nil fields are not known.
+// Health is the body of /websocket/health. Nil fields are unknown.
 type Health struct {
 	Status     State      `json:"status"`
 	Timestamp  event.Time `json:"timestamp"`
@@ -26,7 +26,7 @@ type Health struct {
 	Notes      []string   `json:"notes"`
 }
 
-// WebSocket is how the edges are set and what goes on.
+// WebSocket holds settings of the edges and counts of users and rooms.
 type WebSocket struct {
 	Namespace        *string `json:"namespace"`
 	CORSOrigin       *string `json:"corsOrigin"`
@@ -35,14 +35,14 @@ type WebSocket struct {
 	TotalTypingUsers *int    `json:"totalTypingUsers"`
 }
 
-// Features are switched on or off by the edges' settings.
+// Features reports which optional features the edges' settings enable.
 type Features struct {
 	DetailedLogging *bool `json:"detailedLogging"`
 	Metrics         *bool `json:"metrics"`
 	Heartbeat       *bool `json:"heartbeat"`
 }
 
-// RateLimits are those in force per user; 0 = unlimited.
+// RateLimits are the limits in force for each user; 0 means unlimited.
 type RateLimits struct {
 	WindowMs                 *int64 `json:"windowMs"`
 	MaxMessagesPerWindow     *int   `json:"maxMessagesPerWindow"`
@@ -59,8 +59,8 @@ type Service struct {
 	Version  string     `json:"version"`
 }
 
-// Status is how an instance is seen from here: what it says of itself while it
-// is heard, else how silent it is.
+// Status is the state that an instance reports of itself, or, once its heartbeats stop,
+// how long it has been silent.
 type Status string
 
 const (
@@ -72,5 +72,5 @@ const (
 	StatusMissing  Status = "missing" // silent for more than fleet.MissingAfter
 )
 
-// Silent tells whether what the instance said last may not hold any more.
+// Silent reports whether the instance's last report may be out of date.
 func (s Status) Silent() bool { return s == StatusStale || s == StatusMissing }

@@ -5,7 +5,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// Stats is the body of /websocket/stats. Nil fields are not known.
+// Stats is the body of /websocket/stats. Nil fields are unknown.
 type Stats struct {
 	Timestamp    event.Time         `json:"timestamp"`
 	Connections  Connections        `json:"connections"`
@@ -20,7 +20,8 @@ type Stats struct {
 	Notes        []string           `json:"notes"`
 }
 
-// Connections counts client connections: now, and since the processes started.
+// Connections counts client connections: current ones, and all since the processes
+// started.
 type Connections struct {
 	Current             *int    `json:"current"`
 	Total               *uint64 `json:"total"`
@@ -49,12 +50,12 @@ type Messages struct {
 	TotalProcessed *uint64 `json:"totalProcessed"`
 }
 
-// RateLimiting counts what was refused for a limit.
+// RateLimiting counts requests refused by a rate limit.
 type RateLimiting struct {
 	Violations *uint64 `json:"violations"`
 }
 
-// Instance is one instance of a service with what it holds.
+// Instance is one instance of a service and its load.
 type Instance struct {
 	Service
 	StartedAt      event.Time      `json:"startedAt"`
@@ -65,7 +66,7 @@ type Instance struct {
 	Limit          *wire.LimitLoad `json:"limit,omitempty"`
 }
 
-// Rates are events a second, averaged over the last minute.
+// Rates are events per second, averaged over the last minute.
 type Rates struct {
 	Messages       *float64 `json:"messages"`
 	Deliveries     *float64 `json:"deliveries"`
@@ -75,8 +76,8 @@ type Rates struct {
 	Permits        *float64 `json:"permits"`
 }
 
-// Latency sums up the durations of the last minute; the quantiles are upper
-// bounds within 19 %, in milliseconds.
+// Latency summarizes the durations of the last minute. The quantiles are upper bounds
+// in milliseconds, at most 19 % too high.
 type Latency struct {
 	Count uint64  `json:"count"`
 	P50Ms float64 `json:"p50Ms"`

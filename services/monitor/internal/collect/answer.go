@@ -12,19 +12,19 @@ import (
 	"github.com/confab-chat/confab/services/monitor/internal/api"
 )
 
-// Answer is what a client gets: over HTTP, or over NATS for the edge's port.
+// Answer is the response to a client: over HTTP, or over NATS for requests to an edge.
 type Answer struct {
-	Status int    // HTTP's
-	Body   []byte // JSON, shared: not to be changed
+	Status int    // HTTP status code
+	Body   []byte // JSON; shared, must not be modified
 
 	made time.Time
 }
 
-// freshFor is how long an answer is given again: whoever asks in a loop costs
-// one answer in this time, not each time. Small against a heartbeat.
+// freshFor is how long an answer is reused, so that a client that polls in a loop costs
+// one rendering per freshFor. It is short compared with the heartbeat interval.
 const freshFor = 100 * time.Millisecond
 
-// Health is the answer of /websocket/health: 503 when the cluster is unhealthy.
+// Health returns the answer to /websocket/health: 503 if the cluster is unhealthy.
 func (c *Collector) Health() Answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,7 +39,7 @@ func (c *Collector) Health() Answer {
 	return c.health
 }
 
-// Stats is the answer of /websocket/stats?cursor=: 400 for a foreign cursor.
+// Stats returns the answer to /websocket/stats?cursor=: 400 if the cursor is invalid.
 func (c *Collector) Stats(cursor string) Answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,7 +49,7 @@ func (c *Collector) Stats(cursor string) Answer {
 	}
 	s, err := c.fleet.Stats(now, cursor)
 	if err != nil {
-		return Refusal(code.New(code.BadRequest, "cursor: %v", err))
+		return ErrorAnswer(code.New(code.BadRequest, "cursor: %v", err))
 	}
 	answer := Answer{Status: http.StatusOK, Body: encode(s), made: now}
 	if cursor == "" {
@@ -58,26 +58,26 @@ func (c *Collector) Stats(cursor string) Answer {
 	return answer
 }
 
-// Picture is everything at once, for the metrics.
-func (c *Collector) Picture() (api.Health, api.Stats, []aggregate.Counter) {
+// Snapshot returns health, statistics and counters of the same moment, for the metrics.
+func (c *Collector) Snapshot() (api.Health, api.Stats, []aggregate.Counter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	s, _ := c.fleet.Stats(now, "") // an empty cursor is a good one
+	s, _ := c.fleet.Stats(now, "") // an empty cursor is always valid
 	return c.fleet.Health(now), s, c.fleet.Counters()
 }
 
-// Refusal is the answer that carries an error object.
-func Refusal(e *code.Error) Answer {
+// ErrorAnswer returns an answer whose body is the error object of e. It sets e.Ref.
+func ErrorAnswer(e *code.Error) Answer {
 	e.Ref = rand.Text()[:10]
 	return Answer{Status: e.Code.Status(), Body: event.AppendError(nil, e, event.At(time.Now()))}
 }
 
-// encode renders a body, whose types have no values that JSON cannot say.
+// encode renders a body. Its types always encode, so an error is a defect.
 func encode(v any) []byte {
 	data, err := json.Marshal(v)
 	if err != nil {
-		return Refusal(code.New(code.Internal, "internal error")).Body
+		return ErrorAnswer(code.New(code.Internal, "internal error")).Body
 	}
 	return data
 }

@@ -1,5 +1,5 @@
-// Package collect listens to what every instance says on NATS, keeps the fleet,
-// and renders the bodies that clients ask for.
+// Package collect subscribes to the heartbeats and telemetry of every instance, keeps
+// the fleet up to date, and renders the bodies of the API.
 package collect
 
 import (
@@ -17,45 +17,46 @@ import (
 	"github.com/confab-chat/confab/services/monitor/internal/fleet"
 )
 
-// maxWaiting bounds the words that have arrived and wait: three seconds of a
-// thousand instances. Past it NATS drops them; the next second says it all again.
-const maxWaiting = 4096
+// maxQueued bounds the messages that wait to be handled: those of a thousand instances
+// for three seconds. NATS drops the excess; the next heartbeats repeat its content.
+const maxQueued = 4096
 
-// tickEvery is how often time is looked at without a word: a NATS connection
-// that is lost, shards without an owner.
+// tickEvery is how often the collector checks what no message announces: a lost NATS
+// connection, and shards without an owner.
 const tickEvery = 500 * time.Millisecond
 
-// Collector is the fleet as NATS tells it. Make it with New. Its methods may be
+// Collector keeps the fleet from messages on NATS. Make it with New. Its methods may be
 // called concurrently.
 type Collector struct {
 	// Static.
-	nc    *nats.Conn
-	log   *slog.Logger
-	words chan *nats.Msg // to Run; never closed: NATS sends
+	nc       *nats.Conn
+	log      *slog.Logger
+	messages chan *nats.Msg // from NATS to Run; never closed
 
-	mu      sync.Mutex // guards the following
-	fleet   *fleet.Fleet
-	refused uint64 // words that could not be understood
-	health  Answer // the newest
-	stats   Answer // the newest of the first page
+	mu       sync.Mutex // guards the following
+	fleet    *fleet.Fleet
+	rejected uint64 // malformed messages, or for another subject
+	health   Answer // the newest
+	stats    Answer // the newest of the first page
 }
 
-// New makes a collector; nothing is heard until Run.
+// New returns a collector. It receives nothing until Run.
 func New(nc *nats.Conn, log *slog.Logger) *Collector {
 	return &Collector{
 		nc: nc, log: log,
-		words: make(chan *nats.Msg, maxWaiting),
-		fleet: fleet.New(time.Now()),
+		messages: make(chan *nats.Msg, maxQueued),
+		fleet:    fleet.New(time.Now()),
 	}
 }
 
-// Run listens until ctx ends. It runs once. NATS may be absent: what cannot be
-// heard is then shown as unknown. The error is that of a closed connection.
+// Run receives messages until ctx ends. It must be called at most once. NATS may be
+// absent: its instances are then shown as unknown. It returns an error if the connection
+// is closed.
 func (c *Collector) Run(ctx context.Context) error {
 	for _, all := range []string{subject.HeartbeatAll, subject.TelemetryAll} {
-		sub, err := c.nc.ChanSubscribe(all, c.words)
+		sub, err := c.nc.ChanSubscribe(all, c.messages)
 		if err != nil {
-			return fmt.Errorf("listen to %s: %w", all, err)
+			return fmt.Errorf("subscribe to %s: %w", all, err)
 		}
 		// The connection may be gone already; then the subscription is too.
 		defer func() { _ = sub.Unsubscribe() }()
@@ -65,8 +66,8 @@ func (c *Collector) Run(ctx context.Context) error {
 	c.tick(time.Now())
 	for {
 		select {
-		case m := <-c.words:
-			c.take(m)
+		case m := <-c.messages:
+			c.handle(m)
 		case now := <-tick.C:
 			c.tick(now)
 		case <-ctx.Done():
@@ -79,16 +80,16 @@ func (c *Collector) tick(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.nc.IsConnected() {
-		c.fleet.Reached(now)
+		c.fleet.Connected(now)
 	} else {
-		c.fleet.CutOff(now)
+		c.fleet.Disconnected(now)
 	}
 	c.fleet.Sweep(now)
 }
 
-// take folds one word. Who may publish on a subject may speak for the instance
-// in it, and for no other: permissions are by subject.
-func (c *Collector) take(m *nats.Msg) {
+// handle applies one message to the fleet. It rejects a message that names another
+// instance than its subject: NATS grants permissions by subject.
+func (c *Collector) handle(m *nats.Msg) {
 	var hb wire.Heartbeat
 	var tel wire.Telemetry
 	isBeat := json.Unmarshal(m.Data, &hb) == nil && m.Subject == subject.Heartbeat(hb.Service, hb.Instance)
@@ -102,14 +103,14 @@ func (c *Collector) take(m *nats.Msg) {
 	case isTel:
 		c.fleet.Telemetry(time.Now(), &tel)
 	default:
-		c.refused++
-		c.log.Debug("a word of no instance", "subject", m.Subject)
+		c.rejected++
+		c.log.Debug("message rejected", "subject", m.Subject)
 	}
 }
 
-// Refused counts words that were not those of the instance in their subject.
-func (c *Collector) Refused() uint64 {
+// Rejected returns the number of messages that did not match the instance in their subject.
+func (c *Collector) Rejected() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.refused
+	return c.rejected
 }

@@ -59,24 +59,24 @@ func TestWholeLife(t *testing.T) {
 	collecttest.Until(t, rest, "ratelimit stale", func() bool {
 		_, h := health(t, c)
 		for _, service := range h.Services {
-			if service.Service == silent.Beat.Service && service.Status.Silent() {
+			if service.Service == silent.Heartbeat.Service && service.Status.Silent() {
 				return h.Status == api.Degraded && !h.Complete
 			}
 		}
 		return false
 	})
 
-	// The only edge stops: gone at once, and nobody can chat.
+	// The only edge stops: it leaves the list at once, and the cluster is unhealthy.
 	edge := all[0]
-	edge.Beat.State = wire.StateStopped
-	edge.Speak()
+	edge.Heartbeat.State = wire.StateStopped
+	edge.Publish()
 	collecttest.Until(t, rest[1:], "unhealthy", func() bool {
 		status, h := health(t, c)
 		return status == http.StatusServiceUnavailable && h.Status == api.Unhealthy && h.Services[0].Service != wire.ServiceEdge
 	})
 }
 
-// NATS goes away and comes back: nobody is forgotten meanwhile.
+// NATS stops and restarts: no instance is dropped meanwhile.
 func TestNATSLost(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
@@ -85,22 +85,22 @@ func TestNATSLost(t *testing.T) {
 	all := collecttest.Cluster(t, server.Conn(t))
 	collecttest.Until(t, all, "all four heard", func() bool { return len(stats(t, c).Instances) == 4 })
 	gate.Cut()
-	cutOff := func() bool {
+	disconnected := func() bool {
 		_, h := health(t, c)
-		return strings.Contains(strings.Join(h.Notes, "\n"), "cut off from NATS")
+		return strings.Contains(strings.Join(h.Notes, "\n"), "disconnected from NATS")
 	}
-	collecttest.Until(t, all, "a note about NATS", cutOff)
+	collecttest.Until(t, all, "a note about NATS", disconnected)
 	if s := stats(t, c); s.Complete || len(s.Instances) != 4 {
-		t.Errorf("cut off: complete %v, %d instances", s.Complete, len(s.Instances))
+		t.Errorf("disconnected: complete %v, %d instances", s.Complete, len(s.Instances))
 	}
 	gate.Open()
 	collecttest.Until(t, all, "heard again", func() bool {
 		_, h := health(t, c)
-		return !cutOff() && h.Status == api.Healthy
+		return !disconnected() && h.Status == api.Healthy
 	})
 }
 
-// Nobody speaks for somebody else, and nonsense is counted.
+// An instance cannot publish for another one, and malformed messages are counted.
 func TestForeignWords(t *testing.T) {
 	t.Parallel()
 	c, server := collecttest.Start(t)
@@ -109,7 +109,7 @@ func TestForeignWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	words := []struct {
+	messages := []struct {
 		subject string
 		data    []byte
 	}{
@@ -120,17 +120,17 @@ func TestForeignWords(t *testing.T) {
 		{subject.Heartbeat(wire.ServiceRoom, "r"), nil},
 		{subject.Heartbeat(wire.ServiceRoom, "r"), []byte(`{"service":"room","instance":"r","seq":-1}`)},
 	}
-	// Published until heard: the collector may not listen yet.
+	// Published until received: the collector may not have subscribed yet.
 	var rounds uint64
 	collecttest.Until(t, nil, "all refused", func() bool {
-		if c.Refused() < rounds*uint64(len(words)) {
+		if c.Rejected() < rounds*uint64(len(messages)) {
 			return false
 		}
-		if rounds > 0 && c.Refused() > 0 {
+		if rounds > 0 && c.Rejected() > 0 {
 			return true
 		}
 		rounds++
-		for _, w := range words {
+		for _, w := range messages {
 			if err := nc.Publish(w.subject, w.data); err != nil {
 				t.Fatal(err)
 			}
@@ -179,16 +179,16 @@ func BenchmarkTake(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		b.StopTimer()
-		var words []*nats.Msg
+		var messages []*nats.Msg
 		for i, in := range all {
-			beat, tell := in.Words()
-			words = append(words, beat)
+			beat, telemetry := in.Messages()
+			messages = append(messages, beat)
 			if i%5 == 0 {
-				words = append(words, tell)
+				messages = append(messages, telemetry)
 			}
 		}
 		b.StartTimer()
-		for _, m := range words {
+		for _, m := range messages {
 			collect.Take(c, m)
 		}
 	}

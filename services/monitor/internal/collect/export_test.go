@@ -1,4 +1,4 @@
 package collect
 
 // Take is take, for the benchmark.
-var Take = (*Collector).take
+var Take = (*Collector).handle

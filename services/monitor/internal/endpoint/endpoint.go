@@ -1,6 +1,6 @@
-// Package endpoint is the NATS side of monitor's answers: the edges' port asks
-// here for /websocket/health and /websocket/stats. It is a nats.go micro service,
-// so "nats micro" lists every monitor with its requests and errors.
+// Package endpoint answers the edges over NATS: an edge forwards requests for
+// /websocket/health and /websocket/stats to it. It is a nats.go micro service, so
+// "nats micro" lists every monitor with its requests and errors.
 package endpoint
 
 import (
@@ -16,8 +16,8 @@ import (
 	"github.com/confab-chat/confab/services/monitor/internal/collect"
 )
 
-// Serve answers until ctx ends. The monitors of a cluster share the requests.
-// The error is that of a closed connection.
+// Serve answers until ctx ends. The monitors of a cluster share the requests. It returns
+// an error if the connection is closed.
 func Serve(ctx context.Context, nc *nats.Conn, instance, version string, c *collect.Collector) error {
 	service, err := micro.AddService(nc, micro.Config{
 		Name:        "confab-monitor",
@@ -48,19 +48,19 @@ func Serve(ctx context.Context, nc *nats.Conn, instance, version string, c *coll
 	return nil
 }
 
-// respond gives the HTTP status in a header. Nobody hears an error: whoever
-// asked has gone, or NATS has.
+// respond sends an answer with the HTTP status in a header. It ignores errors: if the
+// response cannot be sent, the requester times out.
 func respond(r micro.Request, a collect.Answer) {
 	_ = r.Respond(a.Body, micro.WithHeaders(micro.Headers{
 		subject.HeaderStatus: {strconv.Itoa(a.Status)},
 	}))
 }
 
-// semver is what micro demands of a version.
+// semver matches the versions that micro accepts.
 var semver = regexp.MustCompile(`^v?(\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?)$`)
 
-// semantic is version if it is a semantic one, else 0.0.0; the true one stands
-// in the metadata.
+// semantic returns version if it is a semantic version, else 0.0.0. The metadata holds
+// the version as it is.
 func semantic(version string) string {
 	if m := semver.FindStringSubmatch(version); m != nil {
 		return m[1]

@@ -29,7 +29,7 @@ func large(b *testing.B) ([]*process, *fleet.Fleet) {
 			}
 		}
 		p.beat(at(0))
-		p.tell(at(0), nil)
+		p.sendTelemetry(at(0), nil)
 		all[i] = p
 	}
 	return all, f
@@ -51,7 +51,7 @@ func BenchmarkFold(b *testing.B) {
 		for i, p := range all {
 			p.beat(now)
 			if i%5 == 0 {
-				p.tell(now, counters)
+				p.sendTelemetry(now, counters)
 			}
 		}
 		f.Sweep(now)

@@ -1,11 +1,11 @@
-// Package fleet folds the heartbeats and telemetry of every instance into one
-// picture of the cluster: who is up, how much is going on, and what is not
-// known. It has no clock and no I/O: time comes in with each call.
+// Package fleet builds a summary of the cluster from the heartbeats and telemetry of
+// every instance: which are up, their load, and what is unknown. It has no clock and no
+// I/O: callers pass the time.
 //
-// Two rules run through it. Unknown is never zero: an instance that has gone
-// silent keeps its last figures and is marked, a figure nobody has ever
-// reported is null. And nothing counts twice: counters are added up as deltas
-// per process (instance and gen), and a shard's load counts for one owner.
+// It follows two rules. An unknown value is never shown as zero: a silent instance keeps
+// its last values and is marked, and a value that no instance has reported is null. And
+// nothing counts twice: counters are summed as deltas per process (instance and gen),
+// and a shard's load counts for one owner only.
 package fleet
 
 import (
@@ -19,42 +19,42 @@ const (
 	// StaleAfter is how long an instance may be silent and still count as up:
 	// two heartbeats of one second may be lost.
 	StaleAfter = 3 * time.Second
-	// MissingAfter is when a silent instance is taken for gone.
+	// MissingAfter is how long an instance may be silent before it counts as missing.
 	MissingAfter = 5 * time.Second
 	// DropAfter is how long a silent instance stays listed.
 	DropAfter = 60 * time.Second
-	// WarmUp is how long a new Fleet, or one that was cut off, does not know who
-	// is missing: it has not listened for long enough.
+	// WarmUp is how long after its start, or after a disconnection, a Fleet cannot know
+	// which instances are missing.
 	WarmUp = MissingAfter
-	// telemetryAfter is when the counters of an instance are out of date: two
-	// periods of 5 s, and some slack.
+	// telemetryAfter is the age at which an instance's counters are out of date: two
+	// periods of 5 s, and 2 s more.
 	telemetryAfter = 12 * time.Second
 )
 
-// maxInstances bounds the instances that are remembered, departed ones too:
-// ten times the largest cluster planned for. Past it new ones are refused until
-// Sweep has made room, and Health says so.
+// maxInstances bounds the remembered instances, departed ones included: ten times the
+// largest cluster planned for. Beyond it new ones are ignored until Sweep has made room,
+// and Health has a note about it.
 const maxInstances = 10_000
 
-// services are those that a whole cluster has, in the order of the lists.
+// services are the services of a complete cluster, in the order of the lists.
 var services = [...]string{wire.ServiceEdge, wire.ServiceRoom, wire.ServiceRateLimit, wire.ServiceMonitor}
 
-// Fleet is the cluster as its instances describe it. Make it with New. It is not
-// safe for concurrent use.
+// Fleet is the state of the cluster as its instances report it. Make it with New. Its
+// methods must not be called concurrently.
 type Fleet struct {
-	started   time.Time
-	instances map[id]*instance
-	refused   bool      // an instance found no place since the last Sweep
-	cutOff    time.Time // since when nothing can be heard; zero: all is well
-	reached   time.Time // when the last cutOff ended
+	started        time.Time
+	instances      map[id]*instance
+	refused        bool      // maxInstances was exceeded since the last Sweep
+	disconnectedAt time.Time // when NATS was lost; zero while connected
+	reconnectedAt  time.Time // when the last disconnection ended
 
-	sums *aggregate.Tally // what all processes ever heard of have counted
+	sums *aggregate.Tally // counters of all processes
 
-	// The newest settings told: they hold while their teller is silent.
+	// The newest reported settings, kept while the instance that reported them is silent.
 	edgeConfig  *wire.EdgeConfig
 	limitConfig *wire.LimitConfig
 
-	orphans map[string]time.Time // service: since when shards of it have no live owner
+	orphans map[string]time.Time // by service: since when some of its shards have no live owner
 
 	details []wire.RoomDetail // merged and sorted, see rooms.go
 	sorted  bool              // details is up to date
@@ -62,7 +62,7 @@ type Fleet struct {
 
 type id struct{ service, instance string }
 
-// New is an empty fleet of a monitor that began to listen at start.
+// New returns the empty fleet of a monitor that started at start.
 func New(start time.Time) *Fleet {
 	return &Fleet{
 		started:   start,
@@ -72,44 +72,44 @@ func New(start time.Time) *Fleet {
 	}
 }
 
-// Heartbeat takes in what an instance says each second; hb is kept. It reports
-// false when hb told nothing new: older than what is known, or no room for it.
+// Heartbeat applies a heartbeat, which it keeps. It reports whether hb was new; it
+// ignores one that is older than the last one, or from an instance beyond maxInstances.
 func (f *Fleet) Heartbeat(now time.Time, hb *wire.Heartbeat) bool {
 	in := f.instance(id{hb.Service, hb.Instance})
 	if in == nil {
 		return false
 	}
-	l := in.life(hb.Gen)
-	if l.beat != nil && hb.Seq <= l.beat.Seq {
+	p := in.process(hb.Gen)
+	if p.beat != nil && hb.Seq <= p.beat.Seq {
 		return false
 	}
-	if l.beat != nil {
-		l.lost += hb.Seq - l.beat.Seq - 1
+	if p.beat != nil {
+		p.lost += hb.Seq - p.beat.Seq - 1
 	}
-	l.beat, l.heard = hb, now
-	if in.elect(now, l) || hb.State == wire.StateStopped {
+	p.beat, p.lastSeen = hb, now
+	if in.promote(now, p) || hb.State == wire.StateStopped {
 		f.sorted = false
 	}
 	return true
 }
 
-// Telemetry takes in what an instance says each 5 seconds; t is kept. It reports
-// false when t told nothing new, as Heartbeat does.
+// Telemetry applies a telemetry report, which it keeps. It reports whether t was new, as
+// Heartbeat does.
 func (f *Fleet) Telemetry(now time.Time, t *wire.Telemetry) bool {
 	in := f.instance(id{t.Service, t.Instance})
 	if in == nil {
 		return false
 	}
-	l := in.life(t.Gen)
-	if l.told != nil && t.Seq <= l.told.Seq {
+	p := in.process(t.Gen)
+	if p.telemetry != nil && t.Seq <= p.telemetry.Seq {
 		return false
 	}
-	f.sums.Add(now, l.told, t, now.Sub(l.toldAt), in.restarted())
-	l.told, l.toldAt, l.heard = t, now, now
+	f.sums.Add(now, p.telemetry, t, now.Sub(p.telemetryAt), in.restarted())
+	p.telemetry, p.telemetryAt, p.lastSeen = t, now, now
 	if t.Config != nil {
 		f.edgeConfig = t.Config
 	}
-	// The owner of the limits knows better than an edge's fallback.
+	// The ratelimit service's own settings win over an edge's fallback.
 	if t.Limits != nil && (t.Service == wire.ServiceRateLimit || f.limitConfig == nil) {
 		f.limitConfig = t.Limits
 	}
@@ -117,47 +117,48 @@ func (f *Fleet) Telemetry(now time.Time, t *wire.Telemetry) bool {
 	return true
 }
 
-// CutOff says that from now on nothing can be heard: silence is then no news of
-// anybody, and nobody is dropped for it.
-func (f *Fleet) CutOff(now time.Time) {
-	if f.cutOff.IsZero() {
-		f.cutOff = now
+// Disconnected records that NATS is lost. Instances are not dropped for their silence
+// until Connected is called.
+func (f *Fleet) Disconnected(now time.Time) {
+	if f.disconnectedAt.IsZero() {
+		f.disconnectedAt = now
 	}
 }
 
-// Reached ends CutOff. Who stays silent has DropAfter from now on.
-func (f *Fleet) Reached(now time.Time) {
-	if !f.cutOff.IsZero() {
-		f.cutOff, f.reached = time.Time{}, now
+// Connected records that NATS is connected. After a disconnection, DropAfter counts anew
+// for every silent instance. It does nothing if the fleet was connected.
+func (f *Fleet) Connected(now time.Time) {
+	if !f.disconnectedAt.IsZero() {
+		f.disconnectedAt, f.reconnectedAt = time.Time{}, now
 	}
 }
 
-// listening is since when everybody could be heard.
-func (f *Fleet) listening() time.Time {
-	if f.reached.After(f.started) {
-		return f.reached
+// connectedSince returns the time since when messages have been received without a gap.
+func (f *Fleet) connectedSince() time.Time {
+	if f.reconnectedAt.After(f.started) {
+		return f.reconnectedAt
 	}
 	return f.started
 }
 
-// Sweep looks for what only time tells; call it about once a second. It also
-// makes room for new instances: departed ones are remembered as long as there is
-// room, so that one that comes back does not count twice; past half of
-// maxInstances they are forgotten.
+// Sweep updates what changes with time alone; call it about once a second. It also makes
+// room for new instances. Departed instances are remembered while there is room, so that
+// one that returns does not count twice; beyond half of maxInstances they are forgotten.
 func (f *Fleet) Sweep(now time.Time) {
-	f.refused, f.sorted = false, false // who was just dropped has no rooms any more
+	f.refused, f.sorted = false, false // rooms of instances that are no longer listed must go
 	f.watchShards(now)
 	if len(f.instances) <= maxInstances/2 {
 		return
 	}
 	for key, in := range f.instances {
-		if !f.listed(now, in) && now.Sub(in.heard()) > DropAfter {
+		if !f.listed(now, in) && now.Sub(in.lastSeen()) > DropAfter {
 			delete(f.instances, key)
 		}
 	}
 }
 
-// instance is that of key, nil when there is no place for another one.
+// instance returns the instance of key, which it adds if it is new; nil beyond
+// maxInstances.
 func (f *Fleet) instance(key id) *instance {
 	in := f.instances[key]
 	if in == nil {

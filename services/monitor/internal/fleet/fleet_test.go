@@ -16,7 +16,7 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
 
 func at(d time.Duration) time.Time { return start.Add(d) }
 
-// process speaks as one process of a service would.
+// process publishes as one process of a service does.
 type process struct {
 	t   testing.TB
 	f   *fleet.Fleet
@@ -62,7 +62,7 @@ func (p *process) beat(now time.Time) {
 	}
 }
 
-func (p *process) tell(now time.Time, counters map[string]uint64) {
+func (p *process) sendTelemetry(now time.Time, counters map[string]uint64) {
 	p.t.Helper()
 	p.tel.Seq++
 	tel := p.tel
@@ -81,7 +81,7 @@ func cluster(t testing.TB, f *fleet.Fleet, now time.Time) map[string]*process {
 	} {
 		all[service] = newProcess(t, f, service, service+"-1", 1)
 		all[service].beat(now)
-		all[service].tell(now, nil)
+		all[service].sendTelemetry(now, nil)
 	}
 	return all
 }
@@ -112,7 +112,7 @@ func TestStateOfCluster(t *testing.T) {
 		complete bool
 		missing  []string
 	}{
-		{"all well", func(map[string]*process, time.Time) {}, api.Healthy, true, nil},
+		{"all ok", func(map[string]*process, time.Time) {}, api.Healthy, true, nil},
 		{"an edge degraded", func(all map[string]*process, now time.Time) {
 			all["edge"].hb.State = wire.StateDegraded
 			all["edge"].beat(now)
@@ -187,7 +187,7 @@ func TestSilence(t *testing.T) {
 			}
 			for service, p := range all {
 				if service != wire.ServiceRateLimit {
-					p.tell(now, nil)
+					p.sendTelemetry(now, nil)
 				}
 			}
 			h, s := f.Health(now), stats(t, f, now)
@@ -217,17 +217,17 @@ func TestWarmUp(t *testing.T) {
 	f := fleet.New(start)
 	h := f.Health(at(time.Second))
 	if h.Status != api.Degraded || h.Complete || len(h.Notes) == 0 {
-		t.Errorf("nobody heard after 1 s: %s, complete %v, notes %q", h.Status, h.Complete, h.Notes)
+		t.Errorf("nothing received after 1 s: %s, complete %v, notes %q", h.Status, h.Complete, h.Notes)
 	}
 	cluster(t, f, at(2*time.Second))
 	if h = f.Health(at(2 * time.Second)); h.Status != api.Healthy || h.Complete {
-		t.Errorf("all heard after 2 s: %s, complete %v", h.Status, h.Complete)
+		t.Errorf("all received after 2 s: %s, complete %v", h.Status, h.Complete)
 	}
 	if h = f.Health(at(5 * time.Second)); h.Status != api.Healthy || !h.Complete {
 		t.Errorf("after 5 s: %s, complete %v, notes %q", h.Status, h.Complete, h.Notes)
 	}
 	if h = fleet.New(start).Health(at(5 * time.Second)); h.Status != api.Unhealthy || h.Complete {
-		t.Errorf("nobody heard after 5 s: %s, complete %v", h.Status, h.Complete)
+		t.Errorf("nothing received after 5 s: %s, complete %v", h.Status, h.Complete)
 	}
 }
 
@@ -243,7 +243,7 @@ func TestStoppedStays(t *testing.T) {
 	if f.Heartbeat(now, &late) {
 		t.Error("a heartbeat from before the stop was taken")
 	}
-	edge.tell(now, map[string]uint64{wire.CountConnections: 7})
+	edge.sendTelemetry(now, map[string]uint64{wire.CountConnections: 7})
 	s := stats(t, f, now)
 	if len(s.Instances) != 0 || s.Connections.Current != nil {
 		t.Errorf("listed %v, %v connections", s.Instances, s.Connections.Current)
@@ -259,13 +259,13 @@ func TestRestart(t *testing.T) {
 	old := newProcess(t, f, wire.ServiceEdge, "e", 1)
 	old.hb.Edge.Connections = 100
 	old.beat(now)
-	old.tell(now, map[string]uint64{wire.CountConnections: 100})
+	old.sendTelemetry(now, map[string]uint64{wire.CountConnections: 100})
 	young := newProcess(t, f, wire.ServiceEdge, "e", 2)
 	young.hb.Edge.Connections = 3
 	young.beat(now)
-	young.tell(now, map[string]uint64{wire.CountConnections: 4})
+	young.sendTelemetry(now, map[string]uint64{wire.CountConnections: 4})
 	old.beat(now) // late
-	old.tell(now, map[string]uint64{wire.CountConnections: 101})
+	old.sendTelemetry(now, map[string]uint64{wire.CountConnections: 101})
 
 	s := stats(t, f, now)
 	if len(s.Instances) != 1 || *s.Connections.Current != 3 || *s.Connections.Total != 105 {
@@ -302,23 +302,23 @@ func TestLostHeartbeats(t *testing.T) {
 	}
 }
 
-// A monitor cut off from NATS forgets nobody, and says that it is blind.
-func TestCutOff(t *testing.T) {
+// A monitor that is disconnected from NATS drops no instance, and has a note about it.
+func TestDisconnected(t *testing.T) {
 	t.Parallel()
 	f := fleet.New(start)
 	all := cluster(t, f, at(10*time.Second))
 	all[wire.ServiceEdge].hb.Edge.Connections = 5
 	beatAll(all, at(11*time.Second))
-	f.CutOff(at(12 * time.Second))
-	f.CutOff(at(13 * time.Second))
+	f.Disconnected(at(12 * time.Second))
+	f.Disconnected(at(13 * time.Second))
 
 	now := at(10 * time.Minute)
 	h, s := f.Health(now), stats(t, f, now)
 	if h.Status != api.Unhealthy || h.Complete || len(h.Services) != 4 || *s.Connections.Current != 5 {
-		t.Errorf("cut off: %s, complete %v, %d services, %d connections",
+		t.Errorf("disconnected: %s, complete %v, %d services, %d connections",
 			h.Status, h.Complete, len(h.Services), *s.Connections.Current)
 	}
-	f.Reached(now)
+	f.Connected(now)
 	if h = f.Health(now); h.Status != api.Degraded || h.Complete {
 		t.Errorf("reached: %s, complete %v; want degraded until it is known who is missing", h.Status, h.Complete)
 	}

@@ -20,7 +20,7 @@ func FuzzCursor(f *testing.F) {
 		room.tel.Rooms = append(room.tel.Rooms, wire.RoomDetail{RoomID: "r", LastActivityMs: ms})
 	}
 	room.beat(now)
-	room.tell(now, nil)
+	room.sendTelemetry(now, nil)
 	f.Fuzz(func(t *testing.T, cursor string) {
 		s, err := c.Stats(now, cursor)
 		if err != nil && !errors.Is(err, fleet.ErrCursor) {

@@ -42,13 +42,13 @@ func scene(t *testing.T) (*fleet.Fleet, time.Time) {
 		accept.Add(time.Duration(i+1) * 100 * time.Microsecond)
 	}
 	edge.tel.Latency = map[string]wire.Histogram{wire.LatencyAccept: accept}
-	edge.tell(now, map[string]uint64{
+	edge.sendTelemetry(now, map[string]uint64{
 		wire.CountConnections: 15, wire.CountDisconnections: 3, wire.CountViolations: 4, wire.CountDelivered: 1234,
 		wire.CountPermits: 130,
 	})
-	room.tell(now, map[string]uint64{wire.CountMessages: 120, wire.CountRoomsCreated: 2})
-	limit.tell(now, map[string]uint64{wire.CountPermits: 21, wire.CountDenials: 4})
-	all[wire.ServiceMonitor].tell(now, nil)
+	room.sendTelemetry(now, map[string]uint64{wire.CountMessages: 120, wire.CountRoomsCreated: 2})
+	limit.sendTelemetry(now, map[string]uint64{wire.CountPermits: 21, wire.CountDenials: 4})
+	all[wire.ServiceMonitor].sendTelemetry(now, nil)
 	f.Sweep(now)
 	return f, now
 }

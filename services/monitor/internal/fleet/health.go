@@ -7,9 +7,9 @@ import (
 	"github.com/confab-chat/confab/services/monitor/internal/api"
 )
 
-// Health is the cluster's health at now.
+// Health returns the cluster's health at now.
 func (f *Fleet) Health(now time.Time) api.Health {
-	v := f.look(now)
+	v := f.view(now)
 	load := f.load(now, v.list)
 	h := api.Health{
 		Status:    v.state(),
@@ -39,10 +39,11 @@ func (f *Fleet) Health(now time.Time) api.Health {
 	return h
 }
 
-// state is unhealthy without a live edge or room, once that can be known.
+// state returns Unhealthy if there is no live edge or no live room instance, once the
+// monitor has listened for long enough to know.
 func (v *view) state() api.State {
 	switch alive := v.edges > 0 && v.rooms > 0; {
-	case alive && v.well:
+	case alive && v.healthy:
 		return api.Healthy
 	case alive, !v.warm:
 		return api.Degraded
@@ -53,6 +54,6 @@ func (v *view) state() api.State {
 func (in *instance) describe(now time.Time) api.Service {
 	return api.Service{
 		Service: in.service, Instance: in.id.instance, Status: in.status(now),
-		LastSeen: event.At(in.current.heard), Version: in.current.beat.Version,
+		LastSeen: event.At(in.current.lastSeen), Version: in.current.beat.Version,
 	}
 }

@@ -9,55 +9,56 @@ import (
 	"github.com/confab-chat/confab/services/monitor/internal/api"
 )
 
-// instance is a name that processes go by, one after the other.
+// instance is one instance name. Its processes follow each other over restarts.
 type instance struct {
 	id
-	current *life   // the one that counts; nil until a heartbeat came
-	others  []*life // before it, or not yet known to be after it; at most maxOthers
+	current *process   // the one that counts; nil before the first heartbeat
+	others  []*process // earlier ones, and ones without a heartbeat so far; at most maxOthers
 }
 
-// maxOthers bounds the remembered processes of one name. They are remembered so
-// that late words of theirs are not counted twice; four restarts within the
-// time a message can be late are plenty.
+// maxOthers bounds the remembered processes of one name. They are kept so that their
+// late messages are not counted twice. A message can be late by far less time than four
+// restarts take.
 const maxOthers = 4
 
-// life is one process: an instance from start to end.
-type life struct {
-	gen   uint64
-	beat  *wire.Heartbeat // newest by Seq; nil: none came
-	heard time.Time       // when the newest word of either kind came
-	lost  uint64          // heartbeats missing in the row
+// process is one run of an instance, identified by its generation.
+type process struct {
+	gen      uint64
+	beat     *wire.Heartbeat // newest by Seq; nil: none received
+	lastSeen time.Time       // when the newest message of either kind was received
+	lost     uint64          // heartbeats missing in the sequence
 
-	told   *wire.Telemetry // newest by Seq; nil: none came
-	toldAt time.Time
+	telemetry   *wire.Telemetry // newest by Seq; nil: none received
+	telemetryAt time.Time
 }
 
-// life is the process with gen, remembered from now on.
-func (in *instance) life(gen uint64) *life {
+// process returns the process with gen, which it adds if it is new.
+func (in *instance) process(gen uint64) *process {
 	if in.current != nil && in.current.gen == gen {
 		return in.current
 	}
-	if i := slices.IndexFunc(in.others, func(l *life) bool { return l.gen == gen }); i >= 0 {
+	if i := slices.IndexFunc(in.others, func(p *process) bool { return p.gen == gen }); i >= 0 {
 		return in.others[i]
 	}
-	l := &life{gen: gen}
-	in.others = append(in.others, l)
+	p := &process{gen: gen}
+	in.others = append(in.others, p)
 	if len(in.others) > maxOthers {
 		in.others = slices.Delete(in.others, 0, 1)
 	}
-	return l
+	return p
 }
 
-// elect makes l, just heard, the current process when it is the newer one. A
-// process with an older start is late news, unless the current one is silent:
-// then the clock has been set back between the two. It reports a change.
-func (in *instance) elect(now time.Time, l *life) bool {
+// promote makes p, which has just sent a heartbeat, the current process if it is the
+// newest, and reports whether the current process changed. A heartbeat of a process with
+// an older start is late and ignored, unless the current process is silent: then the
+// host's clock was set back between the two starts.
+func (in *instance) promote(now time.Time, p *process) bool {
 	was := in.current
-	if was == l || was != nil && !newer(l.beat, was.beat) && now.Sub(was.heard) <= StaleAfter {
+	if was == p || was != nil && !newer(p.beat, was.beat) && now.Sub(was.lastSeen) <= StaleAfter {
 		return false
 	}
-	in.current = l
-	in.others = slices.DeleteFunc(in.others, func(o *life) bool { return o == l })
+	in.current = p
+	in.others = slices.DeleteFunc(in.others, func(o *process) bool { return o == p })
 	if was != nil {
 		in.others = append(in.others, was)
 	}
@@ -68,35 +69,35 @@ func newer(a, b *wire.Heartbeat) bool {
 	return cmp.Or(cmp.Compare(a.StartedMs, b.StartedMs), cmp.Compare(a.Gen, b.Gen)) > 0
 }
 
-// restarted tells whether more than one process of this name was heard.
+// restarted reports whether more than one process of this name is known.
 func (in *instance) restarted() bool {
 	return len(in.others) > 1 || in.current != nil && len(in.others) == 1
 }
 
-// listed tells whether in stands in the lists at now: not once it has said that
-// it stopped, not when it has been silent for too long.
+// listed reports whether in appears in the lists at now. It does not once it has reported
+// that it stopped, or has been silent for DropAfter.
 func (f *Fleet) listed(now time.Time, in *instance) bool {
-	l := in.current
-	if l == nil || l.beat.State == wire.StateStopped {
+	p := in.current
+	if p == nil || p.beat.State == wire.StateStopped {
 		return false
 	}
-	since := l.heard
-	if f.reached.After(since) {
-		since = f.reached
+	since := p.lastSeen
+	if f.reconnectedAt.After(since) {
+		since = f.reconnectedAt
 	}
-	return !f.cutOff.IsZero() || now.Sub(since) <= DropAfter
+	return !f.disconnectedAt.IsZero() || now.Sub(since) <= DropAfter
 }
 
-// status of a listed instance.
+// status returns the status of a listed instance.
 func (in *instance) status(now time.Time) api.Status {
-	l := in.current
-	switch silence := now.Sub(l.heard); {
+	p := in.current
+	switch silence := now.Sub(p.lastSeen); {
 	case silence > MissingAfter:
 		return api.StatusMissing
 	case silence > StaleAfter:
 		return api.StatusStale
 	}
-	switch l.beat.State {
+	switch p.beat.State {
 	case wire.StateStarting:
 		return api.StatusStarting
 	case wire.StateOK:
@@ -104,22 +105,22 @@ func (in *instance) status(now time.Time) api.Status {
 	case wire.StateDraining:
 		return api.StatusDraining
 	}
-	return api.StatusDegraded // said so, or in a word that this release does not know
+	return api.StatusDegraded // reported as degraded, or a state that this release does not know
 }
 
-// heard is when the newest word of any process of this name came.
-func (in *instance) heard() time.Time {
+// lastSeen returns when the newest message of any process of this name was received.
+func (in *instance) lastSeen() time.Time {
 	var last time.Time
-	for _, l := range append(in.others[:len(in.others):len(in.others)], in.current) {
-		if l != nil && l.heard.After(last) {
-			last = l.heard
+	for _, p := range append(in.others[:len(in.others):len(in.others)], in.current) {
+		if p != nil && p.lastSeen.After(last) {
+			last = p.lastSeen
 		}
 	}
 	return last
 }
 
-// list is every listed instance, by service in the order of services (unknown
-// ones last), then by name.
+// list returns every listed instance, by service in the order of services (unknown ones
+// last), then by name.
 func (f *Fleet) list(now time.Time) []*instance {
 	list := make([]*instance, 0, len(f.instances))
 	for _, in := range f.instances {

@@ -8,14 +8,14 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// load is what the listed instances hold now, silent ones with their last word.
-// Nil: no listed instance speaks for it.
+// load is the load of all listed instances; silent ones count with their last report.
+// A nil field was reported by no listed instance.
 type load struct {
 	connections          *int // edges
 	users, rooms, typing *int // room instances
 }
 
-// load sums up list.
+// load returns the load of the instances in list.
 func (f *Fleet) load(now time.Time, list []*instance) load {
 	var sum load
 	for _, in := range list {
@@ -42,9 +42,9 @@ func add(sum **int, n int, share float64) {
 // sharded are the services whose instances own shards.
 var sharded = [...]string{wire.ServiceRoom, wire.ServiceRateLimit}
 
-// watchShards notes since when a service has had shards without a live owner.
-// Around a hand-over that is normal for a moment: the two owners speak at
-// different times.
+// watchShards records since when a service has had shards without a live owner. During
+// a hand-over that is normal for a moment, because the two owners report at different
+// times.
 func (f *Fleet) watchShards(now time.Time) {
 	list := f.list(now)
 	for _, service := range sharded {
@@ -56,16 +56,16 @@ func (f *Fleet) watchShards(now time.Time) {
 	}
 }
 
-// shards tells who answers for which shards of one service.
+// shards says which instances own the shards of one service.
 type shards struct {
-	// share is the part of its load that an instance still answers for, 0 to 1:
-	// what a silent owner had and another one has taken over counts there only.
+	// share is the part of an instance's reported load that still counts, from 0 to 1.
+	// Shards that another instance has taken over from a silent one count there only.
 	share map[*instance]float64
-	owned int // by an instance that is heard
+	owned int // number of shards owned by an instance that is not silent
 }
 
-// shards attributes each shard to one of those who claim it: to one that is
-// heard before one that is silent, then to the one heard last.
+// shards assigns each shard to one of the instances that claim it. Instances that report
+// come before silent ones; among those the latest report wins.
 func (f *Fleet) shards(now time.Time, list []*instance, service string) shards {
 	var owner [subject.Shards]*instance
 	result := shards{share: make(map[*instance]float64)}
@@ -99,7 +99,7 @@ func (f *Fleet) shards(now time.Time, list []*instance, service string) shards {
 	return result
 }
 
-// claims are the shards that the instance says it owns; false: it has no say.
+// claims returns the shards that the instance says it owns; false if it reports none.
 func (in *instance) claims() ([]int, bool) {
 	switch b := in.current.beat; {
 	case b.Room != nil:
@@ -110,10 +110,10 @@ func (in *instance) claims() ([]int, bool) {
 	return nil, false
 }
 
-// outranks tells whether the claim of in beats that of other.
+// outranks reports whether the claim of in wins over that of other.
 func (in *instance) outranks(now time.Time, other *instance) bool {
 	if a, b := in.status(now).Silent(), other.status(now).Silent(); a != b {
 		return b
 	}
-	return in.current.heard.After(other.current.heard)
+	return in.current.lastSeen.After(other.current.lastSeen)
 }

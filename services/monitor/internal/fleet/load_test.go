@@ -85,7 +85,7 @@ func TestUnknownIsNull(t *testing.T) {
 	}
 }
 
-// The counters of a live instance that has told none are not known.
+// The counters of a live instance that has reported none are unknown.
 func TestNoCounters(t *testing.T) {
 	t.Parallel()
 	f, now := fleet.New(start), at(10*time.Second)
@@ -107,9 +107,9 @@ func TestSettingsOutliveTheirTeller(t *testing.T) {
 	edge.tel.Limits = &wire.LimitConfig{Messages: 1} // a fallback's
 	limit := newProcess(t, f, wire.ServiceRateLimit, "l", 1)
 	limit.tel.Limits = &wire.LimitConfig{Messages: 60}
-	edge.tell(now, nil)
-	limit.tell(now, nil)
-	edge.tell(now, nil)
+	edge.sendTelemetry(now, nil)
+	limit.sendTelemetry(now, nil)
+	edge.sendTelemetry(now, nil)
 	h := f.Health(at(time.Hour))
 	if h.WebSocket.Namespace == nil || *h.WebSocket.Namespace != "/chat" {
 		t.Errorf("namespace %v", h.WebSocket.Namespace)
@@ -125,14 +125,14 @@ func TestRoomPages(t *testing.T) {
 	for i, name := range []string{"a", "b"} {
 		room := newProcess(t, f, wire.ServiceRoom, name, 1)
 		for n := range 130 {
-			// Both know rooms 100 to 129; b has the newer word.
+			// Both know rooms 100 to 129; b's report is newer.
 			room.tel.Rooms = append(room.tel.Rooms, wire.RoomDetail{
 				RoomID: fmt.Sprint("r", n+100*i), UserCount: i,
 				LastActivityMs: int64(1000 + (n+100*i)/7 + i),
 			})
 		}
 		room.beat(now)
-		room.tell(now, nil)
+		room.sendTelemetry(now, nil)
 	}
 	seen, cursor, last := make(map[string]int), "", int64(1<<62)
 	for page := 0; ; page++ {
@@ -175,14 +175,14 @@ func TestRoomPages(t *testing.T) {
 	}
 }
 
-// The rooms of who has left or been dropped are not listed any more.
+// The rooms of an instance that has left or been dropped are no longer listed.
 func TestRoomsLeaveWithTheirOwner(t *testing.T) {
 	t.Parallel()
 	f, now := fleet.New(start), at(10*time.Second)
 	room := newProcess(t, f, wire.ServiceRoom, "a", 1)
 	room.tel.Rooms = []wire.RoomDetail{{RoomID: "general"}}
 	room.beat(now)
-	room.tell(now, nil)
+	room.sendTelemetry(now, nil)
 	if n := len(stats(t, f, now).Rooms.Details); n != 1 {
 		t.Fatalf("%d rooms, want 1", n)
 	}

@@ -13,22 +13,22 @@ import (
 	"github.com/confab-chat/confab/services/monitor/internal/fleet"
 )
 
-// said is what a few processes have said within a moment: at most three
+// published is what a few processes have said within a moment: at most three
 // processes to a name, running sums that never fall.
-func said(t *rapid.T) []any {
-	var words []any
+func published(t *rapid.T) []any {
+	var messages []any
 	for _, service := range []string{wire.ServiceEdge, wire.ServiceRoom, wire.ServiceMonitor} {
 		for _, instance := range []string{"a", "b"} {
 			for gen := range rapid.IntRange(0, 3).Draw(t, "processes of "+service) {
-				words = append(words, life(t, service, instance, uint64(gen+1))...)
+				messages = append(messages, processMessages(t, service, instance, uint64(gen+1))...)
 			}
 		}
 	}
-	return words
+	return messages
 }
 
-func life(t *rapid.T, service, instance string, gen uint64) []any {
-	var words []any
+func processMessages(t *rapid.T, service, instance string, gen uint64) []any {
+	var messages []any
 	beats := rapid.IntRange(1, 4).Draw(t, "heartbeats")
 	for seq := 1; seq <= beats; seq++ {
 		hb := &wire.Heartbeat{
@@ -45,12 +45,12 @@ func life(t *rapid.T, service, instance string, gen uint64) []any {
 		if seq == beats && rapid.Bool().Draw(t, "stops") {
 			hb.State = wire.StateStopped
 		}
-		words = append(words, hb)
+		messages = append(messages, hb)
 	}
 	var sum uint64
 	for seq := range rapid.IntRange(0, 3).Draw(t, "telemetries") {
 		sum += uint64(rapid.IntRange(0, 50).Draw(t, "counted"))
-		words = append(words, &wire.Telemetry{
+		messages = append(messages, &wire.Telemetry{
 			Service: service, Instance: instance, Gen: gen, Seq: uint64(seq),
 			Counters: map[string]uint64{wire.CountConnections: sum},
 			Rooms: []wire.RoomDetail{
@@ -58,11 +58,11 @@ func life(t *rapid.T, service, instance string, gen uint64) []any {
 			},
 		})
 	}
-	return words
+	return messages
 }
 
-func hear(f *fleet.Fleet, now time.Time, words []any) {
-	for _, w := range words {
+func apply(f *fleet.Fleet, now time.Time, messages []any) {
+	for _, w := range messages {
 		switch w := w.(type) {
 		case *wire.Heartbeat:
 			f.Heartbeat(now, w)
@@ -72,7 +72,7 @@ func hear(f *fleet.Fleet, now time.Time, words []any) {
 	}
 }
 
-// picture is all that a fleet shows, but for what depends on when a word came:
+// picture is all that a fleet shows, but for what depends on when a message came:
 // rates, and heartbeats counted as lost that were only late.
 func picture(t *rapid.T, f *fleet.Fleet, now time.Time) string {
 	s, err := f.Stats(now, "")
@@ -90,15 +90,15 @@ func picture(t *rapid.T, f *fleet.Fleet, now time.Time) string {
 	return string(all)
 }
 
-// However words of a moment are shuffled and repeated, the picture is the same.
+// Messages of one moment may be shuffled and repeated: the summary stays the same.
 func TestOrderDoesNotMatter(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		now := at(time.Minute)
-		words := said(t)
+		messages := published(t)
 		one, other := fleet.New(start), fleet.New(start)
-		hear(one, now, words)
-		hear(other, now, rapid.Permutation(append(words, words...)).Draw(t, "order"))
+		apply(one, now, messages)
+		apply(other, now, rapid.Permutation(append(messages, messages...)).Draw(t, "order"))
 		if a, b := picture(t, one, now), picture(t, other, now); a != b {
 			t.Fatalf("in order:\n%s\nshuffled:\n%s", a, b)
 		}
@@ -110,8 +110,8 @@ func TestNothingCountsTwice(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		f, now := fleet.New(start), at(time.Minute)
-		words := rapid.Permutation(said(t)).Draw(t, "order")
-		hear(f, now, words)
+		messages := rapid.Permutation(published(t)).Draw(t, "order")
+		apply(f, now, messages)
 
 		type process struct {
 			instance string
@@ -119,14 +119,14 @@ func TestNothingCountsTwice(t *testing.T) {
 		}
 		counted := make(map[process]uint64)
 		newest := make(map[string]*wire.Heartbeat)
-		var told bool
-		for _, w := range words {
+		var reported bool
+		for _, w := range messages {
 			switch w := w.(type) {
 			case *wire.Telemetry:
 				if w.Service == wire.ServiceEdge {
 					p := process{w.Instance, w.Gen}
 					counted[p] = max(counted[p], w.Counters[wire.CountConnections])
-					told = true
+					reported = true
 				}
 			case *wire.Heartbeat:
 				have := newest[w.Instance]
@@ -150,8 +150,8 @@ func TestNothingCountsTwice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := s.Connections.Total; (got != nil) != told || told && *got != total {
-			t.Fatalf("total %v, want %d (told: %v)", got, total, told)
+		if got := s.Connections.Total; (got != nil) != reported || reported && *got != total {
+			t.Fatalf("total %v, want %d (reported: %v)", got, total, reported)
 		}
 		if got := s.Connections.Current; (got != nil) != (live > 0) || got != nil && *got != current {
 			t.Fatalf("current %v, want %d of %d edges", got, current, live)
@@ -173,8 +173,8 @@ func TestOverlappingOwners(t *testing.T) {
 			for _, s := range own {
 				claimed[s] = true
 			}
-			heard := now.Add(-rapid.SampledFrom([]time.Duration{0, time.Second, 10 * time.Second}).Draw(t, "silence"))
-			f.Heartbeat(heard, &wire.Heartbeat{
+			received := now.Add(-rapid.SampledFrom([]time.Duration{0, time.Second, 10 * time.Second}).Draw(t, "silence"))
+			f.Heartbeat(received, &wire.Heartbeat{
 				Service: wire.ServiceRoom, Instance: name, Gen: 1, Seq: 1, State: wire.StateOK,
 				Room: &wire.RoomLoad{Shards: own, Rooms: perShard * len(own)},
 			})
@@ -185,7 +185,7 @@ func TestOverlappingOwners(t *testing.T) {
 	})
 }
 
-// Whoever is silent is marked and makes the picture incomplete; its load stays.
+// A silent instance is marked and makes the summary incomplete; its load stays.
 func TestSilentIsMarked(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -11,12 +11,12 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// PageSize is how many rooms Stats lists at a time.
+// PageSize is the number of rooms on one page of Stats.
 const PageSize = 100
 
-// page is the rooms after cursor, most active first, and the cursor of the page
-// behind it, empty at the end. A room that moves between two pages may be seen
-// twice or not at all; one that keeps still is seen once.
+// page returns the rooms after cursor, by latest activity, and the cursor of the next
+// page, empty on the last one. A room whose activity changes between two requests may
+// appear twice or not at all.
 func (f *Fleet) page(now time.Time, cursor string) ([]wire.RoomDetail, string, error) {
 	all := f.rooms(now)
 	from := 0
@@ -38,18 +38,18 @@ func (f *Fleet) page(now time.Time, cursor string) ([]wire.RoomDetail, string, e
 	return rest, formatCursor(rest[PageSize-1]), nil
 }
 
-// rooms merges what the listed room instances tell. Two may tell of the same
-// room while its shard changes hands: the newer activity counts.
+// rooms merges the rooms that the listed room instances report. Two instances may report
+// the same room during a hand-over: the one with the newer activity counts.
 func (f *Fleet) rooms(now time.Time) []wire.RoomDetail {
 	if f.sorted {
 		return f.details
 	}
 	newest := make(map[string]wire.RoomDetail)
 	for _, in := range f.list(now) {
-		if in.current.told == nil {
+		if in.current.telemetry == nil {
 			continue
 		}
-		for _, r := range in.current.told.Rooms {
+		for _, r := range in.current.telemetry.Rooms {
 			if have, ok := newest[r.RoomID]; !ok || r.LastActivityMs > have.LastActivityMs {
 				newest[r.RoomID] = r
 			}
@@ -64,7 +64,7 @@ func (f *Fleet) rooms(now time.Time) []wire.RoomDetail {
 	return f.details
 }
 
-// byActivity orders by last activity, the newest first, then by id.
+// byActivity orders rooms by last activity, newest first, then by id.
 func byActivity(a, b wire.RoomDetail) int {
 	return cmp.Or(cmp.Compare(b.LastActivityMs, a.LastActivityMs), cmp.Compare(a.RoomID, b.RoomID))
 }

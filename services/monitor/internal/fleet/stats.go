@@ -10,16 +10,15 @@ import (
 	"github.com/confab-chat/confab/services/monitor/internal/api"
 )
 
-// Stats is the cluster's statistics at now, with the page of rooms behind
-// cursor, the first one when it is empty. It returns ErrCursor for a cursor that
-// it has not made.
+// Stats returns the cluster's statistics at now, with the page of rooms after cursor
+// (empty: the first page). It returns ErrCursor if cursor is invalid.
 func (f *Fleet) Stats(now time.Time, cursor string) (api.Stats, error) {
 	details, next, err := f.page(now, cursor)
 	if err != nil {
 		return api.Stats{}, err
 	}
-	v := f.look(now)
-	f.counted(now, &v)
+	v := f.view(now)
+	f.noteMissingCounters(now, &v)
 	load := f.load(now, v.list)
 	s := api.Stats{
 		Timestamp: event.At(now),
@@ -46,29 +45,30 @@ func (f *Fleet) Stats(now time.Time, cursor string) (api.Stats, error) {
 		})
 	}
 	for _, in := range v.list {
-		l := in.current
+		p := in.current
 		s.Instances = append(s.Instances, api.Instance{
-			Service: in.describe(now), StartedAt: event.Time(l.beat.StartedMs),
-			Note: l.beat.Note, LostHeartbeats: l.lost,
-			Edge: l.beat.Edge, Room: l.beat.Room, Limit: l.beat.Limit,
+			Service: in.describe(now), StartedAt: event.Time(p.beat.StartedMs),
+			Note: p.beat.Note, LostHeartbeats: p.lost,
+			Edge: p.beat.Edge, Room: p.beat.Room, Limit: p.beat.Limit,
 		})
 	}
 	return s, nil
 }
 
-// Counters lists every counter with its sum.
+// Counters returns the sum of every counter.
 func (f *Fleet) Counters() []aggregate.Counter { return f.sums.Counters() }
 
-// counted notes the live instances whose counters are not, or no longer, known.
-func (f *Fleet) counted(now time.Time, v *view) {
+// noteMissingCounters adds a note for each live instance whose counters are unknown or
+// out of date.
+func (f *Fleet) noteMissingCounters(now time.Time, v *view) {
 	for _, in := range v.list {
-		if l := in.current; !in.status(now).Silent() && (l.told == nil || now.Sub(l.toldAt) > telemetryAfter) {
-			v.unknown(in.service + "/" + in.id.instance + ": no counters")
+		if p := in.current; !in.status(now).Silent() && (p.telemetry == nil || now.Sub(p.telemetryAt) > telemetryAfter) {
+			v.unknown(in.service + "/" + in.id.instance + ": no counters received")
 		}
 	}
 }
 
-// total is a counter's sum; nil when nobody has reported it.
+// total returns a counter's sum; nil if no instance has reported it.
 func (f *Fleet) total(service, name string) *uint64 {
 	if n, known := f.sums.Total(service, name); known {
 		return &n
@@ -107,5 +107,5 @@ func (f *Fleet) latency(now time.Time) map[string]api.Latency {
 	return result
 }
 
-// rounded to a thousandth: more would be noise.
+// rounded returns x rounded to a thousandth; more digits would be noise.
 func rounded(x float64) float64 { return math.Round(x*1000) / 1000 }

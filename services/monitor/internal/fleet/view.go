@@ -9,34 +9,34 @@ import (
 	"github.com/confab-chat/confab/services/monitor/internal/api"
 )
 
-// view is what Health and Stats both say of the instances.
+// view is the summary of the instances that Health and Stats share.
 type view struct {
 	list     []*instance
-	missing  []string // services without a live instance, and instances that are gone
-	notes    []string // for people: why something is not complete or not well
-	complete bool     // everybody who should speak is heard
-	edges    int      // live ones
+	missing  []string // services without a live instance, and missing instances
+	notes    []string // for people: why something is incomplete or unhealthy
+	complete bool     // every instance that should report does
+	edges    int      // live ones; also rooms
 	rooms    int
-	well     bool // all live, and none of them complains
-	warm     bool // listened for long enough to know who is missing
+	healthy  bool // all instances are live and report that they are ok
+	warm     bool // received messages for long enough to know what is missing
 }
 
-// look draws the picture at now.
-func (f *Fleet) look(now time.Time) view {
+// view returns the summary at now.
+func (f *Fleet) view(now time.Time) view {
 	v := view{
 		list: f.list(now), missing: []string{}, notes: []string{},
-		complete: true, well: true, warm: now.Sub(f.listening()) >= WarmUp,
+		complete: true, healthy: true, warm: now.Sub(f.connectedSince()) >= WarmUp,
 	}
 	if !v.warm {
-		v.unknown("the monitor has just begun to listen and has not heard everybody yet")
+		v.unknown("the monitor has just connected and may not have heard from every instance yet")
 	}
-	if !f.cutOff.IsZero() {
-		v.fault("the monitor is cut off from NATS since %s", f.cutOff.UTC().Format(time.RFC3339))
+	if !f.disconnectedAt.IsZero() {
+		v.fault("the monitor has been disconnected from NATS since %s", f.disconnectedAt.UTC().Format(time.RFC3339))
 	}
 	if f.refused {
-		v.fault("more than %d instances: some are not counted", maxInstances)
+		v.fault("more than %d instances: some are not included", maxInstances)
 	}
-	live := v.instances(now)
+	live := v.addInstances(now)
 	for _, service := range services {
 		switch {
 		case live[service] > 0:
@@ -44,7 +44,7 @@ func (f *Fleet) look(now time.Time) view {
 			v.missing = append(v.missing, service)
 			v.fault("%s: no live instance", service)
 		default:
-			v.well = false
+			v.healthy = false
 		}
 	}
 	v.edges, v.rooms = live[wire.ServiceEdge], live[wire.ServiceRoom]
@@ -58,8 +58,9 @@ func (f *Fleet) look(now time.Time) view {
 	return v
 }
 
-// instances notes who is silent or not well, and counts who is live.
-func (v *view) instances(now time.Time) map[string]int {
+// addInstances adds notes about silent and unhealthy instances, and returns the number
+// of live instances of each service.
+func (v *view) addInstances(now time.Time) map[string]int {
 	live := make(map[string]int, len(services))
 	for _, in := range v.list {
 		status, name := in.status(now), in.service+"/"+in.id.instance
@@ -71,7 +72,7 @@ func (v *view) instances(now time.Time) map[string]int {
 		case status == api.StatusStale:
 			v.fault("%s: stale", name)
 		case status != api.StatusOK:
-			v.well = false
+			v.healthy = false
 			note := string(status)
 			if in.current.beat.Note != "" {
 				note += ": " + in.current.beat.Note
@@ -83,14 +84,14 @@ func (v *view) instances(now time.Time) map[string]int {
 	return live
 }
 
-// unknown notes that something cannot be known yet.
+// unknown adds a note that the summary is incomplete.
 func (v *view) unknown(note string) {
 	v.complete = false
 	v.notes = append(v.notes, note)
 }
 
-// fault notes that something is not there.
+// fault adds a note that something is missing.
 func (v *view) fault(format string, args ...any) {
-	v.well = false
+	v.healthy = false
 	v.unknown(fmt.Sprintf(format, args...))
 }

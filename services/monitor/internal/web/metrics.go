@@ -11,24 +11,24 @@ import (
 	"github.com/confab-chat/confab/services/monitor/internal/collect"
 )
 
-// cluster shows the fleet to Prometheus. Labels are services, instances and
-// closed lists, never rooms or users. What is unknown is left out: a series that
-// ends says so, a zero would not.
+// cluster exposes the fleet to Prometheus. Labels are services, instances and closed
+// lists, never rooms or users. Unknown values are left out: a series that ends shows
+// that the value is unknown, a zero would not.
 type cluster struct{ c *collect.Collector }
 
-// Describe implements prometheus.Collector. It names nothing: the counters are
-// those that the services tell.
+// Describe implements prometheus.Collector. It describes nothing: which counters exist
+// depends on what the services report.
 func (*cluster) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (m *cluster) Collect(out chan<- prometheus.Metric) {
-	health, stats, counters := m.c.Picture()
+	health, stats, counters := m.c.Snapshot()
 	e := exposition{out}
 	for _, state := range []api.State{api.Healthy, api.Degraded, api.Unhealthy} {
 		e.gauge("chat_cluster_state", "The cluster's health: 1 for the state it is in.",
 			number(health.Status == state), label{"state", string(state)})
 	}
-	e.gauge("chat_cluster_complete", "Whether everybody who should report is heard: 1 or 0.", number(stats.Complete))
+	e.gauge("chat_cluster_complete", "Whether every instance that should report does: 1 or 0.", number(stats.Complete))
 	e.optional("chat_cluster_connections", "Client connections.", stats.Connections.Current)
 	e.optional("chat_cluster_users", "Users online.", health.WebSocket.ConnectedUsers)
 	e.optional("chat_cluster_rooms", "Rooms with members.", stats.Rooms.Active)
@@ -38,15 +38,15 @@ func (m *cluster) Collect(out chan<- prometheus.Metric) {
 	}
 	for name, l := range stats.Latency {
 		for quantile, ms := range map[string]float64{"0.5": l.P50Ms, "0.95": l.P95Ms, "0.99": l.P99Ms} {
-			e.gauge("chat_cluster_latency_seconds", "Quantiles of the last minute, upper bounds within 19 %.",
+			e.gauge("chat_cluster_latency_seconds", "Quantiles over the last minute; upper bounds, at most 19 % too high.",
 				ms/1000, label{"operation", name}, label{"quantile", quantile})
 		}
 	}
 	for _, c := range counters {
 		e.counter(c)
 	}
-	e.send(prometheus.CounterValue, "chat_monitor_refused_words_total",
-		"Words on the bus that were not those of the instance in their subject.", float64(m.c.Refused()))
+	e.send(prometheus.CounterValue, "chat_monitor_rejected_messages_total",
+		"NATS messages rejected because they do not match the instance in their subject.", float64(m.c.Rejected()))
 }
 
 type label struct{ name, value string }
@@ -70,7 +70,7 @@ func (e exposition) gauge(name, help string, value float64, labels ...label) {
 	e.send(prometheus.GaugeValue, name, help, value, labels...)
 }
 
-// optional leaves out what is unknown.
+// optional exposes a gauge, unless its value is unknown (nil).
 func (e exposition) optional(name, help string, value *int) {
 	if value != nil {
 		e.gauge(name, help, float64(*value))
@@ -78,25 +78,25 @@ func (e exposition) optional(name, help string, value *int) {
 }
 
 func (e exposition) instance(in api.Instance) {
-	who := []label{{"service", in.Service.Service}, {"instance", in.Instance}}
-	e.gauge("chat_instance_up", "Whether a listed instance is heard: 1, or 0 when stale or missing.",
-		number(!in.Status.Silent()), who...)
-	e.gauge("chat_instance_ok", "Whether a listed instance is heard and says that it is well: 1 or 0.",
-		number(in.Status == api.StatusOK), who...)
+	labels := []label{{"service", in.Service.Service}, {"instance", in.Instance}}
+	e.gauge("chat_instance_up", "Whether a listed instance reports: 1, or 0 when it is stale or missing.",
+		number(!in.Status.Silent()), labels...)
+	e.gauge("chat_instance_ok", "Whether a listed instance reports and says that it is ok: 1 or 0.",
+		number(in.Status == api.StatusOK), labels...)
 	e.send(prometheus.CounterValue, "chat_instance_lost_heartbeats_total",
-		"Heartbeats of a listed instance that did not arrive.", float64(in.LostHeartbeats), who...)
+		"Heartbeats of a listed instance that did not arrive.", float64(in.LostHeartbeats), labels...)
 	switch {
 	case in.Edge != nil:
-		e.gauge("chat_instance_connections", "Client connections of an edge.", float64(in.Edge.Connections), who...)
+		e.gauge("chat_instance_connections", "Client connections of an edge.", float64(in.Edge.Connections), labels...)
 	case in.Room != nil:
-		e.gauge("chat_instance_shards", "Shards that an instance owns.", float64(len(in.Room.Shards)), who...)
+		e.gauge("chat_instance_shards", "Shards that an instance owns.", float64(len(in.Room.Shards)), labels...)
 	case in.Limit != nil:
-		e.gauge("chat_instance_shards", "Shards that an instance owns.", float64(len(in.Limit.Shards)), who...)
+		e.gauge("chat_instance_shards", "Shards that an instance owns.", float64(len(in.Limit.Shards)), labels...)
 	}
 }
 
-// counter shows a counter of the services as chat_cluster_<its name>_total. A
-// name that is none, which no service of ours tells, is left out.
+// counter exposes a counter of the services as chat_cluster_<name>_total. It leaves out
+// names that are not camel case; no service of ours reports one.
 func (e exposition) counter(c aggregate.Counter) {
 	if name, ok := snake(c.Name); ok {
 		e.send(prometheus.CounterValue, "chat_cluster_"+name+"_total",

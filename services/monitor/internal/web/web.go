@@ -1,5 +1,5 @@
-// Package web is the public HTTP side of monitor: health, statistics, metrics of
-// the cluster, and a status page.
+// Package web serves monitor's public HTTP port: health, statistics and metrics of the
+// cluster, and a status page.
 package web
 
 import (
@@ -24,14 +24,14 @@ import (
 //go:embed page
 var page embed.FS
 
-// Options are settings of the public port.
+// Options are the settings of the public port.
 type Options struct {
-	Origins origin.List // whose pages may read the answers
+	Origins origin.List // origins whose pages may read the answers
 	Metrics bool        // serve /metrics
-	Ready   func() bool // what /readyz says; called concurrently
+	Ready   func() bool // reports whether /readyz passes; called concurrently
 }
 
-// Handler serves everything of the public port. Nothing on it changes anything.
+// Handler returns the handler of the public port. All of its requests are read-only.
 func Handler(c *collect.Collector, o Options) (http.Handler, error) {
 	assets, err := fs.Sub(page, "page")
 	if err != nil {
@@ -64,8 +64,9 @@ func Handler(c *collect.Collector, o Options) (http.Handler, error) {
 	return secured(known(mux)), nil
 }
 
-// probe is for load balancers in front of the public port. It says nothing about
-// the cluster: one outage would take all the monitors away that could show it.
+// probe answers load balancers in front of the public port. It does not depend on the
+// state of the cluster: else one outage would take all monitors out of service just
+// when they are needed to show it.
 func probe(passes func() bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/health+json")
@@ -84,8 +85,7 @@ func write(w http.ResponseWriter, a collect.Answer) {
 	_, _ = w.Write(a.Body) // the peer may be gone
 }
 
-// secured sets the headers that keep a page what it is: nothing from elsewhere,
-// in nobody's frame, never a copy of yesterday.
+// secured sets headers that forbid content from other origins, framing and caching.
 func secured(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -99,18 +99,18 @@ func secured(h http.Handler) http.Handler {
 	})
 }
 
-// known answers unknown paths with the error object.
+// known answers requests for unknown paths with the error object.
 func known(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-			write(w, collect.Refusal(code.New(code.NotFound, "there is nothing at this path")))
+			write(w, collect.ErrorAnswer(code.New(code.NotFound, "there is nothing at this path")))
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
 }
 
-// drainWait is how long requests may take to end once ctx has ended; all of them
+// drainWait is how long Serve waits for open requests after ctx has ended. All requests
 // are answered from memory.
 const drainWait = 2 * time.Second
 
@@ -136,7 +136,7 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logge
 		return err
 	}
 	if err := <-drained; err != nil {
-		server.Close() // who has not ended by now is cut off
+		server.Close() // closes the connections of requests that are still open
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

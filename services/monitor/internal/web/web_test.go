@@ -192,9 +192,9 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	s := open(t, web.Options{Metrics: true})
 	edge := s.all[0]
-	edge.Tell.Counters["bad name"] = 1
-	edge.Tell.Counters["refusedWords"] = 1
-	edge.Tell.Latency = map[string]wire.Histogram{}
+	edge.Telemetry.Counters["bad name"] = 1
+	edge.Telemetry.Counters["refusedWords"] = 1
+	edge.Telemetry.Latency = map[string]wire.Histogram{}
 	collecttest.Until(t, s.all, "all metrics", func() bool {
 		got := s.get("/metrics").Body.String()
 		for _, want := range []string{

@@ -1,4 +1,5 @@
-// Package collecttest speaks on NATS as the instances of a cluster do, for tests.
+// Package collecttest publishes heartbeats and telemetry as the instances of a cluster
+// do, for tests.
 package collecttest
 
 import (
@@ -17,7 +18,7 @@ import (
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
-// Start runs a collector on a server of its own until the test ends.
+// Start runs a collector on a new NATS server until the test ends.
 func Start(tb testing.TB) (*collect.Collector, *natstest.Server) {
 	tb.Helper()
 	server := natstest.Start(tb)
@@ -39,24 +40,24 @@ func Run(tb testing.TB, nc *nats.Conn) *collect.Collector {
 	return c
 }
 
-// Instance is an instance that speaks when told to.
+// Instance is a fake instance that publishes when a test calls Publish.
 type Instance struct {
 	tb testing.TB
 	nc *nats.Conn
 
-	Beat wire.Heartbeat // the next one, but for its Seq
-	Tell wire.Telemetry
+	Heartbeat wire.Heartbeat // the next one, except for its Seq
+	Telemetry wire.Telemetry
 }
 
-// NewInstance is one of a service with load and counters that a test can tell.
+// NewInstance returns an instance of a service, with a load and counters that tests know.
 func NewInstance(tb testing.TB, nc *nats.Conn, service, name string) *Instance {
 	in := &Instance{
 		tb: tb, nc: nc,
-		Beat: wire.Heartbeat{
+		Heartbeat: wire.Heartbeat{
 			Service: service, Instance: name, Gen: 1, Version: "1.2.3",
 			StartedMs: time.Now().UnixMilli(), State: wire.StateOK,
 		},
-		Tell: wire.Telemetry{Service: service, Instance: name, Gen: 1, Counters: map[string]uint64{}},
+		Telemetry: wire.Telemetry{Service: service, Instance: name, Gen: 1, Counters: map[string]uint64{}},
 	}
 	all := make([]int, subject.Shards)
 	for i := range all {
@@ -64,50 +65,50 @@ func NewInstance(tb testing.TB, nc *nats.Conn, service, name string) *Instance {
 	}
 	switch service {
 	case wire.ServiceEdge:
-		in.Beat.Edge = &wire.EdgeLoad{Connections: 12, Users: 10}
-		in.Tell.Config = &wire.EdgeConfig{Namespace: "/chat", CORSOrigin: "*", Metrics: true}
-		in.Tell.Counters = map[string]uint64{wire.CountConnections: 15, wire.CountViolations: 2}
+		in.Heartbeat.Edge = &wire.EdgeLoad{Connections: 12, Users: 10}
+		in.Telemetry.Config = &wire.EdgeConfig{Namespace: "/chat", CORSOrigin: "*", Metrics: true}
+		in.Telemetry.Counters = map[string]uint64{wire.CountConnections: 15, wire.CountViolations: 2}
 	case wire.ServiceRoom:
-		in.Beat.Room = &wire.RoomLoad{Shards: all, Rooms: 2, Users: 11, Typing: 1}
-		in.Tell.Counters = map[string]uint64{wire.CountMessages: 120, wire.CountRoomsCreated: 2}
-		in.Tell.Rooms = []wire.RoomDetail{{RoomID: "<img src=x>", UserCount: 3, LastActivityMs: 1}}
+		in.Heartbeat.Room = &wire.RoomLoad{Shards: all, Rooms: 2, Users: 11, Typing: 1}
+		in.Telemetry.Counters = map[string]uint64{wire.CountMessages: 120, wire.CountRoomsCreated: 2}
+		in.Telemetry.Rooms = []wire.RoomDetail{{RoomID: "<img src=x>", UserCount: 3, LastActivityMs: 1}}
 	case wire.ServiceRateLimit:
-		in.Beat.Limit = &wire.LimitLoad{Shards: all, Keys: 21}
-		in.Tell.Limits = &wire.LimitConfig{WindowMs: 60_000, Messages: 60, Joins: 20, Typing: 120}
+		in.Heartbeat.Limit = &wire.LimitLoad{Shards: all, Keys: 21}
+		in.Telemetry.Limits = &wire.LimitConfig{WindowMs: 60_000, Messages: 60, Joins: 20, Typing: 120}
 	}
 	return in
 }
 
-// Speak publishes a heartbeat and telemetry.
-func (in *Instance) Speak() {
+// Publish publishes a heartbeat and telemetry.
+func (in *Instance) Publish() {
 	in.tb.Helper()
-	beat, tell := in.Words()
-	for _, m := range []*nats.Msg{beat, tell} {
+	beat, telemetry := in.Messages()
+	for _, m := range []*nats.Msg{beat, telemetry} {
 		if err := in.nc.PublishMsg(m); err != nil {
 			in.tb.Fatal(err)
 		}
 	}
 }
 
-// Words are the next heartbeat and telemetry, not published.
-func (in *Instance) Words() (beat, tell *nats.Msg) {
+// Messages returns the next heartbeat and telemetry without publishing them.
+func (in *Instance) Messages() (beat, telemetry *nats.Msg) {
 	in.tb.Helper()
-	in.Beat.Seq++
-	in.Tell.Seq++
-	return in.word(subject.Heartbeat(in.Beat.Service, in.Beat.Instance), in.Beat),
-		in.word(subject.Telemetry(in.Tell.Service, in.Tell.Instance), in.Tell)
+	in.Heartbeat.Seq++
+	in.Telemetry.Seq++
+	return in.message(subject.Heartbeat(in.Heartbeat.Service, in.Heartbeat.Instance), in.Heartbeat),
+		in.message(subject.Telemetry(in.Telemetry.Service, in.Telemetry.Instance), in.Telemetry)
 }
 
-func (in *Instance) word(subj string, word any) *nats.Msg {
+func (in *Instance) message(subj string, content any) *nats.Msg {
 	in.tb.Helper()
-	data, err := json.Marshal(word)
+	data, err := json.Marshal(content)
 	if err != nil {
 		in.tb.Fatal(err)
 	}
 	return &nats.Msg{Subject: subj, Data: data}
 }
 
-// Cluster is one instance of each service.
+// Cluster returns one instance of each service.
 func Cluster(tb testing.TB, nc *nats.Conn) []*Instance {
 	var all []*Instance
 	for _, service := range []string{
@@ -118,25 +119,26 @@ func Cluster(tb testing.TB, nc *nats.Conn) []*Instance {
 	return all
 }
 
-// patience is how long Until waits: far above what anything here takes.
+// patience is how long Until waits: far longer than anything here takes.
 const patience = 20 * time.Second
 
-// Until speaks for all every second, asks often, and returns when holds.
+// Until publishes for all instances every second until holds returns true, which it
+// checks often. It fails the test after patience.
 func Until(tb testing.TB, all []*Instance, what string, holds func() bool) {
 	tb.Helper()
 	deadline := time.After(patience)
-	ask, speak := time.NewTicker(10*time.Millisecond), time.NewTicker(time.Second)
-	defer ask.Stop()
-	defer speak.Stop()
+	check, publish := time.NewTicker(10*time.Millisecond), time.NewTicker(time.Second)
+	defer check.Stop()
+	defer publish.Stop()
 	for _, in := range all {
-		in.Speak()
+		in.Publish()
 	}
 	for !holds() {
 		select {
-		case <-ask.C:
-		case <-speak.C:
+		case <-check.C:
+		case <-publish.C:
 			for _, in := range all {
-				in.Speak()
+				in.Publish()
 			}
 		case <-deadline:
 			tb.Fatalf("not within %v: %s", patience, what)

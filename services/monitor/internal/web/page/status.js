@@ -1,7 +1,7 @@
 'use strict';
 
-// Asks for health and statistics every two seconds and shows them. Names of
-// rooms and instances come from elsewhere: they are only ever set as text.
+// Fetches health and statistics every two seconds and shows them. Names of rooms and
+// instances are untrusted: they are only ever set as text, never as HTML.
 
 const period = 2000;
 const byId = (id) => document.getElementById(id);
@@ -27,7 +27,7 @@ function figure([name, value]) {
   return pair;
 }
 
-function holds(instance) {
+function load(instance) {
   if (instance.edge) return `${instance.edge.connections} connections, ${instance.edge.rooms} rooms`;
   if (instance.room) return `${instance.room.shards.length} shards, ${instance.room.rooms} rooms`;
   if (instance.limit) return `${instance.limit.shards.length} shards, ${instance.limit.keys} keys`;
@@ -41,9 +41,9 @@ function figures(health, stats) {
     ['Connections', stats.connections.current],
     ['Active rooms', stats.rooms.active],
     ['Messages stored', stats.messages.totalProcessed],
-    ['Messages a second', stats.rates.messages],
-    ['Deliveries a second', stats.rates.deliveries],
-    ['Refused for a limit', stats.rateLimiting.violations],
+    ['Messages per second', stats.rates.messages],
+    ['Deliveries per second', stats.rates.deliveries],
+    ['Refused by a limit', stats.rateLimiting.violations],
     ['Send to reply, p50 / p99', ms('accept')],
     ['Append, p50 / p99', ms('append')],
     ['Complete', stats.complete ? 'yes' : 'no'],
@@ -57,7 +57,7 @@ function show(health, stats) {
   byId('notes').replaceChildren(...stats.notes.map((note) => element('li', note)));
   byId('figures').replaceChildren(...figures(health, stats).map(figure));
   byId('instances').replaceChildren(...stats.instances.map((i) => row(
-    i.service, i.instance, element('td', i.status, i.status), holds(i), i.version, time(i.startedAt), time(i.lastSeen))));
+    i.service, i.instance, element('td', i.status, i.status), load(i), i.version, time(i.startedAt), time(i.lastSeen))));
   byId('rooms').replaceChildren(...stats.rooms.details.slice(0, 20).map((r) => row(
     r.roomId, r.userCount, r.typingUsers, time(r.lastActivity))));
 }
@@ -71,7 +71,7 @@ async function refresh() {
   try {
     show(...await Promise.all([ask('websocket/health'), ask('websocket/stats')]));
   } catch (err) {
-    byId('state').textContent = 'the monitor does not answer';
+    byId('state').textContent = 'the monitor does not respond';
     byId('state').dataset.state = 'unhealthy';
   }
   setTimeout(refresh, period);
