@@ -1,7 +1,7 @@
-// Package client is the Go client of Confab's native protocol: it connects, joins,
-// sends with acknowledgement, reconnects with backoff and jitter, and resumes
-// every room where it was, so that its user sees each message of a joined room
-// once and in order.
+// Package client is the Go client for Confab's native protocol. It connects, joins rooms,
+// sends with acknowledgement, reconnects with backoff and jitter, and resumes every room
+// at its last message, so that the user receives each message of a joined room once and
+// in order.
 package client
 
 import (
@@ -19,58 +19,60 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 )
 
-// Options say where to connect and as whom. URL is required.
+// Options configure a client. URL is required.
 type Options struct {
 	URL string // ws://host:3001/ws
 
-	// Token returns the token of the next connection. It is asked again for every
-	// connection, so a short-lived token may be fetched afresh. Nil: none is sent.
+	// Token returns the token of the next connection. It is called for every connection,
+	// so that it can fetch a short-lived token. Nil: no token is sent.
 	Token func(context.Context) (string, error)
 
-	// OnEvent takes every server event in order, on one goroutine at a time. While
-	// it runs, the connection is not read: a slow one is the server's slow consumer.
-	// It must not wait for a reply of this client. Nil: events go to Events.
+	// OnEvent receives every server event in order, and is not called concurrently. While
+	// it runs, the connection is not read: if it is slow, the server treats the client as
+	// a slow consumer. It must not wait for a reply to this client. Nil: events go to
+	// Events.
 	OnEvent func(Event)
 
-	Header     http.Header   // more headers of the handshake
+	Header     http.Header   // additional handshake headers
 	BackoffMin time.Duration // default 500 ms
 	BackoffMax time.Duration // default 15 s; each wait is drawn between 0 and the doubled last
 }
 
-// Event is a server event of the contract (receiveMessage, userJoined, gap ...), or
-// one of the client's own: "connected" and "disconnected" without data.
+// Event is a server event (receiveMessage, userJoined, gap ...), or one of the client's
+// own events "connected" and "disconnected", which have no data.
 type Event struct {
 	Name string
 	Data json.RawMessage // the payload; nil for the client's own events
 	Room string          // of receiveMessage and gap
-	Seq  uint64          // of receiveMessage; of gap its last seq
+	Seq  uint64          // of receiveMessage; for gap, the last missing seq
 }
 
 // The client's own events.
 const (
-	Connected    = "connected"    // rooms have been joined again
-	Disconnected = "disconnected" // the next attempt follows by itself
+	Connected    = "connected"    // all rooms have been rejoined
+	Disconnected = "disconnected" // the client reconnects automatically
 )
 
 // eventBuffer is how many events wait in Events before the client stops reading.
 const eventBuffer = 1024
 
-// Client keeps one connection alive. Its methods may be called concurrently, Run once.
+// Client keeps one connection alive. Its methods may be called concurrently; Run must be
+// called at most once.
 type Client struct {
 	// Static after construction.
 	opts   Options
-	events chan Event         // closed by Run when all readers, its senders, have returned
+	events chan Event         // closed by Run after all readers, which send on it, have returned
 	lost   chan ending        // capacity 2: at most two links are alive, each ends once; never closed
 	stop   chan struct{}      // closed by Run when it ends
-	moved  chan time.Duration // capacity 1: a second reconnectSoon says nothing new; never closed
+	moved  chan time.Duration // capacity 1: a second reconnectSoon changes nothing; never closed
 
-	deliverMu sync.Mutex // one event at a time reaches the user
+	deliverMu sync.Mutex // serializes delivery of events to the user
 
 	mu    sync.Mutex // guards the following
-	link  *link      // nil while there is none that has resumed
+	link  *link      // nil unless a link has resumed
 	ready chan struct{}
-	rooms map[string]uint64 // joined: seq of the last message given to the user
-	ended error             // why Run returned, nil while it runs
+	rooms map[string]uint64 // joined rooms: seq of the last message delivered to the user
+	ended error             // Run's result; nil while it runs
 }
 
 // New returns a client that does nothing until Run.
@@ -88,13 +90,14 @@ func New(o Options) *Client {
 	}
 }
 
-// Events carries every server event in order, unless OnEvent takes them. It is
-// closed when Run returns. Whoever leaves it full stops the client from reading.
+// Events returns the channel of all server events, in order. It is unused if OnEvent is
+// set, and closed when Run returns. While the channel is full, the client does not read
+// from its connection.
 func (c *Client) Events() <-chan Event { return c.events }
 
-// Run connects, and connects again after every loss, until ctx ends (nil) or the
-// server says not to come back (a *CloseError, or the *code.Error of a refused
-// handshake that a retry cannot mend).
+// Run connects, and reconnects after every loss. It returns nil when ctx ends, and an
+// error when a retry cannot succeed: a *CloseError, or the *code.Error of a refused
+// handshake.
 func (c *Client) Run(ctx context.Context) (err error) {
 	var links sync.WaitGroup
 	defer func() {
@@ -117,7 +120,7 @@ func (c *Client) Run(ctx context.Context) (err error) {
 			return err
 		case err == nil:
 			attempt = 0
-			if err = c.hold(ctx, l, &links); ctx.Err() != nil {
+			if err = c.waitForLoss(ctx, l, &links); ctx.Err() != nil {
 				return nil
 			} else if final(err) {
 				return err
@@ -130,7 +133,7 @@ func (c *Client) Run(ctx context.Context) (err error) {
 	}
 }
 
-// final tells an error after which there is no point in connecting again.
+// final reports whether reconnecting after err cannot succeed.
 func final(err error) bool {
 	if closed, ok := errors.AsType[*CloseError](err); ok {
 		return !closed.Code.Reconnect()
@@ -139,7 +142,7 @@ func final(err error) bool {
 	return ok && (refused.Code == code.Unauthorized || refused.Code == code.Forbidden)
 }
 
-// backoff is full jitter: uniform between 0 and the exponential bound.
+// backoff returns a delay with full jitter: uniform between 0 and the exponential bound.
 func (c *Client) backoff(attempt int) time.Duration {
 	bound := min(c.opts.BackoffMax, c.opts.BackoffMin<<min(attempt, 16))
 	return rand.N(bound) + time.Millisecond
@@ -156,8 +159,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// open dials, starts reading, joins every room again where it was, and makes the
-// new link the current one. The reader reports the end of the current link on lost.
+// open dials, starts reading, resumes every room at its last message, and makes the new
+// link the current one. The reader reports the end of the current link on lost.
 func (c *Client) open(ctx context.Context, links *sync.WaitGroup) (*link, error) {
 	token := ""
 	if c.opts.Token != nil {
@@ -173,26 +176,26 @@ func (c *Client) open(ctx context.Context, links *sync.WaitGroup) (*link, error)
 	over := make(chan error, 1)
 	links.Go(func() {
 		err := l.read(func(f frame) { c.deliver(l, f) })
-		l.end(err)
+		l.fail(err)
 		over <- err
 		c.drop(l, err)
 	})
 	if err := c.resume(ctx, l); err != nil {
 		l.close(ws.StatusNormalClosure)
 		if errors.Is(err, ErrLost) {
-			err = <-over // the reader knows why
+			err = <-over // the reader has the cause
 		}
 		return nil, err
 	}
 	if old := c.swap(l); old != nil {
 		old.close(ws.StatusNormalClosure)
 	}
-	c.give(Event{Name: Connected})
+	c.deliverLocal(Event{Name: Connected})
 	return l, nil
 }
 
-// resume joins every room on l. A room that the server refuses for good is
-// forgotten and told as an error event; anything else fails the link.
+// resume joins every room on l. If the server refuses a room permanently, resume removes
+// the room and delivers an error event; any other error fails the link.
 func (c *Client) resume(ctx context.Context, l *link) error {
 	c.mu.Lock()
 	rooms := make(map[string]uint64, len(c.rooms))
@@ -213,9 +216,9 @@ func (c *Client) resume(ctx context.Context, l *link) error {
 	return nil
 }
 
-// hold waits for the end of the current link, moving to a new one when the server
-// asks for it. It returns why the last link ended.
-func (c *Client) hold(ctx context.Context, l *link, links *sync.WaitGroup) error {
+// waitForLoss waits for the end of the current link, and moves to a new one when the
+// server sends reconnectSoon. It returns why the last link ended.
+func (c *Client) waitForLoss(ctx context.Context, l *link, links *sync.WaitGroup) error {
 	move := time.NewTimer(time.Hour)
 	move.Stop()
 	for {
@@ -230,8 +233,8 @@ func (c *Client) hold(ctx context.Context, l *link, links *sync.WaitGroup) error
 		case after := <-c.moved:
 			move.Reset(after)
 		case <-move.C:
-			// Make before break: until the new link has resumed, the old one
-			// delivers. When this fails, the old one is used to its end.
+			// Make before break: the old link delivers until the new one has resumed. If
+			// that fails, the old link stays in use until it ends.
 			if next, err := c.open(ctx, links); err == nil {
 				l = next
 			}
@@ -239,7 +242,7 @@ func (c *Client) hold(ctx context.Context, l *link, links *sync.WaitGroup) error
 	}
 }
 
-// ending says why a link is over.
+// ending holds the reason why a link ended.
 type ending struct {
 	link *link
 	err  error
@@ -257,7 +260,7 @@ func (c *Client) swap(l *link) *link {
 	return old
 }
 
-// drop forgets l when it is the current link, and says that it was lost.
+// drop removes l if it is the current link, and delivers Disconnected.
 func (c *Client) drop(l *link, err error) {
 	c.mu.Lock()
 	current := c.link == l
@@ -270,7 +273,7 @@ func (c *Client) drop(l *link, err error) {
 	}
 	c.mu.Unlock()
 	if current {
-		c.give(Event{Name: Disconnected})
+		c.deliverLocal(Event{Name: Disconnected})
 		c.lost <- ending{l, err}
 	}
 }

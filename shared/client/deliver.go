@@ -7,13 +7,13 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// deliver gives a server event to the user, unless both links of a
-// make-before-break carried it and it was given already.
+// deliver passes a server event to the user. During a make-before-break reconnect both
+// links carry an event; deliver drops the second copy.
 func (c *Client) deliver(l *link, f frame) {
 	switch f.Event {
 	case "ping":
 		if err := l.write(ws.OpText, encode(frame{Event: "heartbeat"})); err != nil {
-			l.end(err)
+			l.fail(err)
 		}
 		return
 	case "reconnectSoon":
@@ -31,11 +31,11 @@ func (c *Client) deliver(l *link, f frame) {
 	c.deliverMu.Lock()
 	defer c.deliverMu.Unlock()
 	if c.fresh(&e) {
-		c.hand(e)
+		c.emit(e)
 	}
 }
 
-// fresh notes how far a room has been delivered, and tells whether e is new.
+// fresh reports whether e is new, and records how far its room has been delivered.
 func (c *Client) fresh(e *Event) bool {
 	var m struct {
 		RoomID string `json:"roomId"`
@@ -63,16 +63,16 @@ func (c *Client) fresh(e *Event) bool {
 	return true
 }
 
-// give hands over an event of the client's own.
-func (c *Client) give(e Event) {
+// deliverLocal passes one of the client's own events to the user.
+func (c *Client) deliverLocal(e Event) {
 	c.deliverMu.Lock()
 	defer c.deliverMu.Unlock()
-	c.hand(e)
+	c.emit(e)
 }
 
-// hand gives e to the user. While the user is busy nothing is read, and the
-// server sees a slow consumer; after Run's end events are dropped.
-func (c *Client) hand(e Event) {
+// emit passes e to the user. While the user is busy the connection is not read, so the
+// server sees a slow consumer. After Run has ended, events are dropped.
+func (c *Client) emit(e Event) {
 	if c.opts.OnEvent != nil {
 		c.opts.OnEvent(e)
 		return

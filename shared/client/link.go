@@ -20,52 +20,52 @@ import (
 
 const (
 	subprotocol = "confab.v1"
-	// maxFrame bounds what is read in one message; history pages are the largest.
+	// maxFrame bounds the size of a received message; history pages are the largest.
 	maxFrame = 4 << 20
-	// silence is how long a link may stay without a byte from the server, which
-	// pings each 30 s, before it counts as lost.
+	// silence is how long a link may receive nothing before it counts as lost. The server
+	// pings every 30 s.
 	silence = 75 * time.Second
-	// writeWait bounds one write to a peer that does not read.
+	// writeWait bounds one write; a peer that does not read blocks it.
 	writeWait = 10 * time.Second
 )
 
-// frame is one native frame, either way.
+// frame is one frame of the native protocol, in either direction.
 type frame struct {
 	ID    uint64          `json:"id,omitempty"`
 	Event string          `json:"event"`
 	Data  json.RawMessage `json:"data,omitempty"`
 }
 
-// reply is the outcome of one request on a link.
+// reply is the outcome of one request.
 type reply struct {
 	data json.RawMessage
 	err  error
 }
 
-// waiter is one request that waits for its reply.
+// waiter is a request waiting for its reply.
 type waiter struct {
 	got chan reply // capacity 1
-	// first, when not nil, sees a successful reply before any later event is
+	// first, if not nil, is called with a successful reply before any later event is
 	// delivered. It runs on the link's reader.
 	first func(json.RawMessage)
 }
 
-// link is one WebSocket connection and the requests waiting on it.
+// link is one WebSocket connection and its pending requests.
 type link struct {
 	// Static after construction.
 	conn net.Conn
 	in   io.Reader
 
-	writeMu sync.Mutex // serialises frames to conn
+	writeMu sync.Mutex // serializes writes to conn
 	buf     []byte     // guarded by writeMu
 
 	mu      sync.Mutex // guards the following
 	waiting map[uint64]waiter
 	nextID  uint64
-	lost    error // set once, when the link is over
+	lost    error // why the link ended; set once
 }
 
-// dial opens a link. A refused token comes back as *code.Error.
+// dial opens a link. If the server refuses the handshake, the error is a *code.Error.
 func dial(ctx context.Context, url, token string, header http.Header) (*link, error) {
 	h := header.Clone()
 	if h == nil {
@@ -97,7 +97,7 @@ func dial(ctx context.Context, url, token string, header http.Header) (*link, er
 	return &link{conn: conn, in: in, waiting: make(map[uint64]waiter)}, nil
 }
 
-// refusalOf reads the error object out of an HTTP answer, nil when there is none.
+// refusalOf returns the error object of an HTTP response, or nil.
 func refusalOf(answer []byte) *code.Error {
 	start := -1
 	for i, b := range answer {
@@ -112,7 +112,7 @@ func refusalOf(answer []byte) *code.Error {
 	return errorOf(answer[start:])
 }
 
-// errorOf decodes an error object of the contract, nil when it is none.
+// errorOf decodes an error object; nil if data is not one.
 func errorOf(data []byte) *code.Error {
 	var o struct {
 		Error        code.Code `json:"error"`
@@ -130,8 +130,8 @@ func errorOf(data []byte) *code.Error {
 	}
 }
 
-// read hands every server event to deliver, in order, and resolves replies, until
-// the link ends. It returns a *CloseError when the server said why.
+// read passes every server event to deliver, in order, and resolves replies, until the
+// link ends. It returns a *CloseError if the server sent a close frame.
 func (l *link) read(deliver func(frame)) error {
 	r := wsutil.Reader{
 		Source:         bufio.NewReaderSize(deadlineReader{l}, 4096),
@@ -182,7 +182,7 @@ func (l *link) control(hdr ws.Header, in io.Reader) error {
 	return nil
 }
 
-// request sends one event and waits for its reply. ErrLost means unknown.
+// request sends one event and waits for its reply. After ErrLost the outcome is unknown.
 func (l *link) request(ctx context.Context, event string, data json.RawMessage, first func(json.RawMessage)) (json.RawMessage, error) {
 	l.mu.Lock()
 	if l.lost != nil {
@@ -199,7 +199,7 @@ func (l *link) request(ctx context.Context, event string, data json.RawMessage, 
 		return nil, fmt.Errorf("encode %s: %w", event, err)
 	}
 	if err := l.write(ws.OpText, payload); err != nil {
-		l.end(err)
+		l.fail(err)
 	}
 	select {
 	case r := <-got:
@@ -243,14 +243,14 @@ func (l *link) write(op ws.OpCode, payload []byte) error {
 	return ws.WriteFrame(l.conn, f)
 }
 
-// close says goodbye with status and lets go.
+// close sends a close frame with status and closes the connection.
 func (l *link) close(status ws.StatusCode) {
-	_ = l.write(ws.OpClose, ws.NewCloseFrameBody(status, "")) // best effort: the link ends either way
-	l.end(errors.New("closed"))
+	_ = l.write(ws.OpClose, ws.NewCloseFrameBody(status, "")) // best effort: the connection is closed in any case
+	l.fail(errors.New("closed"))
 }
 
-// end closes the connection and fails what waits on it; later calls do nothing.
-func (l *link) end(cause error) {
+// fail closes the connection and fails its pending requests; later calls do nothing.
+func (l *link) fail(cause error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lost != nil {
@@ -264,7 +264,7 @@ func (l *link) end(cause error) {
 	}
 }
 
-// deadlineReader gives up on a peer that has been silent for too long.
+// deadlineReader fails if the peer sends nothing for silence.
 type deadlineReader struct{ l *link }
 
 func (r deadlineReader) Read(p []byte) (int, error) {

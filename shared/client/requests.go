@@ -16,13 +16,13 @@ type joinRoom struct {
 	Since  *uint64 `json:"since,omitempty"`
 }
 
-// Author is who wrote a message.
+// Author is the user who wrote a message.
 type Author struct {
 	ID       string `json:"id"`
 	Username string `json:"username"`
 }
 
-// Message is a message as the server tells it.
+// Message is a message as the server sends it.
 type Message struct {
 	ID        string    `json:"id"`
 	Content   string    `json:"content"`
@@ -33,7 +33,7 @@ type Message struct {
 	CreatedAt time.Time `json:"createdAt"`
 }
 
-// Joined is the answer to Join.
+// Joined is the reply to Join.
 type Joined struct {
 	RoomID      string   `json:"roomId"`
 	ActiveUsers []string `json:"activeUsers"`
@@ -41,25 +41,25 @@ type Joined struct {
 	Recovered   *bool    `json:"recovered"` // nil without since
 }
 
-// Sent is the answer to Send.
+// Sent is the reply to Send.
 type Sent struct {
 	Message   Message `json:"message"`
-	Duplicate bool    `json:"duplicate"` // an earlier attempt was stored; Message is that one
+	Duplicate bool    `json:"duplicate"` // an earlier attempt stored the message; Message is that one
 }
 
-// History is the answer to History.
+// History is one page of a room's messages.
 type History struct {
 	Messages []Message `json:"messages"`
 	HasMore  bool      `json:"hasMore"`
 }
 
-// Join joins a room and keeps it joined over reconnects. Live messages follow.
+// Join joins a room and keeps it joined over reconnects. Live messages follow as events.
 func (c *Client) Join(ctx context.Context, room string) (Joined, error) {
 	return c.join(ctx, joinRoom{RoomID: room})
 }
 
-// JoinSince joins a room and asks for every message after seq first; 0 means all
-// that is retained.
+// JoinSince is Join that first delivers every message after seq; 0 means all retained
+// messages.
 func (c *Client) JoinSince(ctx context.Context, room string, seq uint64) (Joined, error) {
 	return c.join(ctx, joinRoom{RoomID: room, Since: &seq})
 }
@@ -67,7 +67,7 @@ func (c *Client) JoinSince(ctx context.Context, room string, seq uint64) (Joined
 func (c *Client) join(ctx context.Context, j joinRoom) (Joined, error) {
 	var joined Joined
 	err := c.do(ctx, "joinRoom", j, &joined, func(data json.RawMessage) {
-		// On the reader, before the first message: from here on seq is kept.
+		// Runs on the reader before the first message, so that no seq is missed.
 		var head Joined
 		if json.Unmarshal(data, &head) != nil {
 			return
@@ -85,7 +85,7 @@ func (c *Client) join(ctx context.Context, j joinRoom) (Joined, error) {
 	return joined, err
 }
 
-// Leave leaves a room; a reconnect does not join it again.
+// Leave leaves a room; a reconnect does not rejoin it.
 func (c *Client) Leave(ctx context.Context, room string) error {
 	c.forget(room)
 	return c.do(ctx, "leaveRoom", joinRoom{RoomID: room}, nil, nil)
@@ -97,7 +97,7 @@ func (c *Client) forget(room string) {
 	delete(c.rooms, room)
 }
 
-// Seq is the seq of the last message of a joined room that was delivered.
+// Seq returns the seq of the last delivered message of a joined room.
 func (c *Client) Seq(room string) (seq uint64, joined bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,20 +105,19 @@ func (c *Client) Seq(room string) (seq uint64, joined bool) {
 	return seq, joined
 }
 
-// sendPause is the wait between attempts whose outcome is unknown.
+// sendPause is the pause between attempts whose outcome is unknown.
 const sendPause = 200 * time.Millisecond
 
-// Send sends a text message and returns when it is stored. An attempt whose outcome
-// is unknown (connection lost, UNAVAILABLE, INTERNAL) is repeated with the same id
-// until ctx ends, so that the message is stored once; a limit is waited for. When
-// ctx ends first, the error wraps the last attempt's and the outcome is unknown. It
-// is unknown, too, when the error wraps ErrUncertain: a refusal that came behind an
-// attempt of which nobody knows.
+// Send sends a text message and returns when it is stored. It repeats an attempt whose
+// outcome is unknown (connection lost, UNAVAILABLE, INTERNAL) with the same id until ctx
+// ends, so that the message is stored once. It waits when a rate limit refuses it. If ctx
+// ends first, the error wraps that of the last attempt and the outcome is unknown. The
+// outcome is also unknown if the error wraps ErrUncertain.
 func (c *Client) Send(ctx context.Context, room, content string) (Sent, error) {
 	return c.SendID(ctx, room, content, rand.Text())
 }
 
-// SendID is Send with a clientMessageId of the caller's, for repeats across processes.
+// SendID is Send with a clientMessageId chosen by the caller, for retries across processes.
 func (c *Client) SendID(ctx context.Context, room, content, id string) (Sent, error) {
 	uncertain := false
 	for {
@@ -142,8 +141,8 @@ func (c *Client) SendID(ctx context.Context, room, content, id string) (Sent, er
 	}
 }
 
-// TrySend is one attempt. ErrLost, UNAVAILABLE, INTERNAL and the end of ctx leave
-// its outcome unknown; any other *code.Error means that it was not stored.
+// TrySend makes one attempt. Its outcome is unknown after ErrLost, UNAVAILABLE, INTERNAL
+// and the end of ctx; any other *code.Error means that the message was not stored.
 func (c *Client) TrySend(ctx context.Context, room, content, id string) (Sent, error) {
 	var sent Sent
 	err := c.do(ctx, "sendMessage", struct {
@@ -154,7 +153,8 @@ func (c *Client) TrySend(ctx context.Context, room, content, id string) (Sent, e
 	return sent, err
 }
 
-// HistoryBefore returns up to limit messages before seq, ascending; seq 0: the newest.
+// HistoryBefore returns up to limit messages before seq, in ascending order; seq 0 means
+// the newest messages.
 func (c *Client) HistoryBefore(ctx context.Context, room string, seq uint64, limit int) (History, error) {
 	return c.history(ctx, struct {
 		RoomID string `json:"roomId"`
@@ -163,7 +163,7 @@ func (c *Client) HistoryBefore(ctx context.Context, room string, seq uint64, lim
 	}{room, seq, limit})
 }
 
-// HistoryAfter returns up to limit messages after seq, ascending.
+// HistoryAfter returns up to limit messages after seq, in ascending order.
 func (c *Client) HistoryAfter(ctx context.Context, room string, seq uint64, limit int) (History, error) {
 	return c.history(ctx, struct {
 		RoomID string `json:"roomId"`
@@ -178,9 +178,9 @@ func (c *Client) history(ctx context.Context, q any) (History, error) {
 	return h, err
 }
 
-// Request sends any event of the contract and decodes its reply into out, which may
-// be nil. It waits for a connection until ctx ends. Errors: *code.Error as refused,
-// ErrLost, what ctx says, or why Run ended.
+// Request sends any client event and decodes its reply into out, which may be nil. It
+// waits for a connection until ctx ends. Errors: the *code.Error with which the server
+// refused, ErrLost, the error of ctx, or the reason why Run ended.
 func (c *Client) Request(ctx context.Context, event string, payload, out any) error {
 	return c.do(ctx, event, payload, out, nil)
 }
@@ -206,7 +206,7 @@ func (c *Client) do(ctx context.Context, event string, payload, out any, first f
 	return nil
 }
 
-// current is the link in use; it waits for one until ctx or Run ends.
+// current returns the link in use. It waits for one until ctx or Run ends.
 func (c *Client) current(ctx context.Context) (*link, error) {
 	for {
 		c.mu.Lock()
@@ -226,7 +226,7 @@ func (c *Client) current(ctx context.Context) (*link, error) {
 	}
 }
 
-// encode is json.Marshal for values of this package, which cannot fail.
+// encode is json.Marshal for values of this package, whose encoding cannot fail.
 func encode(v any) json.RawMessage {
 	b, err := json.Marshal(v)
 	if err != nil {

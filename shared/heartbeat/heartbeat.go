@@ -1,6 +1,6 @@
-// Package heartbeat says each second that an instance lives, and each five
-// seconds what it has counted. Room owners find dead edges by it, the monitor
-// folds it into health and statistics.
+// Package heartbeat publishes an instance's heartbeat every second and its counters
+// (telemetry) every five seconds. Room owners detect dead edges by missing heartbeats;
+// the monitor computes health and statistics from both.
 package heartbeat
 
 import (
@@ -17,36 +17,36 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// Interval is the time between heartbeats, TelemetryEvery the number of
-// heartbeats between two telemetries.
+// Interval is the time between heartbeats. TelemetryEvery is the number of heartbeats
+// between two telemetry reports.
 const (
 	Interval       = time.Second
 	TelemetryEvery = 5
 )
 
-// Source is whose heart beats. The functions are called on Run's goroutine and
-// must not block; each may be nil.
+// Source is the instance that Run reports. Its functions are called on Run's goroutine
+// and must not block; each may be nil.
 type Source struct {
 	Service  string
 	Instance string
 	Gen      uint64 // new at every start, see NewGen
 	Version  string
 
-	// Beat fills State, Note and the service's load; the rest is filled already.
-	// State is ok when it leaves it empty.
+	// Beat sets State, Note and the service's load; Run sets the other fields. An empty
+	// State means ok.
 	Beat func(*wire.Heartbeat)
-	// Count fills counters, latencies and what else the service tells each five seconds.
+	// Count sets counters, latencies and the other fields that the service reports every five seconds.
 	Count func(*wire.Telemetry)
 }
 
-// NewGen is a generation for a process that starts at now: larger than that of any
-// earlier start on a clock that does not jump back by the time between starts.
+// NewGen returns the generation of a process that starts at now. It is larger than that
+// of any earlier start, unless the clock was set back by the time between the starts.
 func NewGen(now time.Time) uint64 { return uint64(now.UnixNano()) }
 
-// Run publishes until ctx ends; then it says once that the instance has stopped,
-// so that nobody has to wait for its silence. What cannot be published, because
-// NATS is away, is left out: the next heartbeat says it all again. The error is
-// nil unless a heartbeat cannot be encoded.
+// Run publishes until ctx ends; then it publishes once that the instance has stopped, so
+// that others need not wait for its heartbeats to time out. A heartbeat that cannot be
+// published because NATS is absent is skipped: the next one repeats its content. The
+// error is nil unless a heartbeat cannot be encoded.
 func Run(ctx context.Context, nc *nats.Conn, s Source) error {
 	h := &heart{nc: nc, src: s, started: time.Now()}
 	h.host, _ = os.Hostname() // it is only for people
@@ -91,13 +91,13 @@ func (h *heart) beat() error {
 	return h.publish(subject.Telemetry(h.src.Service, h.src.Instance), tel)
 }
 
-// telemetryDue tells whether telemetry goes with a heartbeat: with each of the first,
-// because nobody may be listening yet when a process starts, and with every fifth.
+// telemetryDue reports whether telemetry accompanies a heartbeat: each of the first ones,
+// because subscribers may not be listening yet when a process starts, and every fifth.
 func telemetryDue(seq uint64) bool {
 	return seq <= TelemetryEvery || (seq-1)%TelemetryEvery == 0
 }
 
-// flushWait is how long the last heartbeat may take to leave.
+// flushWait bounds the flush of the last heartbeat.
 const flushWait = 500 * time.Millisecond
 
 func (h *heart) stop() error {
@@ -106,7 +106,7 @@ func (h *heart) stop() error {
 	if err := h.publish(subject.Heartbeat(h.src.Service, h.src.Instance), hb); err != nil {
 		return err
 	}
-	// Without NATS nobody hears it, and the silence says the same a little later.
+	// An error is ignored: subscribers notice the missing heartbeats a little later.
 	_ = h.nc.FlushTimeout(flushWait)
 	return nil
 }
@@ -119,7 +119,7 @@ func (h *heart) heartbeat() wire.Heartbeat {
 	}
 }
 
-// publish encodes and sends; a connection that is away is no error.
+// publish encodes and sends v. It ignores a lost connection.
 func (h *heart) publish(subj string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package lifecycle is how a Confab process lives: arguments, settings, signals,
-// exit codes, and parts that stop in the reverse order of their start.
+// Package lifecycle runs a Confab process: it handles arguments, settings, signals and
+// exit codes, and stops the parts of a service in the reverse order of their start.
 package lifecycle
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/confab-chat/confab/shared/telemetry"
 )
 
-// Exit codes of the built binaries (sysexits.h where it has a name).
+// Exit codes of the built binaries (those of sysexits.h where it defines one).
 const (
 	ExitOK       = 0
 	ExitFailure  = 1
@@ -35,8 +35,8 @@ type Identity struct {
 	Version  string
 }
 
-// NewIdentity makes an identity for this start: the instance is the host's name and
-// a random end, so that two processes of one host differ.
+// NewIdentity returns an identity for this start. The instance is the host's name with a
+// random suffix, so that two processes on one host differ.
 func NewIdentity(service, version string) Identity {
 	host, _ := os.Hostname() // the random end is enough
 	host = strings.Map(func(r rune) rune {
@@ -53,17 +53,17 @@ func NewIdentity(service, version string) Identity {
 	}
 }
 
-// Deps is what a service is given to run with.
+// Deps are the dependencies that a service's Run receives.
 type Deps struct {
 	Identity
 	NATS      nats.InProcessConnProvider // an embedded server; nil: connect to the URL of the settings
 	Telemetry *telemetry.Telemetry
-	// Admin is served by whoever made it. It is not ready until the service has
-	// registered a readiness check under its own name.
+	// Admin is served by the code that created it. It is not ready until the service
+	// has registered a readiness check under its own name.
 	Admin *admin.Server
 }
 
-// IOError is a port or a folder that cannot be had: exit code 74.
+// IOError means that a port or folder cannot be used: exit code 74.
 type IOError struct {
 	What string // the setting and its value
 	Err  error
@@ -72,5 +72,5 @@ type IOError struct {
 // Error implements error.
 func (e *IOError) Error() string { return e.What + ": " + e.Err.Error() }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *IOError) Unwrap() error { return e.Err }

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// Listen opens a TCP listener for a setting. Its error is an *IOError that a person
-// can act on: the variable, its value, and what is wrong.
+// Listen opens a TCP listener for a setting. Its error is an *IOError that names the
+// variable, its value, and the problem.
 func Listen(variable, addr string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err == nil {
@@ -18,7 +18,7 @@ func Listen(variable, addr string) (net.Listener, error) {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, &IOError{what, errors.New("the port is in use by another process")}
 	case errors.Is(err, syscall.EACCES):
-		return nil, &IOError{what, errors.New("not allowed to listen there")}
+		return nil, &IOError{what, errors.New("not allowed to listen on this address")}
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return nil, &IOError{what, errors.New("this machine has no such address")}
 	}

@@ -32,8 +32,8 @@ type Service[C Settings] struct {
 	Run     func(context.Context, C, Deps) error
 }
 
-// Main runs a service as this process: arguments, settings, telemetry, the admin
-// listener, signals. It does not return. version comes from the linker.
+// Main runs a service as this process: it handles arguments, settings, telemetry, the
+// admin listener and signals. It does not return. version comes from the linker.
 func Main[C Settings](s Service[C], version string) {
 	os.Exit(run(s, Version(version), os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -91,7 +91,7 @@ func serve[C Settings](ctx context.Context, s Service[C], cfg C, version string)
 		probes.Metrics(tel.Gatherer)
 	}
 	probes.Starting(s.Name)
-	// The probes outlive the service: a load balancer watches the drain.
+	// The probes outlive the service, so that a load balancer sees the drain.
 	return RunParts(ctx,
 		Part{"admin", func(ctx context.Context) error { return probes.Serve(ctx, ln) }},
 		Part{s.Name, func(ctx context.Context) error {
@@ -100,9 +100,9 @@ func serve[C Settings](ctx context.Context, s Service[C], cfg C, version string)
 	)
 }
 
-// Serve calls run with a context that the first SIGINT or SIGTERM ends, and turns
-// what it returns into an exit code. A second signal ends the process at once, and
-// so does a shutdown that takes longer than limit.
+// Serve calls run with a context that the first SIGINT or SIGTERM ends, and returns the
+// exit code for run's error. A second signal ends the process at once, and so does a
+// shutdown that takes longer than limit.
 func Serve(limit time.Duration, stderr io.Writer, run func(context.Context) error) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -111,7 +111,7 @@ func Serve(limit time.Duration, stderr io.Writer, run func(context.Context) erro
 	var memory sync.WaitGroup
 	defer memory.Wait()
 	defer cancel()
-	memory.Go(func() { giveBackMemory(ctx) })
+	memory.Go(func() { returnMemory(ctx) })
 	result := make(chan error, 1)
 	go func() { result <- run(ctx) }() // waited for, unless the process ends first
 	var expired <-chan time.Time
@@ -121,7 +121,7 @@ func Serve(limit time.Duration, stderr io.Writer, run func(context.Context) erro
 			return Explain(stderr, err)
 		case sig := <-signals:
 			if stopping {
-				fmt.Fprintln(stderr, "stopped at the second signal")
+				fmt.Fprintln(stderr, "stopped by the second signal")
 				return signalOffset + int(sig.(syscall.Signal))
 			}
 			stopping = true
@@ -130,7 +130,7 @@ func Serve(limit time.Duration, stderr io.Writer, run func(context.Context) erro
 			defer timer.Stop()
 			expired = timer.C
 		case <-expired:
-			fmt.Fprintf(stderr, "not stopped %v after the signal\n", limit)
+			fmt.Fprintf(stderr, "still running %v after the signal: stopped\n", limit)
 			return ExitFailure
 		}
 	}
@@ -155,23 +155,23 @@ func Explain(stderr io.Writer, err error) int {
 	return ExitFailure
 }
 
-// flushWait bounds what telemetry may take to leave at the end.
+// flushWait bounds the final export of telemetry.
 const flushWait = 2 * time.Second
 
-// Flush sends what exporters still hold and logs when they could not.
+// Flush exports what is still queued, and logs a failure.
 func Flush(tel *telemetry.Telemetry) {
 	ctx, cancel := context.WithTimeout(context.Background(), flushWait)
 	defer cancel()
 	if err := tel.Shutdown(ctx); err != nil {
-		tel.Logger.Warn("telemetry was not sent to its end", "err", err)
+		tel.Logger.Warn("some telemetry was not exported", "err", err)
 	}
 }
 
 func help[C any](w io.Writer, name, summary string) {
 	fmt.Fprintf(w, "%s: %s\n\n", name, summary)
 	fmt.Fprintf(w, "  %s                 serve\n", name)
-	fmt.Fprintf(w, "  %s config check    say what is wrong with the settings\n", name)
-	fmt.Fprintf(w, "  %s healthcheck     ask the running service for /readyz, exit 0 or 1\n", name)
+	fmt.Fprintf(w, "  %s config check    check the settings and list every problem\n", name)
+	fmt.Fprintf(w, "  %s healthcheck     request /readyz of the running service, exit 0 or 1\n", name)
 	fmt.Fprintf(w, "  %s version         print the version [--json]\n\n", name)
 	fmt.Fprintln(w, "Settings come from the environment:")
 	fmt.Fprintln(w)
@@ -180,7 +180,7 @@ func help[C any](w io.Writer, name, summary string) {
 	}
 }
 
-// Version is what the linker was told, else what the build recorded.
+// Version returns the version set by the linker, else the revision that the build recorded.
 func Version(linked string) string {
 	if linked != "" {
 		return linked
@@ -203,8 +203,8 @@ func printVersion(w io.Writer, name, version string, asJSON bool) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"name": name, "version": version, "go": runtime.Version(), "wire": "v1"})
 }
 
-// Healthcheck asks the process whose admin listener is at addr, on this machine,
-// whether it is ready; it returns an exit code.
+// Healthcheck requests /readyz of the process on this machine whose admin listener is at
+// addr. It returns an exit code.
 func Healthcheck(addr string, stderr io.Writer) int {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -199,9 +199,9 @@ func TestSignals(t *testing.T) {
 	}{
 		"TERM drains":         {"wait", syscall.SIGTERM, 0, 0, ""},
 		"INT drains":          {"wait", syscall.SIGINT, 0, 0, ""},
-		"second TERM":         {"stuck", syscall.SIGTERM, syscall.SIGTERM, 143, "stopped at the second signal\n"},
-		"second INT":          {"stuck", syscall.SIGTERM, syscall.SIGINT, 130, "stopped at the second signal\n"},
-		"shutdown takes long": {"stuck", syscall.SIGTERM, 0, 1, "not stopped 1s after the signal\n"},
+		"second TERM":         {"stuck", syscall.SIGTERM, syscall.SIGTERM, 143, "stopped by the second signal\n"},
+		"second INT":          {"stuck", syscall.SIGTERM, syscall.SIGINT, 130, "stopped by the second signal\n"},
+		"shutdown takes long": {"stuck", syscall.SIGTERM, 0, 1, "still running 1s after the signal: stopped\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

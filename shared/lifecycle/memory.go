@@ -8,19 +8,19 @@ import (
 )
 
 const (
-	// trimEvery is how often a process looks at what it uses.
+	// trimEvery is how often a process checks its memory use.
 	trimEvery = time.Second
-	// trimAfter is how many quiet looks there must be in a row.
+	// trimAfter is the number of consecutive quiet checks before memory is returned.
 	trimAfter = 2
-	// trimSlack is what is never worth a collection, in bytes.
+	// trimSlack is the amount of unused memory, in bytes, that is not worth a collection.
 	trimSlack = 4 << 20
 )
 
-// giveBackMemory runs until ctx ends. The runtime lets garbage grow to as much as is in
-// use, and collects when there is work; what a storm of connections has left behind
-// would stay for minutes in a process that has become quiet, twice what its idle
-// connections need. In the quiet a collection costs nobody anything.
-func giveBackMemory(ctx context.Context) {
+// returnMemory returns unused memory to the system while the process is quiet, until ctx
+// ends. The runtime lets garbage grow to as much as is in use and collects only under
+// load: after a burst of connections a quiet process would hold twice the memory it needs
+// for minutes. A collection while quiet delays no request.
+func returnMemory(ctx context.Context) {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
 	var t trimmer
@@ -42,16 +42,16 @@ func giveBackMemory(ctx context.Context) {
 	}
 }
 
-// trimmer decides when memory is given back. The zero value is ready.
+// trimmer decides when memory is returned to the system. The zero value is ready.
 type trimmer struct {
 	allocated uint64 // at the last look
 	trimmed   uint64 // allocated, when memory was given back last
 	quiet     int    // looks in a row
 }
 
-// due takes what has been allocated since the start, what was in use at the last
-// collection, and what is held of the system, in bytes. It tells whether the process is
-// quiet and holds a quarter more than it needs, of which something is garbage.
+// due reports whether the process is quiet and holds a quarter more than it needs, of
+// which some is garbage. Its arguments, in bytes: allocated since the start, in use at
+// the last collection, and held from the system.
 func (t *trimmer) due(allocated, live, held uint64) bool {
 	lately := allocated - t.allocated
 	t.allocated = allocated

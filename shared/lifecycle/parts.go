@@ -6,15 +6,16 @@ import (
 	"fmt"
 )
 
-// Part is something that runs until its context ends.
+// Part is a part of a service that runs until its context ends.
 type Part struct {
 	Name string
 	Run  func(context.Context) error
 }
 
-// RunParts starts parts in order and runs them until ctx ends or one returns. Then
-// it stops them one by one in reverse order, each ended and waited for before the
-// one that it stands on. It returns what they returned, but for context.Canceled.
+// RunParts starts parts in order and runs them until ctx ends or one of them returns.
+// Then it stops them in reverse order: it cancels a part's context and waits for the part
+// to return before it stops the part started before it. It returns their joined errors,
+// without context.Canceled.
 func RunParts(ctx context.Context, parts ...Part) error {
 	type ended struct {
 		part int

@@ -109,8 +109,8 @@ func (m *Mailbox) RunEach(call func(fn func())) {
 	m.mu.Unlock()
 }
 
-// Close makes every later post fail. The owner calls it when it ends, and then Run:
-// that runs the last functions that producers were promised.
+// Close makes every later post fail. The owner calls it when it ends, and then Run, which
+// runs the functions accepted before Close.
 func (m *Mailbox) Close() {
 	m.mu.Lock()
 	m.closed = true

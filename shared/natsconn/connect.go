@@ -1,11 +1,10 @@
-// Package natsconn opens the NATS connections of a service: settings that
-// survive any outage of NATS, and a [Status] that says how they are.
+// Package natsconn opens the NATS connections of a service. They survive any outage of
+// NATS; a [Status] reports their state.
 //
-// Nothing here fails because NATS is absent. [Connect] returns a connection
-// that keeps trying, with 100 ms to 5 s between attempts, for as long as the
-// process lives; until it is up, publishing returns an error at once instead of
-// looking successful (there is no reconnect buffer), and requests end at their
-// deadline.
+// Nothing here fails because NATS is absent. [Connect] returns a connection that keeps
+// trying, with up to 5 s between attempts, for as long as the process lives. While it is
+// down, publishing returns an error at once (there is no reconnect buffer that would hide
+// the loss), and requests end at their deadline.
 package natsconn
 
 import (
@@ -21,9 +20,9 @@ import (
 )
 
 const (
-	// minBackoff and maxBackoff bound the upper end of the random delay between
-	// attempts: soon enough not to be noticed in a restart of NATS, rare enough
-	// that a thousand edges do not keep it down.
+	// minBackoff and maxBackoff bound the upper end of the random delay between attempts:
+	// short enough that a restart of NATS goes unnoticed, long enough that a thousand
+	// edges do not overload a server that starts.
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 5 * time.Second
 
@@ -38,24 +37,24 @@ const (
 	// drainTimeout fits every service's shutdown budget; the default is 30 s.
 	drainTimeout = 5 * time.Second
 
-	// PendingMessages and PendingBytes are what one subscription may hold back
-	// before messages for it are dropped and counted: an overflow must become a
-	// gap that is repaired soon, not half a million old messages.
+	// PendingMessages and PendingBytes bound the queue of one subscription. Beyond them
+	// messages are dropped and counted: an overflow must become a gap that is repaired
+	// soon, not a backlog of half a million old messages.
 	PendingMessages = 65_536
 	PendingBytes    = 16 << 20
 )
 
-// Options say where NATS is and who connects. Service is required.
+// Options configure a connection. Service is required.
 type Options struct {
 	Service  string // names the connection and the inbox prefix: _INBOX_<service>
 	Instance string
-	Role     string // tells connections of one instance apart in NATS's monitoring: "intake-0"; may be empty
+	Role     string // distinguishes connections of one instance in NATS's monitoring: "intake-0"; may be empty
 
 	URL       string // one or more, comma separated; ignored with InProcess
 	CredsFile string // user JWT and NKey seed; empty: none
 
-	// InProcess, when set, is asked for a pipe at each attempt: an embedded
-	// server, or one of natstest's.
+	// InProcess, if set, provides a pipe for each attempt: an embedded server, or one of
+	// natstest's.
 	InProcess nats.InProcessConnProvider
 
 	Status *Status      // shared by all connections of an instance; nil: none is kept
@@ -69,15 +68,15 @@ type Options struct {
 // permissions keep services from reading each other's replies.
 func InboxPrefix(service string) string { return "_INBOX_" + service }
 
-// Connect returns a connection that is up or keeps trying. It blocks for 2 s at
-// most for each server of the URL. Its errors are about the options (a wrong
-// URL, an unreadable credentials file), never about NATS being away.
+// Connect returns a connection that is up or keeps trying. It blocks for at most 2 s for
+// each server of the URL. Its errors are about the options (an invalid URL, an unreadable
+// credentials file), never about the absence of NATS.
 func Connect(o Options) (*nats.Conn, error) {
 	if o.Service == "" {
 		return nil, errors.New("connect to nats: no service name")
 	}
 	if o.CredsFile != "" && o.InProcess == nil {
-		// The library reads the file at each attempt and would retry for ever.
+		// The library reads the file at each attempt and would retry forever.
 		if err := readable(o.CredsFile); err != nil {
 			return nil, fmt.Errorf("connect to nats: credentials: %w", err)
 		}
@@ -109,8 +108,8 @@ func (o *Options) options() []nats.Option {
 		nats.Timeout(dialTimeout),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
-		// An authorization error can be a server in the middle of a rollout;
-		// closing for ever because of it would take a restart to heal.
+		// A server in the middle of a rollout can report an authorization error. Without
+		// this option such an error would close the connection until a restart.
 		nats.IgnoreAuthErrorAbort(),
 		nats.CustomReconnectDelay(backoff),
 		nats.PingInterval(pingInterval),
@@ -129,9 +128,9 @@ func (o *Options) options() []nats.Option {
 	return append(opts, o.Extra...)
 }
 
-// backoff is the delay before attempt n (from 1): uniform between 0 and a
-// ceiling that doubles, so that clients of a restarted server come back spread
-// out ("full jitter").
+// backoff returns the delay before attempt n (from 1): uniform between 0 and a ceiling
+// that doubles ("full jitter"), so that the clients of a restarted server reconnect spread
+// out.
 func backoff(n int) time.Duration {
 	ceiling := maxBackoff
 	if n < 7 { // 100 ms << 6 is past the maximum
@@ -149,10 +148,9 @@ func LimitPending(sub *nats.Subscription) error {
 	return nil
 }
 
-// Drain unsubscribes, lets handlers finish what has arrived, flushes what was
-// published, and closes. It returns when the connection is closed: after 5 s for
-// the handlers and 5 s for the flush at most, or when ctx ends. A connection
-// without a server has nothing to drain and is closed.
+// Drain unsubscribes, waits until the handlers have processed what has arrived, flushes,
+// and closes nc. It returns when the connection is closed, at most 5 s (handlers) and 5 s
+// (flush) later, or when ctx ends. A disconnected connection is closed at once.
 func Drain(ctx context.Context, nc *nats.Conn) error {
 	closed := nc.StatusChanged(nats.CLOSED)
 	defer nc.RemoveStatusListener(closed)
@@ -163,7 +161,7 @@ func Drain(ctx context.Context, nc *nats.Conn) error {
 		nc.Close()
 		return fmt.Errorf("drain nats connection: %w", err)
 	}
-	if nc.IsClosed() { // between StatusChanged and Drain, by somebody else
+	if nc.IsClosed() { // closed concurrently, between StatusChanged and Drain
 		return nil
 	}
 	select {

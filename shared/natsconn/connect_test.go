@@ -105,7 +105,7 @@ func TestOutage(t *testing.T) {
 		t.Errorf("%d reconnects", n)
 	}
 	eventually.True(t, "the log lines", func() bool {
-		return log.lines("nats connection lost") == 1 && log.lines("nats connected again") == 1
+		return log.lines("nats connection lost") == 1 && log.lines("nats reconnected") == 1
 	})
 
 	one.Close()

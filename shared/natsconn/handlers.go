@@ -10,9 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// events feeds Status and writes one line for each change of state or of the
-// reason: an outage of an hour is two lines. All calls for one connection come
-// from one goroutine of the library.
+// events updates Status and logs each change of state or of its reason once: an outage of
+// an hour logs two lines. The library calls it on one goroutine per connection.
 type events struct {
 	status *Status
 	log    *slog.Logger
@@ -44,13 +43,13 @@ func (e *events) lost(nc *nats.Conn, err error) {
 	}
 	e.status.set(nc, false, time.Now())
 	e.reason = networkReason
-	e.log.Warn("nats connection lost, trying on", "conn", nc.Opts.Name, "err", err)
+	e.log.Warn("nats connection lost, reconnecting", "conn", nc.Opts.Name, "err", err)
 }
 
 func (e *events) attemptFailed(nc *nats.Conn, err error) {
 	if r := reasonOf(err); r != e.reason {
 		e.reason = r
-		e.log.Warn("nats cannot be reached, trying on", "conn", nc.Opts.Name, "err", err)
+		e.log.Warn("nats cannot be reached, retrying", "conn", nc.Opts.Name, "err", err)
 		return
 	}
 	e.log.Debug("nats attempt failed", "conn", nc.Opts.Name, "err", err)
@@ -59,7 +58,7 @@ func (e *events) attemptFailed(nc *nats.Conn, err error) {
 func (e *events) reconnected(nc *nats.Conn) {
 	e.status.reconnected(nc, time.Now())
 	e.reason = ""
-	e.log.Info("nats connected again", "conn", nc.Opts.Name, "server", nc.ConnectedServerName())
+	e.log.Info("nats reconnected", "conn", nc.Opts.Name, "server", nc.ConnectedServerName())
 }
 
 func (e *events) closed(nc *nats.Conn) {
@@ -67,7 +66,7 @@ func (e *events) closed(nc *nats.Conn) {
 	e.log.Debug("nats connection closed", "conn", nc.Opts.Name)
 }
 
-// failed is called for errors that no call returns.
+// failed handles asynchronous errors.
 func (e *events) failed(nc *nats.Conn, sub *nats.Subscription, err error) {
 	switch {
 	case errors.Is(err, nats.ErrSlowConsumer) && sub != nil:
@@ -77,13 +76,13 @@ func (e *events) failed(nc *nats.Conn, sub *nats.Subscription, err error) {
 		}
 	case nc.IsConnected() || nc.IsDraining():
 		e.log.Error("nats error", "conn", nc.Opts.Name, "err", err)
-	default: // refused credentials are reported here, once an attempt
+	default: // refused credentials are reported here, once per attempt
 		e.attemptFailed(nc, err)
 	}
 }
 
-// networkReason stands for every error of the network: with several servers
-// the texts differ at each attempt.
+// networkReason stands for all network errors: with several servers, their texts differ
+// from attempt to attempt.
 const networkReason = "network"
 
 func reasonOf(err error) string {

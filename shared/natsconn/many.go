@@ -7,14 +7,13 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Each takes one of several replies and tells whether more are to come. After
-// an error it is not called again, whatever it returns.
+// Each handles one of several replies and reports whether to wait for another one. It is
+// not called again after an error, whatever it returned.
 type Each func(reply *nats.Msg, err error) (more bool)
 
-// DoMany is Do for a request that is answered by several messages, such as a
-// batch read of a stream: each runs for every reply until it returns false.
-// timeout counts anew from every reply. each is never called concurrently, as
-// long as one goroutine calls Handle.
+// DoMany is Do for a request with several replies, such as a batch read of a stream: each
+// runs for every reply until it returns false. The timeout starts again with every reply.
+// each is not called concurrently, provided that a single goroutine calls Handle.
 func (r *Requester) DoMany(subject string, hdr nats.Header, data []byte, timeout time.Duration, each Each) {
 	var id atomic.Uint64 // written before the request is published, so before any reply
 	var step Done
@@ -29,13 +28,13 @@ func (r *Requester) DoMany(subject string, hdr nats.Header, data []byte, timeout
 		return
 	}
 	id.Store(n)
-	if err = r.publish(n, subject, hdr, data); err != nil && r.take(n) != nil {
+	if err = r.publish(n, subject, hdr, data); err != nil && r.remove(n) != nil {
 		each(nil, err)
 	}
 }
 
-// again lets done wait for one more reply as id; when the Requester has closed
-// meanwhile, done learns that instead.
+// again makes done wait for one more reply as id. If the Requester has been closed
+// meanwhile, done gets that error instead.
 func (r *Requester) again(id uint64, timeout time.Duration, done Done) {
 	at := time.Now().Add(timeout)
 	r.mu.Lock()

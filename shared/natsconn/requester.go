@@ -12,38 +12,38 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// MaxPending bounds the requests of one Requester that wait for an answer; the
-// next one fails with ErrBusy. It is far above what 5 s of full load leave open.
+// MaxPending bounds the pending requests of one Requester; further ones fail with
+// ErrBusy. It is far above the number that is pending after 5 s of full load.
 const MaxPending = 1 << 17
 
-// ErrBusy is given to a request that finds MaxPending others waiting.
+// ErrBusy is the error of a request made while MaxPending others are pending.
 var ErrBusy = errors.New("too many requests in flight")
 
-// Done takes the outcome of a request: the reply, or nats.ErrNoResponders,
-// nats.ErrTimeout, nats.ErrConnectionClosed (the Requester stopped), ErrBusy or
-// what publishing said.
+// Done receives the outcome of a request: the reply, or nats.ErrNoResponders,
+// nats.ErrTimeout, nats.ErrConnectionClosed (the Requester stopped), ErrBusy or the error
+// of publishing.
 type Done func(reply *nats.Msg, err error)
 
-// Requester has many requests in flight over one inbox subscription, without a
-// goroutine each. Replies come through a channel of the caller's, so that they
-// keep their order with whatever else that channel carries: on one connection a
-// reply and the broadcasts around it arrive as they were published. All methods
-// may be called concurrently.
+// Requester keeps many requests in flight over one inbox subscription, without a goroutine
+// per request. Replies arrive on a channel of the caller's and keep their order relative
+// to the other messages on it: on one connection, a reply and the broadcasts around it
+// arrive in the order in which they were published. All methods may be called
+// concurrently.
 type Requester struct {
 	// Static after construction.
 	nc     *nats.Conn
 	prefix string // inbox of this requester, with its final dot
 	sub    *nats.Subscription
-	wake   chan struct{} // capacity 1: an earlier deadline than the armed one came; never closed
+	wake   chan struct{} // capacity 1: there is an earlier deadline than the armed one; never closed
 
 	mu sync.Mutex // guards the following
-	// pending maps the last token of the reply subject to whoever waits.
+	// pending maps the last token of the reply subject to the request's callback.
 	pending map[uint64]Done
 	next    uint64
-	// queues hold deadlines, one queue a distinct timeout, so that each is
-	// ordered by itself; entries answered already are skipped.
+	// queues hold deadlines, one queue per distinct timeout, so that each queue is sorted
+	// without sorting; entries of answered requests are skipped.
 	queues map[time.Duration]*deadlines
-	armed  time.Time // what Run sleeps until; zero: for ever
+	armed  time.Time // when Run wakes up; zero: never
 	closed bool
 }
 
@@ -54,8 +54,8 @@ type deadline struct {
 
 type deadlines struct{ q []deadline }
 
-// NewRequester subscribes an inbox of nc's onto deliver. Whoever reads deliver
-// gives each message to Handle first. Run must be running for timeouts to come.
+// NewRequester subscribes to an inbox of nc, with deliver as its channel. The reader of
+// deliver must pass each message to Handle first. Requests time out only while Run runs.
 func NewRequester(nc *nats.Conn, deliver chan *nats.Msg) (*Requester, error) {
 	r := &Requester{
 		nc:      nc,
@@ -72,16 +72,16 @@ func NewRequester(nc *nats.Conn, deliver chan *nats.Msg) (*Requester, error) {
 	return r, nil
 }
 
-// Do publishes a request. done runs exactly once: on the goroutine that calls
-// Handle or Run, or before Do returns when the request could not be published.
-// timeout should be one of a few distinct durations. data is not kept.
+// Do publishes a request. done is called exactly once: on the goroutine that calls Handle
+// or Run, or before Do returns if the request cannot be published. timeout should be one
+// of a few distinct durations. Do does not keep data.
 func (r *Requester) Do(subject string, hdr nats.Header, data []byte, timeout time.Duration, done Done) {
 	id, err := r.add(timeout, done)
 	if err != nil {
 		done(nil, err)
 		return
 	}
-	if err = r.publish(id, subject, hdr, data); err != nil && r.take(id) != nil {
+	if err = r.publish(id, subject, hdr, data); err != nil && r.remove(id) != nil {
 		done(nil, err)
 	}
 }
@@ -94,8 +94,8 @@ func (r *Requester) publish(id uint64, subject string, hdr nats.Header, data []b
 	return r.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Header: hdr, Data: data})
 }
 
-// Handle runs the callback of the request that m answers and reports true; it
-// reports false when m is no reply of this Requester's. A late reply is dropped.
+// Handle reports whether m is a reply to this Requester, and if so calls the request's
+// callback. A late reply is dropped.
 func (r *Requester) Handle(m *nats.Msg) bool {
 	token, ok := strings.CutPrefix(m.Subject, r.prefix)
 	if !ok {
@@ -105,7 +105,7 @@ func (r *Requester) Handle(m *nats.Msg) bool {
 	if err != nil {
 		return true
 	}
-	done := r.take(id)
+	done := r.remove(id)
 	switch {
 	case done == nil:
 	case len(m.Data) == 0 && m.Header.Get("Status") == noResponders:
@@ -118,8 +118,8 @@ func (r *Requester) Handle(m *nats.Msg) bool {
 
 var noResponders = strconv.Itoa(http.StatusServiceUnavailable)
 
-// Run expires requests until ctx ends; what is pending then fails with
-// nats.ErrConnectionClosed, and later requests do too.
+// Run expires requests until ctx ends. Then all pending and later requests fail with
+// nats.ErrConnectionClosed.
 func (r *Requester) Run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -140,7 +140,7 @@ func (r *Requester) Run(ctx context.Context) {
 	}
 }
 
-// Pending is the number of requests that wait for an answer.
+// Pending returns the number of requests without a reply.
 func (r *Requester) Pending() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -162,7 +162,8 @@ func (r *Requester) add(timeout time.Duration, done Done) (uint64, error) {
 	return r.next, nil
 }
 
-// wait notes that done waits as id until at, timeout from now; r.mu is held.
+// wait adds the pending request id with its callback; it expires at, timeout from now.
+// r.mu must be held.
 func (r *Requester) wait(id uint64, timeout time.Duration, at time.Time, done Done) {
 	r.pending[id] = done
 	d := r.queues[timeout]
@@ -176,13 +177,13 @@ func (r *Requester) wait(id uint64, timeout time.Duration, at time.Time, done Do
 		r.armed = at
 		select {
 		case r.wake <- struct{}{}:
-		default: // a wake-up is on its way already
+		default: // a wake-up is already queued
 		}
 	}
 }
 
-// take removes a request; nil when it is gone already.
-func (r *Requester) take(id uint64) Done {
+// remove removes a pending request and returns its callback; nil if it is not pending.
+func (r *Requester) remove(id uint64) Done {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	done := r.pending[id]
@@ -190,7 +191,7 @@ func (r *Requester) take(id uint64) Done {
 	return done
 }
 
-// arm notes and returns the earliest deadline, zero when nothing waits.
+// arm sets and returns the earliest deadline; zero if no request is pending.
 func (r *Requester) arm() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -208,7 +209,7 @@ func (r *Requester) arm() time.Time {
 	return r.armed
 }
 
-// expireSlack lets requests that are due within it share one wake-up.
+// expireSlack is the interval within which due requests share one wake-up.
 const expireSlack = 2 * time.Millisecond
 
 func (r *Requester) expire(now time.Time) {

@@ -13,19 +13,19 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// Status knows how the connections of one service instance are. The zero value
-// is ready; it must not be copied. All methods are safe for concurrent use.
+// Status tracks the state of the connections of one service instance. The zero value is
+// ready; it must not be copied. All methods may be called concurrently.
 type Status struct {
 	mu sync.Mutex // guards all fields
 
 	links      map[*nats.Conn]link // open connections
-	ever       bool                // all of them were up at the same time once
+	ever       bool                // all of them have been up at the same time
 	reconnects uint64
 
-	// Drops: the library reports only the first of an episode, and keeps the
-	// count in the subscription. Subscriptions are forgotten once they are gone.
+	// Drops: the library reports only the first drop of an episode, and keeps the count in
+	// the subscription. Subscriptions are removed once they are closed.
 	slow    map[*nats.Subscription]uint64 // last count read
-	dropped uint64                        // of subscriptions that are gone
+	dropped uint64                        // of closed subscriptions
 
 	slowLog limiter
 }
@@ -35,22 +35,22 @@ type link struct {
 	since time.Time
 }
 
-// State is a moment's view of all connections together.
+// State is the state of all connections at one moment.
 type State struct {
 	Open      int  // connections not closed
 	Connected int  // of these, how many are up
-	Ever      bool // all were up at once at least once
+	Ever      bool // all have been up at the same time
 
-	// Since is when the present condition began: the last connection came up,
-	// or the first of those now down was lost (or was opened without success).
-	// Zero when nothing is open.
+	// Since is when the present state began: when the last connection came up, or when
+	// the first of those now down was lost (or opened without success). Zero if none is
+	// open.
 	Since time.Time
 }
 
-// Up tells whether there are connections and all of them are connected.
+// Up reports whether there are connections and all of them are connected.
 func (s State) Up() bool { return s.Open > 0 && s.Connected == s.Open }
 
-// LostFor is how long some connection has been down; 0 when all are up or none is open.
+// LostFor returns how long some connection has been down; 0 if all are up or none is open.
 func (s State) LostFor(now time.Time) time.Duration {
 	if s.Up() || s.Open == 0 {
 		return 0
@@ -58,7 +58,7 @@ func (s State) LostFor(now time.Time) time.Duration {
 	return max(now.Sub(s.Since), 0)
 }
 
-// State returns the present view.
+// State returns the present state.
 func (s *Status) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,16 +85,15 @@ func (s *Status) stateLocked() State {
 	return st
 }
 
-// Reconnects counts connections that came back.
+// Reconnects returns the number of reconnects.
 func (s *Status) Reconnects() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reconnects
 }
 
-// Dropped counts messages that arrived and were thrown away because their
-// subscription was full. Drops of a subscription between the last look and its
-// end are missed, so it is a lower bound.
+// Dropped returns the number of messages dropped because their subscription was full. It
+// is a lower bound: drops between the last check of a subscription and its end are missed.
 func (s *Status) Dropped() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,15 +112,15 @@ func (s *Status) Dropped() uint64 {
 	return total
 }
 
-// Register makes the instruments chat.nats.connected, chat.nats.reconnects and
-// chat.nats.dropped in meter. To be called once.
+// Register creates the instruments chat.nats.connected, chat.nats.reconnects and
+// chat.nats.dropped in meter. It must be called at most once.
 func (s *Status) Register(meter metric.Meter) error {
 	connected, err1 := meter.Int64ObservableGauge("chat.nats.connected",
 		metric.WithUnit("{connection}"), metric.WithDescription("NATS connections that are up."))
 	reconnects, err2 := meter.Int64ObservableCounter("chat.nats.reconnects",
-		metric.WithUnit("{reconnect}"), metric.WithDescription("NATS connections that came back after a loss."))
+		metric.WithUnit("{reconnect}"), metric.WithDescription("Reconnects to NATS after a lost connection."))
 	dropped, err3 := meter.Int64ObservableCounter("chat.nats.dropped",
-		metric.WithUnit("{message}"), metric.WithDescription("Messages from NATS thrown away before they were handled."))
+		metric.WithUnit("{message}"), metric.WithDescription("Messages from NATS dropped before they were handled."))
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return fmt.Errorf("make nats metrics: %w", err)
 	}
@@ -138,7 +137,7 @@ func (s *Status) Register(meter metric.Meter) error {
 	return nil
 }
 
-// opened adds a connection that Connect made. The handlers may have been called before.
+// opened adds a connection made by Connect. Its handlers may have been called already.
 func (s *Status) opened(nc *nats.Conn, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,8 +176,8 @@ func (s *Status) closed(nc *nats.Conn) {
 	delete(s.links, nc)
 }
 
-// slowed remembers a subscription that dropped messages. It returns how many
-// reports were not logged since the last one that was, and whether to log this.
+// slowed remembers a subscription that dropped messages. It returns whether to log this
+// report, and how many have been suppressed since the last one that was logged.
 func (s *Status) slowed(sub *nats.Subscription, now time.Time) (suppressed int, log bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,7 +197,7 @@ func (s *Status) slowed(sub *nats.Subscription, now time.Time) (suppressed int, 
 	return s.slowLog.allow(now)
 }
 
-// limiter lets one event a second through and counts the others.
+// limiter allows one event per second and counts the others.
 type limiter struct {
 	next       time.Time
 	suppressed int

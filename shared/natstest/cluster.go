@@ -80,7 +80,7 @@ func (c *Cluster) ready(tb testing.TB) {
 	})
 }
 
-// Node is server i; stop and restart it like any other.
+// Node returns server i. It can be stopped and restarted like any other.
 func (c *Cluster) Node(i int) *Server { return c.nodes[i] }
 
 // InProcessConn returns a pipe to the next running server.
@@ -94,8 +94,8 @@ func (c *Cluster) InProcessConn() (net.Conn, error) {
 	return nil, errStopped
 }
 
-// Conn returns a connection to some server, and to another when that stops; it
-// is closed when the test ends, see [Conn].
+// Conn returns a connection to one of the servers that reconnects to another one when that
+// server stops. It is closed when the test ends, see [Conn].
 func (c *Cluster) Conn(tb testing.TB, opts ...nats.Option) *nats.Conn {
 	tb.Helper()
 	return Conn(tb, c, opts...)
@@ -107,13 +107,13 @@ func (c *Cluster) Gate(tb testing.TB) *Gate {
 	return NewGate(tb, c)
 }
 
-// Tap starts to record the subjects of everything published.
+// Tap starts to record the subjects of all published messages.
 func (c *Cluster) Tap(tb testing.TB) *Tap {
 	tb.Helper()
 	return newTap(tb, c)
 }
 
-// Leader is the index of the server that leads stream; it waits for one.
+// Leader returns the index of the leader of stream. It waits until there is one.
 func (c *Cluster) Leader(tb testing.TB, stream string) int {
 	tb.Helper()
 	leader := -1
@@ -133,9 +133,9 @@ func (c *Cluster) leader(stream string) int {
 	return -1
 }
 
-// StepDown makes the leader of stream give up its place, and returns when
-// another one has it. It asks as long as the old one leads: a request may get
-// lost, and who stepped down may be elected again.
+// StepDown makes the leader of stream step down, and returns when another server leads. It
+// repeats the request while the old one leads: a request may get lost, and the old leader
+// may be elected again.
 func (c *Cluster) StepDown(tb testing.TB, stream string) {
 	tb.Helper()
 	old := c.Leader(tb, stream)

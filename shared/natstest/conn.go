@@ -14,14 +14,14 @@ const (
 	// reconnectWait is short, so that a test sees the connection heal at once.
 	reconnectWait = 5 * time.Millisecond
 
-	// connectTimeout bounds the first words of a connection. The library's 2 s can
-	// pass on a box that is busy with other tests.
+	// connectTimeout bounds a connection's handshake. The library's 2 s are too short on
+	// a machine that is busy with other tests.
 	connectTimeout = startTimeout
 )
 
-// Conn connects through p until the test ends. The connection reconnects for
-// ever and at once; asynchronous errors (a missing permission, a slow consumer)
-// fail the test. opts come last and may replace any of that.
+// Conn connects through p until the test ends. The connection reconnects at once and
+// without limit; asynchronous errors (a missing permission, a slow consumer) fail the
+// test. opts are applied last and may replace any of that.
 func Conn(tb testing.TB, p nats.InProcessConnProvider, opts ...nats.Option) *nats.Conn {
 	tb.Helper()
 	errs := &asyncErrors{tb: tb}

@@ -25,9 +25,9 @@ var errCut = errors.New("natstest: gate is cut")
 // Gate stands between clients and a server and can misbehave like a network:
 //
 //   - Cut: connections break at once, new ones are refused;
-//   - Blackhole: nothing gets through and nobody is told; what was written
+//   - Blackhole: bytes do not get through and no end sees an error; what was written
 //     waits, as it would in socket buffers, and arrives after Open;
-//   - Delay: everything arrives later.
+//   - Delay: all bytes arrive later.
 //
 // It implements [nats.InProcessConnProvider]. Safe for concurrent use.
 type Gate struct {
@@ -60,7 +60,7 @@ func (g *Gate) Cut() {
 	g.Break()
 }
 
-// Break breaks all connections once; they may come back at once.
+// Break breaks all connections once; clients may reconnect at once.
 func (g *Gate) Break() {
 	g.mu.Lock()
 	broken := make([]*link, 0, len(g.links))
@@ -73,12 +73,11 @@ func (g *Gate) Break() {
 	}
 }
 
-// Blackhole lets nothing through in direction d, until Open. New connections
-// are made, and hang.
+// Blackhole blocks all bytes in direction d until Open. New connections are accepted, and
+// hang.
 func (g *Gate) Blackhole(d Direction) { g.update(func() { g.holed = d }) }
 
-// Delay makes everything that is written from now on arrive d later, in both
-// directions; 0 ends it.
+// Delay delays all bytes written from now on by d, in both directions; 0 ends it.
 func (g *Gate) Delay(d time.Duration) { g.update(func() { g.delay = d }) }
 
 // Open ends Cut and Blackhole; what waited arrives, in order.
@@ -93,7 +92,7 @@ func (g *Gate) update(change func()) {
 }
 
 // Conn returns a connection through the gate that is closed when the test ends,
-// see [Conn]. Losing it is no error.
+// see [Conn]. The loss of the connection does not fail the test.
 func (g *Gate) Conn(tb testing.TB, opts ...nats.Option) *nats.Conn {
 	tb.Helper()
 	return Conn(tb, g, opts...)
@@ -131,7 +130,7 @@ func (g *Gate) forget(l *link) {
 	delete(g.links, l)
 }
 
-// pass waits until direction d is open and tells whether done came first.
+// pass waits until direction d is open, and reports whether done was closed first.
 func (g *Gate) pass(d Direction, done <-chan struct{}) bool {
 	for {
 		g.mu.Lock()
@@ -148,7 +147,7 @@ func (g *Gate) pass(d Direction, done <-chan struct{}) bool {
 	}
 }
 
-// deadline is when bytes written now may arrive.
+// deadline returns when bytes written now may arrive.
 func (g *Gate) deadline() time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()

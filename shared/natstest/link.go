@@ -24,13 +24,13 @@ type link struct {
 	once sync.Once // closes all three
 }
 
-// chunk is bytes on their way.
+// chunk is a queued piece of a connection's bytes.
 type chunk struct {
 	data []byte
 	at   time.Time // not before
 }
 
-// run returns when both directions have ended and nothing of the link is left.
+// run returns when both directions and all goroutines of the link have ended.
 func (l *link) run() {
 	var wg sync.WaitGroup
 	up, down := make(chan chunk, queuedChunks), make(chan chunk, queuedChunks)
@@ -49,8 +49,8 @@ func (l *link) close() {
 	})
 }
 
-// read is the sole sender on out. The end of src is passed on in order: it must
-// not overtake bytes that wait.
+// read is the sole sender on out. It closes out at the end of src, so that the end does not
+// overtake queued bytes.
 func (l *link) read(src net.Conn, out chan<- chunk) {
 	defer close(out)
 	buf := make([]byte, chunkBytes)
@@ -90,6 +90,6 @@ func (l *link) write(dst net.Conn, in <-chan chunk, d Direction) {
 			return
 		}
 	}
-	// The end of the source is news as well: a blackhole does not tell it.
+	// A blackhole also holds back the end of the source.
 	l.gate.pass(d, l.done)
 }

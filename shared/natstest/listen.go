@@ -27,7 +27,8 @@ func FreeAddr(tb testing.TB) string {
 // dialTimeout is short: servers of tests are on this machine.
 const dialTimeout = time.Second
 
-// Remote is a way to a server that listens on addr, to put a [Gate] in front of.
+// Remote returns a provider of connections to a server that listens on addr, to put a
+// [Gate] in front of it.
 func Remote(addr string) nats.InProcessConnProvider { return remote(addr) }
 
 type remote string
@@ -37,7 +38,7 @@ func (r remote) InProcessConn() (net.Conn, error) {
 	return net.DialTimeout("tcp", string(r), dialTimeout)
 }
 
-// Listen gives the gate an address for other processes, until the test ends.
+// Listen makes the gate listen on an address for other processes, until the test ends.
 func (g *Gate) Listen(tb testing.TB) (addr string) {
 	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -64,7 +65,7 @@ func (g *Gate) Listen(tb testing.TB) (addr string) {
 	return ln.Addr().String()
 }
 
-// carry connects out through the gate until either end has gone.
+// carry connects out through the gate until either end is closed.
 func (g *Gate) carry(out net.Conn) {
 	defer out.Close()
 	in, err := g.InProcessConn()

@@ -3,9 +3,9 @@
 //
 //	srv := natstest.Start(t)
 //	nc := srv.Conn(t)        // fails the test on asynchronous errors, closed at its end
-//	srv.Restart(t)           // same store; connections heal by themselves
-//	gate := srv.Gate(t)      // connections through it can be cut, held up, delayed
-//	tap := srv.Tap(t)        // what subjects were seen
+//	srv.Restart(t)           // same store; connections reconnect
+//	gate := srv.Gate(t)      // connections through it can be cut, blocked, delayed
+//	tap := srv.Tap(t)        // records the subjects of all messages
 //
 // [StartCluster] runs several routed servers. Ordering and compare-and-set must
 // be tested there too: one server accepts what three replicas refuse.
@@ -26,14 +26,14 @@ import (
 	"github.com/confab-chat/confab/shared/freeport"
 )
 
-// startTimeout is generous: the box may be busy with other tests.
+// startTimeout is long: the machine may be busy with other tests.
 const startTimeout = 20 * time.Second
 
 var errStopped = errors.New("natstest: server is stopped")
 
 // Server is an embedded nats-server that can be stopped and started again. It
-// implements [nats.InProcessConnProvider]: a connection made through it heals
-// after Restart. Safe for concurrent use.
+// implements [nats.InProcessConnProvider]: a connection made through it reconnects after
+// Restart. Its methods may be called concurrently.
 type Server struct {
 	opts *server.Options // static: a template, cloned for every start
 
@@ -41,8 +41,8 @@ type Server struct {
 	srv *server.Server // nil while stopped
 }
 
-// Start runs a server with JetStream in a folder of the test until the test
-// ends. It listens on no port. The functions may change its options first.
+// Start runs a server with JetStream in a temporary folder until the test ends. It listens
+// on no port. configure may change its options first.
 func Start(tb testing.TB, configure ...func(*server.Options)) *Server {
 	tb.Helper()
 	opts := &server.Options{
@@ -72,8 +72,8 @@ func Listen(o *server.Options) {
 	o.DontListen, o.Host, o.Port = false, "127.0.0.1", port
 }
 
-// Durable makes the server write everything to the disk before it acknowledges, as
-// CONFAB_DURABILITY=durable promises.
+// Durable makes the server sync every message to disk before it acknowledges, as
+// CONFAB_DURABILITY=durable does.
 func Durable(o *server.Options) { o.SyncAlways = true }
 
 func (s *Server) start(tb testing.TB) {
@@ -118,17 +118,17 @@ func (s *Server) Restart(tb testing.TB) {
 	s.start(tb)
 }
 
-// Running tells whether the server is up.
+// Running reports whether the server is up.
 func (s *Server) Running() bool { return s.NATS() != nil }
 
-// NATS is the running server, nil while stopped.
+// NATS returns the running server; nil while it is stopped.
 func (s *Server) NATS() *server.Server {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.srv
 }
 
-// URL is the address of a server started with [Listen]; else empty.
+// URL returns the URL of a server started with [Listen]; else it is empty.
 func (s *Server) URL() string {
 	if srv := s.NATS(); srv != nil && !s.opts.DontListen {
 		return srv.ClientURL()
@@ -157,7 +157,7 @@ func (s *Server) Gate(tb testing.TB) *Gate {
 	return NewGate(tb, s)
 }
 
-// Tap starts to record the subjects of everything published.
+// Tap starts to record the subjects of all published messages.
 func (s *Server) Tap(tb testing.TB) *Tap {
 	tb.Helper()
 	return newTap(tb, s)

@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// maxSubjects bounds a Tap's memory; a test that sees more has a naming bug,
-// and fails.
+// maxSubjects bounds a Tap's memory. A test with more subjects has a naming defect, and
+// fails.
 const maxSubjects = 65_536
 
 // Tap counts the subjects of everything that is published while a test runs,
@@ -50,15 +50,15 @@ func newTap(tb testing.TB, p nats.InProcessConnProvider) *Tap {
 	return t
 }
 
-// Subjects lists what was seen, sorted.
+// Subjects returns the recorded subjects, sorted.
 func (t *Tap) Subjects() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Sorted(maps.Keys(t.seen))
 }
 
-// Count is how many messages were seen on subjects that match pattern, which
-// may have the wildcards of NATS.
+// Count returns the number of messages on subjects that match pattern, which may have the
+// wildcards of NATS.
 func (t *Tap) Count(pattern string) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -71,8 +71,8 @@ func (t *Tap) Count(pattern string) int {
 	return total
 }
 
-// Wait returns when at least n messages were seen on pattern, and fails the
-// test when that takes longer than half a minute. One goroutine may wait at a time.
+// Wait waits for at least n messages on pattern, and fails the test after half a minute.
+// It must not be called concurrently.
 func (t *Tap) Wait(tb testing.TB, pattern string, n int) {
 	tb.Helper()
 	deadline := time.NewTimer(30 * time.Second)
@@ -86,8 +86,8 @@ func (t *Tap) Wait(tb testing.TB, pattern string, n int) {
 	}
 }
 
-// Matches tells whether subject is one of those that pattern names; * stands
-// for one token and a last > for one or more.
+// Matches reports whether subject matches pattern, in which * stands for one token and a
+// final > for one or more.
 func Matches(pattern, subject string) bool {
 	for {
 		p, restP, moreP := strings.Cut(pattern, ".")

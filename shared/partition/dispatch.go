@@ -12,7 +12,7 @@ import (
 	"github.com/confab-chat/confab/shared/partition/internal/lease"
 )
 
-// step lets the table act and publishes what changed.
+// step carries out the table's actions and publishes the new view.
 func (r *run) step() {
 	actions := r.table.Step(time.Now())
 	for shard, h := range r.horizons {
@@ -65,7 +65,7 @@ func (r *run) do(a lease.Action) {
 		ctx, cancel := context.WithCancel(r.base)
 		r.contexts[a.Shard] = cancel
 		l := Lease{Shard: a.Shard, Epoch: a.Epoch, until: r.horizons[a.Shard]}
-		r.log.Debug("shard lease taken", "shard", l.Shard, "epoch", l.Epoch)
+		r.log.Debug("shard lease acquired", "shard", l.Shard, "epoch", l.Epoch)
 		r.calling.Go(func() {
 			err := r.h.Acquire(ctx, l)
 			r.mailbox.Post(func() { r.acquired(l.Shard, err) })
@@ -88,7 +88,7 @@ func (r *run) do(a lease.Action) {
 	}
 }
 
-// opened starts or stops listening to a watch.
+// opened switches to a new watch, or stops using the one that ended.
 func (r *run) opened(e watchEvent) {
 	if e.err != nil {
 		r.err = fmt.Errorf("partition: lost nats: %w", e.err)
@@ -106,7 +106,7 @@ func (r *run) opened(e watchEvent) {
 	}
 }
 
-// showAll takes m and what else is there already.
+// showAll handles m and all other queued messages.
 func (r *run) showAll(m *nats.Msg) {
 	messages := r.messages
 	r.shown(m)
@@ -115,7 +115,7 @@ func (r *run) showAll(m *nats.Msg) {
 	}
 }
 
-// shown takes a message of the watch.
+// shown handles one message of the watch.
 func (r *run) shown(m *nats.Msg) {
 	meta, err := m.Metadata()
 	if err != nil {
@@ -150,7 +150,7 @@ func (r *run) shown(m *nats.Msg) {
 	}
 }
 
-// answered takes the answer to a publication.
+// answered handles the answer to a publication.
 func (r *run) answered(m *nats.Msg) {
 	shard, op, ok := bucket.ParseAnswerSubject(r.inbox, m.Subject, r.o.Shards)
 	if !ok {
@@ -169,7 +169,7 @@ func (r *run) answered(m *nats.Msg) {
 	}
 }
 
-// acquired handles the end of the Holder's Acquire.
+// acquired handles the return of the Holder's Acquire.
 func (r *run) acquired(shard int, err error) {
 	if err != nil {
 		r.contexts[shard]()
@@ -178,13 +178,14 @@ func (r *run) acquired(shard int, err error) {
 	r.table.Started(time.Now(), shard, err)
 }
 
-// released handles the end of the Holder's Release.
+// released handles the return of the Holder's Release.
 func (r *run) released(shard int) {
 	r.contexts[shard]()
 	r.table.Stopped(shard)
 }
 
-// publication is the message of an action of the table; nil if it is none.
+// publication returns the message to publish for an action; nil if the action is no
+// publication.
 func (r *run) publication(a lease.Action) *nats.Msg {
 	var m *nats.Msg
 	switch a.Verb {

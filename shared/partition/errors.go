@@ -3,7 +3,7 @@ package partition
 import "errors"
 
 var (
-	// ErrOptions is about settings that cannot work.
+	// ErrOptions is returned by New for invalid options.
 	ErrOptions = errors.New("partition: wrong options")
 	// ErrRan is returned by a second Run of a Member.
 	ErrRan = errors.New("partition: member has run already")

@@ -1,22 +1,22 @@
-// Package partition shares the shards of a group among the live instances of a
-// service: each shard is leased to one of them, evenly, and a service serves
-// the shards it is told to acquire.
+// Package partition shares the shards of a group among the live instances of a service.
+// Each shard is leased to one instance, and the instances get equal shares. A service
+// implements [Holder] to learn which shards to serve.
 //
-// A lease is a key of a JetStream key-value bucket in memory. It is taken and
-// renewed by compare-and-set and expires on the server one TTL after its last
-// renewal, so that a crashed instance's shards are somewhere else after about
-// a TTL; one that stops gracefully gives them back in about 0.1 s. Instances
-// announce themselves in the same bucket. A new one gets its fair share by
-// hand-over, a few shards at a time; a leaving one causes no other moves.
+// A lease is a key of a JetStream key-value bucket in memory. It is acquired and renewed
+// by compare-and-set and expires on the server one TTL after its last renewal, so that a
+// crashed instance's shards move to another one after about a TTL. An instance that stops
+// gracefully returns them in about 0.1 s. Instances announce themselves in the same
+// bucket. A new one gets its fair share by hand-over, a few shards at a time; a leaving
+// one causes no other moves.
 //
-// A lease is for efficiency: it says who should do the work. Whoever stores
-// something must be safe against two holders (a compare-and-set on what is
-// stored), because an instance may sleep past the end of its lease without
-// knowing. The epoch of a lease tells newer from older.
+// A lease is for efficiency: it decides which instance should do the work. Stored data
+// needs its own protection against two holders (a compare-and-set on the data), because a
+// suspended process may resume after its lease has ended. The epoch of a lease
+// distinguishes newer from older leases.
 //
-// Nothing here fails because NATS is absent: it is waited for. Without a
-// renewal for a TTL the service is told to release, and everything is claimed
-// again when NATS is back, also when the bucket and its memory are gone.
+// Nothing here fails because NATS is absent: Run waits for it. Without a renewal for a TTL
+// the service must release its shards. All shards are claimed again when NATS returns, even
+// if the bucket was lost.
 package partition
 
 import (
@@ -39,18 +39,18 @@ const (
 	DefaultRenew  = time.Second
 )
 
-// maxShards bounds the burst of a renewal, and the loop over all shards at each event.
+// maxShards bounds the burst of renewals and the cost of the loop over all shards.
 const maxShards = 1024
 
-// Options are the settings of one instance. Conn, Group and Instance are
-// required; what is zero gets its default.
+// Options are the settings of one instance. Conn, Group and Instance are required; other
+// zero fields get their defaults.
 type Options struct {
 	Conn     *nats.Conn // may not be connected yet
 	Group    string     // of instances that share shards: one token, such as "room"
 	Instance string     // this instance, unique in the group: one token
 	Shards   int        // the same for the whole group
 
-	// TTL is whole seconds, as the server counts them. Renew is TTL/2 at most:
+	// TTL must be whole seconds, the server's unit. Renew must be at most TTL/2, so that
 	// one renewal may be lost.
 	TTL, Renew time.Duration
 
@@ -68,13 +68,13 @@ type Lease struct {
 	until *horizon // nil: not known, as in tests
 }
 
-// Valid tells whether the lease holds at now: a TTL has not passed since its last
-// renewal was sent. It is false in a process that has slept past the end of its
-// lease before anybody there has noticed, so that nothing that others have changed
-// meanwhile is answered from memory. Safe for concurrent use.
+// Valid reports whether the lease holds at now: less than a TTL has passed since its last
+// renewal was sent. In a process that was suspended past the end of its lease, it is false
+// at once, so that the process does not answer from memory what another owner may have
+// changed. It may be called concurrently.
 func (l Lease) Valid(now time.Time) bool { return l.until == nil || l.until.reaches(now) }
 
-// LeaseUntil is a lease that holds until a time, for tests of a Holder.
+// LeaseUntil returns a lease that holds until a given time, for tests of a Holder.
 func LeaseUntil(shard int, epoch uint64, until time.Time) Lease {
 	h := &horizon{start: time.Now()}
 	h.set(until)
@@ -93,13 +93,13 @@ func (h *horizon) reaches(now time.Time) bool { return int64(now.Sub(h.start)) <
 // Holder is implemented by the service. Calls for one shard alternate and do
 // not overlap; calls for different shards may be concurrent.
 type Holder interface {
-	// Acquire begins to serve a shard and returns soon. ctx ends when the lease
-	// does: after Release in a hand-over, before it when the lease was lost.
-	// After an error, which must leave nothing behind, Release is not called,
-	// the lease is given back, and another attempt is made later.
+	// Acquire starts to serve a shard and returns soon. ctx ends with the lease: after
+	// Release in a hand-over, before Release if the lease was lost. If Acquire returns an
+	// error, it must have cleaned up: Release is not called, the lease is returned, and
+	// another attempt follows later.
 	Acquire(ctx context.Context, l Lease) error
-	// Release stops serving the shard. It returns when nothing is served any
-	// more: then another instance is let in.
+	// Release stops serving the shard. It returns when the shard is no longer served;
+	// then another instance may acquire it.
 	Release(shard int)
 }
 
@@ -120,7 +120,7 @@ type view struct {
 	live   []string
 }
 
-// Owner is who holds a lease. The zero value is nobody.
+// Owner is the instance that holds a lease. The zero value means that there is none.
 type Owner struct {
 	Instance string
 	Epoch    uint64
@@ -165,9 +165,9 @@ func New(o Options, h Holder) (*Member, error) {
 // Held returns the leases that are served now, by shard. Safe for concurrent use.
 func (m *Member) Held() []Lease { return slices.Clone(m.view.Load().held) }
 
-// Owner returns who holds a shard, as far as this instance knows: the zero
-// Owner if nobody does. It lags by milliseconds, and stays as it was while NATS
-// is away. Safe for concurrent use.
+// Owner returns the owner of a shard as far as this instance knows, or the zero Owner. It
+// lags by milliseconds, and does not change while NATS is absent. It may be called
+// concurrently.
 func (m *Member) Owner(shard int) Owner {
 	owners := m.view.Load().owners
 	if shard < 0 || shard >= len(owners) {
@@ -176,8 +176,8 @@ func (m *Member) Owner(shard int) Owner {
 	return owners[shard]
 }
 
-// Covered tells whether every shard has an owner, as far as this instance knows.
-// Safe for concurrent use.
+// Covered reports whether every shard has an owner, as far as this instance knows. It may
+// be called concurrently.
 func (m *Member) Covered() bool {
 	owners := m.view.Load().owners
 	return len(owners) > 0 && !slices.Contains(owners, Owner{})

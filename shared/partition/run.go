@@ -17,7 +17,7 @@ import (
 	"github.com/confab-chat/confab/shared/partition/internal/lease"
 )
 
-// flushTimeout bounds how long a stopping instance waits for its last words to leave.
+// flushTimeout bounds the final flush of a stopping instance.
 const flushTimeout = 500 * time.Millisecond
 
 // run is the state of one Run. Everything but the channels is owned by the loop.
@@ -53,17 +53,17 @@ type run struct {
 	calling sync.WaitGroup
 }
 
-// outgoing is a publication on its way to the sender.
+// outgoing is a publication queued for the sender.
 type outgoing struct {
 	action lease.Action
 	msg    *nats.Msg
 }
 
-// Run takes part in the group until ctx ends, then gives everything back and
-// returns nil when the last Release has returned. It returns an error if the
-// connection is closed before, or if it has been called before. While NATS does
-// not answer, it waits for Renew at most, and for a connection that blocks
-// publishing, until it gives way or is closed.
+// Run takes part in the group until ctx ends, then returns all leases, and returns nil
+// when the last Release has returned. It returns an error if the connection is closed
+// earlier, or if it has been called before. When it stops, it waits at most Renew for
+// answers from NATS; if the connection blocks a publication, it waits until the connection
+// accepts it or is closed.
 func (m *Member) Run(ctx context.Context) error {
 	if m.ran.Swap(true) {
 		return ErrRan
@@ -106,11 +106,11 @@ func newRun(m *Member, base context.Context) *run {
 		inbox:    o.Conn.NewInbox(),
 		contexts: make([]context.CancelFunc, o.Shards),
 		horizons: make([]*horizon, o.Shards),
-		// A shard has one publication under way; after a stall the answers to
-		// given up ones come on top. What overflows counts as lost.
+		// A shard has one publication in flight; after a stall, late answers to abandoned
+		// ones come on top. Answers that overflow count as lost.
 		answers: make(chan *nats.Msg, 32*o.Shards),
-		// One for each shard and the announcements. Full means that the
-		// connection does not take any more: a publication then fails at once.
+		// One per shard, and the announcements. If it is full, the connection is blocked,
+		// and a publication fails at once.
 		out:     make(chan outgoing, 2*o.Shards+8),
 		mailbox: mailbox.New(),
 		again:   make(chan bool, 1),
@@ -126,8 +126,8 @@ func newRun(m *Member, base context.Context) *run {
 	return r
 }
 
-// loop feeds the table and does what it says. It never blocks on NATS or on
-// the Holder, so that deadlines are kept whatever happens to them.
+// loop passes events to the table and carries out its actions. It never blocks on NATS or
+// on the Holder, so that it meets deadlines whatever they do.
 func (r *run) loop(ctx context.Context) error {
 	defer r.mailbox.Close()
 	timer := time.NewTimer(0)
@@ -157,9 +157,8 @@ func (r *run) loop(ctx context.Context) error {
 	}
 }
 
-// send publishes what the loop hands out, until out is closed. It is a
-// goroutine of its own because publishing blocks while the connection's buffer
-// is full.
+// send publishes what the loop queues, until out is closed. It has its own goroutine
+// because publishing blocks while the connection's buffer is full.
 func (r *run) send() {
 	for o := range r.out {
 		err := errNotConnected

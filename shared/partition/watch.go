@@ -17,24 +17,24 @@ import (
 const (
 	openRetry   = 50 * time.Millisecond // pause after the first failed attempt to open the bucket and a watch,
 	openRetries = time.Second           // doubling up to this
-	// openPatience times the pause is how long an attempt may take: short at
-	// first, since a cluster does not answer about a stream that another
-	// instance is just creating, and never long, since such answers do not come late.
+	// openPatience times the pause is the timeout of an attempt. It is short at first,
+	// because a cluster does not answer about a stream that another instance is just
+	// creating, and never long, because such an answer does not arrive late.
 	openPatience = 5
 	openTimeout  = 2 * time.Second
 
 	statusPoll = time.Second // in case a status event was dropped
 
-	// watchBuffer holds a listing of every shard and instance, and the bursts of
-	// renewals and expiries, while the loop is busy. Overflow is seen as a gap
+	// watchBuffer holds the initial keys of all shards and instances, and bursts of
+	// renewals and expiries, while the loop is busy. An overflow is detected as a gap,
 	// and a new watch begins.
 	watchBuffer = 8192
 )
 
-// keeper keeps a watch of the group's keys open: it waits for NATS, creates the
-// bucket if it has to, and begins anew after a reconnect, because messages may
-// have been lost and a bucket in memory may be another one. It is the one
-// goroutine that may block on NATS for long.
+// keeper keeps a watch of the group's keys open. It waits for NATS, creates the bucket if
+// necessary, and starts a new watch after a reconnect, because messages may have been lost
+// and the bucket, which is in memory, may have been replaced. It is the only goroutine
+// that may block on NATS for long.
 type keeper struct {
 	// Static.
 	conn     *nats.Conn
@@ -53,15 +53,15 @@ type keeper struct {
 	fresh   bool  // nothing logged yet
 }
 
-// watchEvent says that a watch began (messages is set), that it ended, or that
-// the connection was closed for good (err is set).
+// watchEvent reports that a watch began (messages is set), that it ended, or that the
+// connection was closed permanently (err is set).
 type watchEvent struct {
 	messages <-chan *nats.Msg
-	pending  uint64 // present keys that messages will show first
+	pending  uint64 // number of existing keys that messages delivers first
 	err      error
 }
 
-// run returns when ctx ends or the connection is closed for good.
+// run keeps the watch until ctx ends or the connection is closed permanently.
 func (k *keeper) run(ctx context.Context) {
 	status := k.conn.StatusChanged()
 	defer k.conn.RemoveStatusListener(status)
@@ -84,7 +84,7 @@ func (k *keeper) run(ctx context.Context) {
 		case errors.Is(err, errNotConnected):
 			wait = openRetry
 		}
-		k.say(err)
+		k.logState(err)
 		pause := wait
 		if errors.Is(err, errNotConnected) {
 			pause = statusPoll
@@ -94,7 +94,7 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-// pause waits for d, a change of the connection or a request for a new watch.
+// pause waits for d, a change of the connection, or a request for a new watch.
 func (k *keeper) pause(ctx context.Context, status <-chan nats.Status, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -107,16 +107,16 @@ func (k *keeper) pause(ctx context.Context, status <-chan nats.Status, d time.Du
 	}
 }
 
-// session opens a watch and keeps it until it has to begin anew, which is no error.
+// session opens a watch and keeps it open. It returns nil when a new watch is needed.
 func (k *keeper) session(ctx context.Context, status <-chan nats.Status, timeout time.Duration) error {
 	reconnects := k.conn.Stats().Reconnects
 	sub, e, err := k.open(ctx, timeout)
 	if err != nil {
 		return err
 	}
-	// The server removes the consumer by itself when nobody listens.
+	// The server removes the consumer once it has no subscriber.
 	defer func() { _ = sub.Unsubscribe() }()
-	k.say(nil)
+	k.logState(nil)
 	k.report(e)
 	defer k.report(watchEvent{})
 	timer := time.NewTicker(statusPoll)
@@ -137,7 +137,7 @@ func (k *keeper) session(ctx context.Context, status <-chan nats.Status, timeout
 	}
 }
 
-// open makes sure that there is a bucket and begins to watch the group's keys.
+// open ensures that the bucket exists and starts to watch the group's keys.
 func (k *keeper) open(ctx context.Context, timeout time.Duration) (*nats.Subscription, watchEvent, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -166,8 +166,8 @@ func (k *keeper) open(ctx context.Context, timeout time.Duration) (*nats.Subscri
 	return sub, watchEvent{messages: messages, pending: c.CachedInfo().NumPending}, nil
 }
 
-// say logs a change of state once.
-func (k *keeper) say(err error) {
+// logState logs each change of state once.
+func (k *keeper) logState(err error) {
 	switch {
 	case err == nil && (k.fresh || k.said != nil):
 		k.log.Info("shard leases available")

@@ -8,9 +8,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Inject writes the trace context of ctx into a header (W3C traceparent). It
-// returns h as it is, and nil stays nil, when ctx has no sampled span: a message
-// without headers is cheaper for everybody.
+// Inject writes the trace context of ctx into a header (W3C traceparent). If ctx has no
+// sampled span, it returns h unchanged (nil stays nil): messages without headers are
+// cheaper to send and to parse.
 func Inject(ctx context.Context, h nats.Header) nats.Header {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return h
@@ -22,7 +22,7 @@ func Inject(ctx context.Context, h nats.Header) nats.Header {
 	return h
 }
 
-// Extract returns ctx with the trace context of a header, ctx itself when there is none.
+// Extract returns ctx with the trace context of a header, or ctx if there is none.
 func Extract(ctx context.Context, h nats.Header) context.Context {
 	if len(h) == 0 {
 		return ctx
@@ -30,17 +30,17 @@ func Extract(ctx context.Context, h nats.Header) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, carrier(h))
 }
 
-// Traceparent is how a span is named in a header (W3C Trace Context, section 3.2).
+// Traceparent returns the header value that names a span (W3C Trace Context, section 3.2).
 func Traceparent(s trace.Span) string {
 	h := Inject(trace.ContextWithSpan(context.Background(), s), nil)
 	return carrier(h).Get(traceparent)
 }
 
-// Header is the header of a message that continues several traces: it has a
-// traceparent for each of them.
+// Header returns the header of a message that continues several traces: one traceparent
+// for each of them.
 func Header(traceparents []string) nats.Header { return nats.Header{traceparent: traceparents} }
 
-// Parents is a context for each trace that h names.
+// Parents returns a context for each trace that h names.
 func Parents(h nats.Header) []context.Context {
 	var list []context.Context
 	for _, value := range h[traceparent] {
@@ -51,8 +51,8 @@ func Parents(h nats.Header) []context.Context {
 
 const traceparent = "traceparent"
 
-// carrier keeps keys as they are: NATS headers are case-sensitive, and nats-server
-// itself looks for the lower-case traceparent.
+// carrier does not canonicalize keys: NATS headers are case-sensitive, and nats-server
+// itself reads the lower-case traceparent.
 type carrier nats.Header
 
 func (c carrier) Set(key, value string) { c[key] = []string{value} }

@@ -29,11 +29,11 @@ import (
 	nooptrace "go.opentelemetry.io/otel/trace/noop"
 )
 
-// cardinality bounds the attribute sets of one instrument; what is over it
-// collapses into otel_metric_overflow. Every attribute of ours is from a closed set.
+// cardinality bounds the attribute sets of one instrument; the excess is counted under
+// otel_metric_overflow. All our attributes have a closed set of values.
 const cardinality = 1000
 
-// Options say who is observed. Service is required.
+// Options identify the service and its outputs. Service is required.
 type Options struct {
 	Service  string
 	Instance string
@@ -45,9 +45,9 @@ type Options struct {
 	NoMetrics bool       // no instruments at all (CONFAB_ENABLE_METRICS=false)
 }
 
-// Telemetry is what one service logs, counts and traces with. Its fields are static;
-// all of it may be used concurrently. One process may have several, one a service:
-// their series differ in the label service_name.
+// Telemetry holds the logger, meter and tracer of one service. Its fields are static and
+// may be used concurrently. A process that runs several services has one for each; their
+// series differ in the label service_name.
 type Telemetry struct {
 	Logger   *slog.Logger
 	Meter    metric.Meter
@@ -57,8 +57,8 @@ type Telemetry struct {
 	shutdown []func(context.Context) error
 }
 
-// New sets up telemetry from o and the OTEL_* variables. The error names the
-// variable that cannot be followed.
+// New sets up telemetry from o and the OTEL_* variables. The error names the variable
+// with an invalid value.
 func New(ctx context.Context, o Options) (*Telemetry, error) {
 	res := resource.NewWithAttributes(semconv.SchemaURL,
 		semconv.ServiceName(o.Service), semconv.ServiceVersion(o.Version), semconv.ServiceInstanceID(o.Instance))
@@ -72,7 +72,7 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	return t, nil
 }
 
-// Shutdown sends what exporters still hold, until ctx ends.
+// Shutdown exports what is still queued, until ctx ends.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	var errs []error
 	for _, f := range slices.Backward(t.shutdown) {
@@ -81,7 +81,7 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Handler serves the instruments of several services of one process to Prometheus.
+// Handler serves the instruments of several services in one process to Prometheus.
 func Handler(g ...prometheus.Gatherer) http.Handler {
 	return promhttp.HandlerFor(prometheus.Gatherers(g), promhttp.HandlerOpts{})
 }
@@ -133,7 +133,7 @@ func (t *Telemetry) metrics(ctx context.Context, o Options, res *resource.Resour
 		return err
 	}
 	opts := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(reader), sdkmetric.WithCardinalityLimit(cardinality)}
-	if asked("METRICS") {
+	if requested("METRICS") {
 		push, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
 			return fmt.Errorf("OTEL_METRICS_EXPORTER=%q: %w", os.Getenv("OTEL_METRICS_EXPORTER"), err)
@@ -147,7 +147,7 @@ func (t *Telemetry) metrics(ctx context.Context, o Options, res *resource.Resour
 }
 
 func (t *Telemetry) traces(ctx context.Context, o Options, res *resource.Resource) error {
-	if !asked("TRACES") {
+	if !requested("TRACES") {
 		t.Tracer = nooptrace.NewTracerProvider().Tracer("confab")
 		return nil
 	}
@@ -161,10 +161,10 @@ func (t *Telemetry) traces(ctx context.Context, o Options, res *resource.Resourc
 	return nil
 }
 
-// asked tells whether the environment wants a signal exported: by name of an
-// exporter, or by an endpoint alone, which means OTLP. OpenTelemetry's own default,
-// OTLP to localhost, would log errors on every machine without a collector.
-func asked(signal string) bool {
+// requested reports whether the environment asks to export a signal: by the name of an
+// exporter, or by an endpoint alone, which means OTLP. OpenTelemetry's own default, OTLP
+// to localhost, would log errors on every machine without a collector.
+func requested(signal string) bool {
 	if os.Getenv("OTEL_SDK_DISABLED") == "true" {
 		return false
 	}
@@ -174,7 +174,7 @@ func asked(signal string) bool {
 	return cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT")) != ""
 }
 
-// withTrace adds the ids of the span in a line's context.
+// withTrace adds the trace and span id of a log record's context.
 type withTrace struct{ slog.Handler }
 
 func (h withTrace) Handle(ctx context.Context, r slog.Record) error {

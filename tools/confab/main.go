@@ -92,7 +92,7 @@ func help(w io.Writer) error {
 
   confab                     serve: chat on :3001, monitor on :3002
   confab token -user alice   print a token for a user (-name "Alice", -ttl 24h)
-  confab config check        say what is wrong with the settings, and nothing else
+  confab config check        check the settings, list every problem, and exit
   confab healthcheck         ask /readyz of the one that runs here
   confab version             print the version
 

@@ -1,10 +1,10 @@
 // Package assign decides which live instance should own which shard.
 //
 // The choice is rendezvous hashing under quotas, made sticky: a shard stays
-// where it is unless its holder is gone or holds more than its quota. It is a
-// pure function of what every instance reads in the same order (who is live,
-// who holds what), so that all of them reach the same plan without talking,
-// and following a part of the plan does not change the rest of it.
+// where it is unless its holder is gone or holds more than its quota. It is a pure
+// function of the live instances and the current holders, which every instance reads in
+// the same order. So all instances compute the same plan without communicating, and
+// carrying out a part of the plan does not change the rest of it.
 package assign
 
 import (
@@ -12,10 +12,9 @@ import (
 	"slices"
 )
 
-// Owners returns, for every shard, the instance that should own it; "" for all
-// of them if nobody is live. held[s] is the present holder of shard s, "" if
-// it has none; a holder that is not in live counts as none. The order of live
-// does not matter; its names must be distinct.
+// Owners returns, for every shard, the instance that should own it; "" for all of them if
+// live is empty. held[s] is the current holder of shard s, or ""; a holder that is not in
+// live counts as none. The order of live does not matter; its names must be distinct.
 //
 // Quotas differ by at most one shard, and no assignment with such quotas moves
 // fewer shards away from live holders. Highest random weight: Thaler and
@@ -38,7 +37,7 @@ func Owners(live, held []string) []string {
 type plan struct {
 	live  []string       // sorted
 	index map[string]int // position in live
-	room  []int          // by position: shards it may still get, negative if it must give
+	room  []int          // by position: number of shards it may still get; negative if it must lose some
 }
 
 func newPlan(live, held []string) *plan {
@@ -53,7 +52,7 @@ func newPlan(live, held []string) *plan {
 		}
 	}
 	floor, extra := len(held)/len(p.live), len(held)%len(p.live)
-	// The odd shards go to those that hold one already, so that they need not give it away.
+	// The remainder goes to instances that hold more already, to avoid moves.
 	order := make([]int, len(p.live))
 	for i := range order {
 		order[i] = i
@@ -76,8 +75,8 @@ func newPlan(live, held []string) *plan {
 	return p
 }
 
-// movable returns the shards without a live holder, and of every holder above
-// its quota the surplus that suits it least. It leaves room without negatives.
+// movable returns the shards without a live holder and, of every holder above its quota,
+// the surplus shards with the lowest weight. Afterwards no entry of room is negative.
 func (p *plan) movable(held []string) []int {
 	var out []int
 	mine := make([][]int, len(p.live))
@@ -102,8 +101,8 @@ func (p *plan) movable(held []string) []int {
 	return out
 }
 
-// place gives every shard without an owner to the instance that weighs most
-// for it among those with room, the heaviest pairs first.
+// place assigns every shard without an owner to the instance with the highest weight for
+// it among those with room, the heaviest pairs first.
 func (p *plan) place(owners []string) {
 	type pair struct {
 		weight          uint64

@@ -1,5 +1,5 @@
-// Package bucket is the key-value bucket that leases live in: how it comes to
-// be, what its keys and records look like, and what the server answers.
+// Package bucket defines the key-value bucket of the leases: its creation, its keys and
+// records, and the server's answers.
 package bucket
 
 import (
@@ -13,7 +13,8 @@ import (
 	"github.com/confab-chat/confab/proto/subject"
 )
 
-// ErrUnusable: somebody created the bucket without what leases need.
+// ErrUnusable is returned for a bucket that was created without the features that leases
+// need.
 var ErrUnusable = errors.New("bucket has no message ttl or no limit markers")
 
 const (
@@ -22,24 +23,24 @@ const (
 
 	subjectPrefix = "$KV." + subject.BucketOwners + "."
 
-	// MarkerTTL is how long the server remembers the end of a key. Watches that
-	// are open learn of it at once.
+	// MarkerTTL is how long the server keeps the marker of a key's end. Open watches
+	// receive the marker at once.
 	MarkerTTL = time.Minute
 
-	// writtenAfter is how old a bucket without a single record must be to be
-	// taken for one that lost its memory instead of one just made by somebody else.
+	// writtenAfter is the age from which an empty bucket counts as one that lost its
+	// memory. A younger one may just have been created by another instance.
 	writtenAfter = 10 * time.Second
 )
 
-// Open makes sure that the bucket exists and that its next revision is
-// above floor. rewound says that it is known not to be.
+// Open ensures that the bucket exists and that its next revision is above floor. rewound
+// reports that it is known not to be.
 //
-// Epochs are revisions and must grow over a loss of the bucket, which is in
-// memory. So a new bucket starts at the present unix time in microseconds, far
-// above any revision of an earlier one, which cannot have counted a million
-// changes a second. A replicated bucket whose servers all restarted comes back
-// by itself, empty, at the old start: it is moved forward by a purge. One with fewer
-// replicas gets more: a cluster may have grown out of one server.
+// Epochs are revisions and must grow over a loss of the bucket, which is in memory. So a
+// new bucket starts at the current unix time in microseconds, far above any revision of an
+// earlier one, which cannot have had a million changes per second. NATS recreates a
+// replicated bucket whose servers have all restarted, empty and with its old first
+// revision: Open moves it forward by a purge. It also raises the number of replicas if
+// necessary: a cluster may have grown out of one server.
 func Open(ctx context.Context, js jetstream.JetStream, replicas int, floor uint64, rewound bool) error {
 	s, err := js.Stream(ctx, Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -59,7 +60,7 @@ func Open(ctx context.Context, js jetstream.JetStream, replicas int, floor uint6
 		more := info.Config
 		more.Replicas = replicas
 		if _, err := js.UpdateStream(ctx, more); err != nil {
-			return fmt.Errorf("give bucket %s %d replicas: %w", subject.BucketOwners, replicas, err)
+			return fmt.Errorf("set bucket %s to %d replicas: %w", subject.BucketOwners, replicas, err)
 		}
 	}
 	if !rewound && !forgot(info, time.Now()) {
@@ -74,19 +75,19 @@ func Open(ctx context.Context, js jetstream.JetStream, replicas int, floor uint6
 	return nil
 }
 
-// firstRevision is where a bucket made at now begins.
+// firstRevision returns the first revision of a bucket created at now.
 func firstRevision(now time.Time, floor uint64) uint64 {
 	return max(uint64(now.UnixMicro()), floor+1)
 }
 
-// forgot says whether the bucket has never been written to although it is not new.
+// forgot reports whether the bucket has never been written to although it is not new.
 func forgot(info *jetstream.StreamInfo, now time.Time) bool {
 	unwritten := info.State.Msgs == 0 && info.State.LastSeq+1 <= max(1, info.Config.FirstSeq)
 	return unwritten && info.State.LastSeq+1 < uint64(now.Add(-writtenAfter).UnixMicro())
 }
 
-// config is what [jetstream.JetStream.CreateKeyValue] would send, plus the first
-// revision, which it cannot.
+// config returns what [jetstream.JetStream.CreateKeyValue] would send, plus the first
+// revision, which that function cannot set.
 func config(replicas int, first uint64) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:                   Stream,

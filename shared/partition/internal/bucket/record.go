@@ -15,7 +15,7 @@ import (
 type Record struct {
 	Instance   string `json:"instance"`
 	Generation string `json:"gen"`
-	Epoch      uint64 `json:"epoch,omitempty"` // absent in the record that begins the lease: it is its revision
+	Epoch      uint64 `json:"epoch,omitempty"` // absent in the lease's first record, whose revision is the epoch
 }
 
 // Keys are the subjects of one group in the bucket.
@@ -25,7 +25,7 @@ const instanceToken = "inst."
 
 var token = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// Token says whether s can be the name of a group or an instance.
+// Token reports whether s is valid as the name of a group or an instance.
 func Token(s string) bool { return token.MatchString(s) }
 
 // NewKeys returns the keys of a group.
@@ -40,8 +40,8 @@ func (k Keys) Lease(shard int) string { return k.prefix + strconv.Itoa(shard) }
 // Instance is the key of an instance's announcement.
 func (k Keys) Instance(name string) string { return k.prefix + instanceToken + name }
 
-// Parse tells whose key a subject is: an instance's, or if name is empty a
-// shard's. ok is false for anything else, such as a shard beyond shards.
+// Parse returns the instance name, or if name is empty the shard, to which a key belongs.
+// ok is false for any other subject, such as that of a shard beyond shards.
 func (k Keys) Parse(subject string, shards int) (name string, shard int, ok bool) {
 	rest, ok := strings.CutPrefix(subject, k.prefix)
 	if !ok {
@@ -65,8 +65,8 @@ const (
 	operationPurge = "PURGE" // with a TTL it leaves nothing behind; DEL would leave another marker
 )
 
-// Put is the publication of a record that expires after ttl. A key-value
-// client cannot send it: its Update drops the TTL.
+// Put returns the publication of a record that expires after ttl. A key-value client
+// cannot send it: its Update drops the TTL.
 func Put(key string, r Record, ttl time.Duration) *nats.Msg {
 	value, err := json.Marshal(r)
 	if err != nil {
@@ -75,7 +75,7 @@ func Put(key string, r Record, ttl time.Duration) *nats.Msg {
 	return &nats.Msg{Subject: key, Data: value, Header: nats.Header{headerTTL: []string{ttl.String()}}}
 }
 
-// End is the publication that ends a key.
+// End returns the publication that ends a key.
 func End(key string) *nats.Msg {
 	return &nats.Msg{Subject: key, Header: nats.Header{
 		headerOperation: []string{operationPurge},
@@ -83,24 +83,24 @@ func End(key string) *nats.Msg {
 	}}
 }
 
-// Expect makes a publication a compare-and-set: it is stored if the last
-// revision of its key is revision, 0 if there must be none.
+// Expect makes a publication a compare-and-set: it is stored only if the last revision of
+// its key is revision (0: if the key has none).
 func Expect(m *nats.Msg, revision uint64) {
 	m.Header[headerExpect] = []string{strconv.FormatUint(revision, 10)}
 }
 
-// Ended says whether a stored message is the marker of the end of its key.
+// Ended reports whether a stored message marks the end of its key.
 func Ended(m *nats.Msg) bool {
 	return len(m.Header) > 0 && (m.Header.Get(headerOperation) != "" || m.Header.Get(headerMarker) != "")
 }
 
-// Answer is what became of a publication.
+// Answer is the outcome of a publication.
 type Answer uint8
 
 const (
 	Stored  Answer = iota
 	Refused        // the last revision was not the expected one
-	Unheard        // nobody listens: the stream is gone or has no leader
+	Unheard        // no responders: the stream does not exist or has no leader
 	Failed         // anything else
 )
 
@@ -110,7 +110,7 @@ const (
 	errWrongLastSequenceConstant = 10164
 )
 
-// ParseAnswer reads what JetStream answered; revision is that of a Stored record.
+// ParseAnswer parses JetStream's answer. revision is set if a is Stored.
 func ParseAnswer(m *nats.Msg) (a Answer, revision uint64) {
 	if len(m.Data) == 0 || m.Header.Get(headerStatus) != "" {
 		return Unheard, 0
@@ -133,7 +133,7 @@ func ParseAnswer(m *nats.Msg) (a Answer, revision uint64) {
 	return Failed, 0
 }
 
-// AnswerSubject is the reply subject, below inbox, of publication op for a shard.
+// AnswerSubject returns the reply subject, below inbox, of publication op for a shard.
 func AnswerSubject(inbox string, shard int, op uint64) string {
 	return inbox + "." + strconv.Itoa(shard) + "." + strconv.FormatUint(op, 10)
 }

@@ -2,7 +2,7 @@ package lease
 
 import "fmt"
 
-// Verb is what an Action asks for.
+// Verb is the kind of an Action.
 type Verb uint8
 
 // Publications; Claim, Renew and Drop are to be answered by [Table.Acked],
@@ -31,7 +31,7 @@ func (v Verb) String() string {
 	return fmt.Sprintf("verb %d", uint8(v))
 }
 
-// Action is one thing to do. Actions are to be done in the order given.
+// Action is one thing to do. Actions must be carried out in the order given.
 type Action struct {
 	Verb   Verb
 	Shard  int

@@ -2,7 +2,7 @@ package lease
 
 import "time"
 
-// Reset says that a new watch begins: every present key will be seen again.
+// Reset records that a new watch begins: it will show every existing key again.
 func (t *Table) Reset() {
 	t.watch = listing
 	t.joinedAt = time.Time{}
@@ -16,10 +16,10 @@ func (t *Table) Reset() {
 	t.changed()
 }
 
-// Blind says that the watch has ended.
+// Blind records that the watch has ended.
 func (t *Table) Blind() { t.watch = blind }
 
-// SyncDone says that the watch has shown every present key.
+// SyncDone records that the watch has shown every existing key.
 func (t *Table) SyncDone(now time.Time) {
 	t.watch, t.rewound = synced, false
 	t.syncedAt = now
@@ -45,13 +45,13 @@ func (t *Table) SyncDone(now time.Time) {
 		s.doubt = !t.ours(s)
 	}
 	t.changed()
-	t.nextRenew = now // everybody else may have lost sight of us
+	t.nextRenew = now // other instances may have missed our announcement
 }
 
-// keepAway sees to it that what a lost bucket forgot is left to its holders.
-// Their leases are valid until they expire, and they claim them again when they
-// notice. Others wait for as long, also for shards that were free: somebody may
-// have taken them just before.
+// keepAway leaves shards whose records were lost with the bucket to their holders. Their
+// leases are valid until they expire, and the holders claim them again when they notice.
+// Other instances wait for as long, also for shards that seemed free: another instance
+// may have acquired them just before the loss.
 func (t *Table) keepAway() {
 	forgot := false
 	var last time.Time
@@ -70,12 +70,12 @@ func (t *Table) keepAway() {
 	}
 }
 
-// LeaseSeen says that the watch shows a record of a shard's key.
+// LeaseSeen records that the watch shows a record of a shard's key.
 func (t *Table) LeaseSeen(now time.Time, shard int, revision uint64, h Holder) {
 	s := &t.shards[shard]
 	t.floor = max(t.floor, revision)
 	if revision <= s.rev {
-		return // older than what an answer told us
+		return // older than what an answer has shown
 	}
 	if !s.held || s.holder.Instance != h.Instance {
 		t.changed()
@@ -94,7 +94,7 @@ func (t *Table) LeaseSeen(now time.Time, shard int, revision uint64, h Holder) {
 	}
 }
 
-// LeaseGone says that the watch shows the marker of the end of a shard's key.
+// LeaseGone records that the watch shows the marker of the end of a shard's key.
 func (t *Table) LeaseGone(now time.Time, shard int, revision uint64) {
 	s := &t.shards[shard]
 	t.floor = max(t.floor, revision)
@@ -117,7 +117,7 @@ func (t *Table) vacate(now time.Time, s *shard, revision uint64) {
 	s.refused, s.odd = time.Time{}, false
 }
 
-// MemberSeen says that the watch shows the announcement of an instance.
+// MemberSeen records that the watch shows the announcement of an instance.
 func (t *Table) MemberSeen(now time.Time, name string, revision uint64) {
 	t.floor = max(t.floor, revision)
 	t.listed[name] = true
@@ -131,7 +131,7 @@ func (t *Table) MemberSeen(now time.Time, name string, revision uint64) {
 	}
 }
 
-// MemberGone says that the announcement of an instance ended.
+// MemberGone records that the announcement of an instance ended.
 func (t *Table) MemberGone(now time.Time, name string, revision uint64) {
 	t.floor = max(t.floor, revision)
 	delete(t.listed, name)
@@ -145,7 +145,7 @@ func (t *Table) MemberGone(now time.Time, name string, revision uint64) {
 	}
 }
 
-// Started says that Acquire returned.
+// Started records that Acquire returned.
 func (t *Table) Started(now time.Time, shard int, err error) {
 	s := &t.shards[shard]
 	switch {
@@ -164,7 +164,7 @@ func (t *Table) Started(now time.Time, shard int, err error) {
 	t.version++
 }
 
-// Stopped says that Release returned.
+// Stopped records that Release returned.
 func (t *Table) Stopped(shard int) {
 	s := &t.shards[shard]
 	s.phase = returning
@@ -173,7 +173,7 @@ func (t *Table) Stopped(shard int) {
 	}
 }
 
-// Quit begins the graceful stop: nothing is claimed any more and everything is given back.
+// Quit begins the graceful stop: the table claims nothing more and returns all leases.
 func (t *Table) Quit() {
 	if t.quit {
 		return
@@ -182,7 +182,7 @@ func (t *Table) Quit() {
 	t.do(Action{Verb: Withdraw})
 }
 
-// lose ends our lease on a shard that is not given back but gone.
+// lose ends our lease on a shard after we lost it.
 func (t *Table) lose(now time.Time, s *shard, shard int) {
 	s.over, s.op, s.late, s.doubt = true, 0, 0, false
 	s.reclaim = !s.held || t.mine(s)

@@ -2,8 +2,8 @@ package lease
 
 import "time"
 
-// Step returns what is to be done at now. It is called after every event and
-// at the time of [Table.Next]. The slice is valid until the next call.
+// Step returns the actions due at now. It must be called after every event and at the
+// time of [Table.Next]. The slice is valid until the next call.
 func (t *Table) Step(now time.Time) []Action {
 	t.expire(now)
 	t.renew(now)
@@ -15,13 +15,13 @@ func (t *Table) Step(now time.Time) []Action {
 			t.rewatch()
 		}
 	}
-	t.giveBack(now)
+	t.returnReleased(now)
 	out := t.actions
 	t.actions = nil
 	return out
 }
 
-// Next is when Step has something to do if nothing happens before.
+// Next returns when Step must be called if no event comes before.
 func (t *Table) Next(now time.Time) time.Time {
 	next := t.nextRenew
 	if t.unsettled() {
@@ -37,7 +37,7 @@ func (t *Table) Next(now time.Time) time.Time {
 	return next
 }
 
-// unsettled says whether the table waits for something that is not a renewal.
+// unsettled reports whether the table waits for something other than a renewal.
 func (t *Table) unsettled() bool {
 	var wish []string
 	if t.watch == synced {
@@ -58,8 +58,8 @@ func (t *Table) unsettled() bool {
 	return false
 }
 
-// stale says whether the watch has missed something: our own announcement does
-// not come back, or a key has not been renewed for so long that it must have ended.
+// stale reports whether the watch has missed something: it does not show our own
+// announcement, or a key has not been renewed for so long that it must have ended.
 func (t *Table) stale(now time.Time) bool {
 	if now.Sub(t.syncedAt) <= t.cfg.TTL {
 		return false
@@ -80,7 +80,7 @@ func (t *Table) stale(now time.Time) bool {
 	return false
 }
 
-// expire ends what has been waited for too long.
+// expire ends leases past their deadline and abandons overdue publications.
 func (t *Table) expire(now time.Time) {
 	for i := range t.shards {
 		s := &t.shards[i]
@@ -126,8 +126,8 @@ func (t *Table) send(now time.Time, a Action) {
 	t.do(a)
 }
 
-// reap ends keys that name us although we do not hold them: a claim whose
-// answer was lost, a lease given up while the server could not be reached.
+// reap ends keys that name us although we do not hold the lease: after a claim whose
+// answer was lost, or a lease that ended while the server was unreachable.
 func (t *Table) reap(now time.Time) {
 	for i := range t.shards {
 		s := &t.shards[i]
@@ -138,7 +138,8 @@ func (t *Table) reap(now time.Time) {
 	}
 }
 
-// settled says that it is time for claims: whoever starts with us has announced itself.
+// settled reports whether it is time for claims: instances that start at the same time
+// have announced themselves.
 func (t *Table) settled(now time.Time) bool {
 	if t.joinedAt.IsZero() {
 		return false
@@ -146,7 +147,7 @@ func (t *Table) settled(now time.Time) bool {
 	return now.Sub(later(t.joinedAt, t.grownAt)) >= t.cfg.Renew/settleDivisor || now.Sub(t.joinedAt) >= t.cfg.Renew/calmDivisor
 }
 
-// claim takes the free shards that should be ours.
+// claim sends claims for the free shards that should be ours.
 func (t *Table) claim(now time.Time) {
 	settled := t.settled(now)
 	for i := range t.shards {
@@ -154,7 +155,7 @@ func (t *Table) claim(now time.Time) {
 		if s.phase != idle || s.held || now.Before(s.retryAt) {
 			continue
 		}
-		// A shard that its owner-to-be leaves lying for a TTL is anybody's.
+		// Any instance may claim a shard that its intended owner has not claimed for a TTL.
 		abandoned := now.Sub(s.gone) > t.cfg.TTL
 		if !s.reclaim && !(settled && (abandoned || t.wanted()[i] == t.cfg.Instance)) {
 			continue
@@ -171,8 +172,8 @@ func (t *Table) claim(now time.Time) {
 	}
 }
 
-// handOver begins to give back what others should own: in batches, not while
-// instances come and go, and only as fast as it is taken.
+// handOver starts to release shards that other instances should own: in batches, not while
+// instances join or leave, and only as fast as the new owners acquire them.
 func (t *Table) handOver(now time.Time) {
 	if t.joinedAt.IsZero() || now.Sub(t.changedAt) < t.cfg.Renew/calmDivisor || now.Before(t.handAt) {
 		return
@@ -203,8 +204,8 @@ func (t *Table) handOver(now time.Time) {
 	}
 }
 
-// giveBack moves a stopping instance on, and ends the keys of released shards.
-func (t *Table) giveBack(now time.Time) {
+// returnReleased ends the keys of released shards, and drives the graceful stop.
+func (t *Table) returnReleased(now time.Time) {
 	for i := range t.shards {
 		s := &t.shards[i]
 		if t.quit && s.phase == serving {

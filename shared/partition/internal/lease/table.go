@@ -1,7 +1,7 @@
-// Package lease is the state machine of one instance that shares a group's
-// shards with others through leases. It has no I/O and no clock: what happened
-// goes in (a key was seen, a publication was answered, a call returned) with
-// the time it happened, and [Table.Step] says what to do next.
+// Package lease is the state machine of one instance that shares a group's shards with
+// others through leases. It has no I/O and no clock: callers report events (a key was
+// seen, a publication was answered, a call returned) with their time, and [Table.Step]
+// returns the actions to take.
 //
 // Two rules carry its safety. A lease is held only from the acknowledgement of
 // a compare-and-set on the shard's key, until one TTL after the *sending* of
@@ -9,8 +9,8 @@
 // copy expires later than ours. And the epoch of a lease is the revision of
 // the acquisition, so no two leases of a shard share one.
 //
-// What the keys say is known from a watch that may lag. It decides only what
-// to try; the compare-and-set decides what happens.
+// The keys are known from a watch that may lag. The watch decides only what to try; the
+// compare-and-set decides what happens.
 package lease
 
 import (
@@ -24,9 +24,9 @@ import (
 type Config struct {
 	Shards     int
 	Instance   string        // this instance
-	Generation string        // this start of it: tells its leases from those of an earlier start
+	Generation string        // this start of it; distinguishes its leases from those of an earlier start
 	TTL, Renew time.Duration // of leases and of announcements
-	MarkerTTL  time.Duration // how long the server remembers that a key went
+	MarkerTTL  time.Duration // how long the server keeps the marker of a key's end
 }
 
 // Intervals, as fractions of Renew.
@@ -36,7 +36,7 @@ const (
 	paceDivisor   = 10 // between batches of hand-overs, and between attempts
 	pollDivisor   = 20 // how often an unsettled table looks again
 
-	// A publication is given up on before the next renewal is due, so that none is skipped.
+	// A publication is abandoned before the next renewal is due, so that no renewal is skipped.
 	answerNumerator, answerDivisor = 3, 4
 )
 
@@ -49,13 +49,13 @@ const (
 	acquireRetryMax = 30 * time.Second // attempts after a failed Acquire, doubling from Renew
 )
 
-// Holder is who a lease key names.
+// Holder is the content of a lease key: the instance that holds the lease.
 type Holder struct {
 	Instance, Generation string
 	Epoch                uint64 // 0 in the record of the acquisition itself: its revision is the epoch
 }
 
-// phase is how far this instance is with a shard.
+// phase is the state of this instance with respect to a shard.
 type phase uint8
 
 const (
@@ -64,11 +64,11 @@ const (
 	starting               // ours, Acquire is running
 	serving                // ours
 	stopping               // Release is running
-	returning              // Release returned, waiting for the answer to a renewal before giving back
+	returning              // Release returned; waiting for the answer to a renewal before the key is deleted
 	dropping               // deletion sent
 )
 
-// shard is what is known of a shard: the key as seen, and our own part.
+// shard is the state of one shard: its key as seen on the watch, and our own part.
 type shard struct {
 	// The key.
 	holder Holder
@@ -83,7 +83,7 @@ type shard struct {
 	epoch    uint64
 	own      uint64 // revision of our last known record
 	deadline time.Time
-	over     bool // the lease ended before it was given back
+	over     bool // the lease ended before it was returned
 
 	// The outstanding publication; 0 if none.
 	op        uint64
@@ -93,14 +93,14 @@ type shard struct {
 	late       uint64 // the renewal before, whose answer is overdue; 0 if none
 	lateSentAt time.Time
 
-	uncertain bool // a renewal stayed without answer: the revision may have moved
+	uncertain bool // a renewal was not answered: the revision may have changed
 	hurry     bool // renew now, the last renewal took long
 	doubt     bool // a new watch does not show our lease: renew now to find out
 	refusals  int
 
-	reclaim    bool      // lost it while serving: take it back if nobody has it
-	gave       bool      // handed over, and nobody has taken it yet
-	keepUntil  time.Time // nobody took it last time: do not hand it over before
+	reclaim    bool      // lost while serving: claim it again if it is free
+	gave       bool      // handed over, and not acquired by another instance yet
+	keepUntil  time.Time // the last hand-over found no taker: do not hand it over before
 	keepFor    time.Duration
 	retryAt    time.Time // no claim before
 	acquireOff time.Duration
@@ -108,10 +108,10 @@ type shard struct {
 	odd        bool      // the last claim was refused as well: the marker may have gone, or just not
 }
 
-// active says that the lease is ours as far as we know.
+// active reports whether the lease is ours as far as we know.
 func (s *shard) active() bool { return s.phase >= starting && s.phase <= returning && !s.over }
 
-// watch is how much of the keys is known.
+// watch says how much of the keys is known.
 type watch uint8
 
 const (
@@ -120,8 +120,8 @@ const (
 	synced
 )
 
-// Table is the state of one instance. Owned by one goroutine; all times it is
-// given must come from one monotonic clock.
+// Table is the state of one instance. Its methods must not be called concurrently; all
+// times must come from one monotonic clock.
 type Table struct {
 	cfg Config
 
@@ -142,12 +142,12 @@ type Table struct {
 	handAt    time.Time // next batch of hand-overs
 	quit      bool
 
-	wish    []string // who should own what; nil: to be computed
+	wish    []string // intended owner of each shard; nil: to be computed
 	version uint64
 	actions []Action
 }
 
-// New returns the table of an instance that holds nothing and knows nothing.
+// New returns the table of an instance that holds no lease and has seen no key.
 func New(cfg Config) *Table {
 	return &Table{
 		cfg:    cfg,
@@ -157,14 +157,14 @@ func New(cfg Config) *Table {
 	}
 }
 
-// Epoch is the epoch of our lease on a shard; ok says whether we hold one.
+// Epoch returns the epoch of our lease on a shard; ok reports whether we hold one.
 func (t *Table) Epoch(shard int) (epoch uint64, ok bool) {
 	s := &t.shards[shard]
 	return s.epoch, s.active()
 }
 
-// Deadline is until when our lease on a shard is known to hold; the zero time, also
-// of a lease that was lost before its time, when we hold none.
+// Deadline returns the time until which our lease on a shard is known to hold. It is zero
+// if we hold none, also if the lease was lost early.
 func (t *Table) Deadline(shard int) time.Time {
 	if s := &t.shards[shard]; s.active() {
 		return s.deadline
@@ -172,10 +172,10 @@ func (t *Table) Deadline(shard int) time.Time {
 	return time.Time{}
 }
 
-// Serving says whether the service has acquired the shard and not been told to release it.
+// Serving reports whether the service has acquired the shard and need not release it.
 func (t *Table) Serving(shard int) bool { return t.shards[shard].phase == serving }
 
-// Holder is who holds a shard, as far as it is known, and with which epoch.
+// Holder returns the known holder of a shard, and the epoch of its lease.
 func (t *Table) Holder(shard int) (h Holder, ok bool) {
 	s := &t.shards[shard]
 	h = s.holder
@@ -195,23 +195,23 @@ func (t *Table) Live() []string {
 	return names
 }
 
-// Version changes whenever what Serving, Holder or Live say may have changed.
+// Version changes whenever the results of Serving, Holder or Live may have changed.
 func (t *Table) Version() uint64 { return t.version }
 
-// changed says that the keys tell something new.
+// changed records a change of the known keys.
 func (t *Table) changed() {
 	t.wish = nil
 	t.version++
 }
 
-// Synced says whether the table knows all keys.
+// Synced reports whether the table knows all keys.
 func (t *Table) Synced() bool { return t.watch == synced }
 
-// Floor is the highest revision ever seen. A bucket made anew must begin above
-// it. rewound says that the present one did not.
+// Floor returns the highest revision ever seen. A new bucket must begin above it. rewound
+// reports that the current bucket did not.
 func (t *Table) Floor() (revision uint64, rewound bool) { return t.floor, t.rewound }
 
-// Done says that a stopped table has given everything back.
+// Done reports whether a stopped table has returned all leases.
 func (t *Table) Done() bool {
 	if !t.quit {
 		return false
@@ -224,7 +224,7 @@ func (t *Table) Done() bool {
 	return true
 }
 
-// wanted returns who should own each shard.
+// wanted returns the intended owner of each shard.
 func (t *Table) wanted() []string {
 	if t.wish == nil {
 		held := make([]string, len(t.shards))
@@ -238,12 +238,12 @@ func (t *Table) wanted() []string {
 	return t.wish
 }
 
-// mine says whether the key of s, as seen, is a record of this start of this instance.
+// mine reports whether the key of s, as seen, is a record of this start of this instance.
 func (t *Table) mine(s *shard) bool {
 	return s.held && s.holder.Instance == t.cfg.Instance && s.holder.Generation == t.cfg.Generation
 }
 
-// ours says whether the key of s, as seen, is a record of our present lease.
+// ours reports whether the key of s, as seen, is a record of our current lease.
 func (t *Table) ours(s *shard) bool {
 	return t.mine(s) && (s.holder.Epoch == s.epoch || s.rev == s.epoch)
 }
