@@ -75,7 +75,7 @@ func service(importPath string) string {
 	return name
 }
 
-// Rule is one sentence of the architecture.
+// Rule is one rule of the architecture.
 type Rule struct {
 	Name  string
 	Why   string

@@ -38,13 +38,13 @@ func browser(t *testing.T) context.Context {
 	return ctx
 }
 
-// tab is a page of somebody who chats.
+// tab is a page of one user.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
 }
 
-// open signs somebody in, in a tab of its own.
+// open signs a user in, in a new tab.
 func open(t *testing.T, browser context.Context, edge, name string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
@@ -176,7 +176,7 @@ func TestErrorsAreForPeople(t *testing.T) {
 	}
 }
 
-// The edge goes and comes back on the same port: no hole, no double.
+// The edge stops and restarts on the same port: no message is missing or shown twice.
 func TestReconnect(t *testing.T) {
 	dir := t.TempDir()
 	first := suitetest.StartIn(t, dir)

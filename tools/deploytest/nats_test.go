@@ -11,7 +11,7 @@ import (
 
 const natsFile = repository + "/deploy/nats/nats.conf"
 
-// natsOptions is the file as nats-server reads it; an unknown word is an error.
+// natsOptions is the file as nats-server reads it; an unknown key is an error.
 func natsOptions(t *testing.T) *server.Options {
 	t.Helper()
 	options, err := server.ProcessConfigFile(natsFile)

@@ -90,7 +90,7 @@ func shape(c *contract.Contract, typ string) string {
 	return text
 }
 
-// isPayload tells whether an event of its own has that type: its row shows it.
+// isPayload reports whether the type is the payload of an event: its row shows it.
 func isPayload(c *contract.Contract, name string) bool {
 	for _, e := range c.Server {
 		if e.Payload.Name == name {

@@ -247,7 +247,7 @@ func TestProduction(t *testing.T) {
 			}
 		}
 		// Presence stays in the room, and limits are production's.
-		ann, bob := sc.hearing("ann"), sc.hearing("bob")
+		ann, bob := sc.withPresence("ann"), sc.withPresence("bob")
 		ann.join("#r")
 		bob.do("heartbeat")
 		bob.want("re heartbeatResponse") // no userOnline

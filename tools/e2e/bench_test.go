@@ -157,10 +157,10 @@ func BenchmarkSendToAck(b *testing.B) {
 	}
 }
 
-// A client comes back to another edge than the one it was on, with 1 000 messages to
-// catch up on: from joinRoom {since} to the last of them. Cold: to a room that nobody has
-// read from yet (of which there are 40: -benchtime 40x). Warm: to one that somebody has.
-// And 50 at once, while somebody talks in the room, whose acknowledgements are measured.
+// A client reconnects to another edge with 1 000 messages to catch up on: from joinRoom
+// {since} to the last of them. Cold: a room whose history has not been read yet (there are
+// 40 of them: -benchtime 40x). Warm: a room whose history has been read. And 50 clients at
+// once while another one sends to the room, whose acknowledgements are measured.
 func BenchmarkResume(b *testing.B) {
 	const missed, rooms = 1000, 40
 	nats := natstest.Start(b, natstest.Listen)

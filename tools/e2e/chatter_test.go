@@ -15,7 +15,7 @@ const typed = `re typingUpdated {"success":true,"timestamp":"<time>"}`
 func (contract) Typing(sc *scene) {
 	all := sc.gather("#r", "ann", "bob")
 	ann, bob := all[0], all[1]
-	ann2 := sc.conn("ann") // no other user: is told nothing
+	ann2 := sc.conn("ann") // the same user: receives no typing events
 	ann2.join("#r")
 	set := func(on bool) {
 		sc.Helper()
@@ -108,7 +108,7 @@ func (contract) MessageRead(sc *scene) {
 	ann.says("#r", "nothing came of those", 2, bob)
 }
 
-// MessageReadCoalesced: of what a user reads quickly only the last has to be told.
+// MessageReadCoalesced: of read marks in quick succession only the last must be sent.
 func (contract) MessageReadCoalesced(sc *scene) {
 	all := sc.gather("#r", "ann", "bob")
 	ann, bob := all[0], all[1]

@@ -75,7 +75,7 @@ type conn struct {
 	seen []string // frames taken, for messages
 }
 
-// options say what a connection hears of the reader.
+// options select which frames the reader passes to the test.
 type options struct {
 	presence bool // userOnline, userOffline, presenceUpdate too
 	pings    bool // the ping event too
@@ -150,7 +150,7 @@ func (c *conn) write(f ws.Frame) {
 	_ = ws.WriteFrame(c.nc, ws.MaskFrame(f))
 }
 
-// drop ends the connection without a word, as a lost network does for the server.
+// drop ends the connection without a close frame, as a lost network does.
 func (c *conn) drop() {
 	c.once.Do(func() {
 		close(c.over)
@@ -209,7 +209,7 @@ func (c *conn) next() frame {
 	}
 }
 
-// foreign tells whether f comes from the lobby and is not for this test.
+// foreign reports whether f comes from the lobby and is not for this test.
 func (c *conn) foreign(f frame) bool {
 	switch f.Event {
 	case "userJoined", "userLeft", "receiveMessage":

@@ -23,8 +23,8 @@ func TestContractPortable(t *testing.T) {
 }
 
 // shared are settings under which tests can be in one suite. Limits are high, and
-// not off, so that permits are asked for. Presence is told in shared rooms only, so
-// that tests do not hear each other.
+// not off, so that permits are requested. Presence is limited to shared rooms, so that
+// tests do not receive each other's events.
 func shared() []string {
 	return []string{
 		"CONFAB_LIMIT_MESSAGES=100000", "CONFAB_LIMIT_JOINS=100000", "CONFAB_LIMIT_TYPING=100000",

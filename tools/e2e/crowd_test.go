@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// Crowd: above 200 members a room tells numbers instead of names.
+// Crowd: with more than 200 members a room announces counts instead of names.
 func (contract) Crowd(sc *scene) {
 	const limit = 200
-	ann := sc.hearing("ann")
+	ann := sc.withPresence("ann")
 	ann.join("#r")
 	others := make([]*conn, limit) // with ann one too many
 	for i := range others {
@@ -24,8 +24,8 @@ func (contract) Crowd(sc *scene) {
 			sc.Errorf("%s: %d active, %d listed, total %d", c.user, len(active), len(listed), users.seq("total"))
 		}
 	}
-	// A few at a time: each join is told to all, and a machine that is slow besides would
-	// be busy with that for longer than a request may take.
+	// A few at a time: each join is announced to all members, which on a slow machine takes
+	// longer than a request may take.
 	waiting := make(chan *conn, limit)
 	for _, c := range others[:limit-1] {
 		waiting <- c

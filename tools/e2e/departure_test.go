@@ -59,7 +59,7 @@ func (contract) DepartureComingBack(sc *scene) {
 	back.want(left("carol"))
 	ann.says("#r", "nothing about bob", 1, back)
 
-	// Who leaves while others wait for his return is gone at once.
+	// A user who leaves while his return is awaited is gone at once.
 	dave := sc.conn("dave")
 	dave.join("#r")
 	ann.want("userJoined")

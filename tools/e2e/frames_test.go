@@ -66,7 +66,7 @@ func (contract) BrokenJSON(sc *scene) {
 		"empty": "", "brace": "{", "list": "[]", "number": "7", "text": "hello", "two": `{"event":"heartbeat"}{"event":"heartbeat"}`,
 		"byte order mark": "\ufeff" + `{"event":"heartbeat"}`, "infinity": `{"event":"heartbeat","data":{"a":1e400}}`,
 		"quotes": `{'event':'heartbeat'}`, "comma": `{"event":"heartbeat",}`, "twice": `{"event":"heartbeat","event":"joinRoom"}`,
-		// Whoever reads the first and whoever reads the last would differ.
+		// Readers of the first and of the last duplicate would differ.
 		"twice inside": `{"event":"sendMessage","data":{"roomId":"r","content":"x","content":"y"}}`,
 		"deep":         `{"event":"heartbeat","data":` + strings.Repeat("[", 10000) + strings.Repeat("]", 10000) + `}`,
 		"surrogate":    `{"event":"heartbeat","data":{"a":"\ud800"}}`, "comment": `{"event":"heartbeat"} // hi`, "NUL": "{\"event\":\"heartbeat\"\x00}",

@@ -47,8 +47,8 @@ func (sc *scene) head(url, origin string) http.Header {
 	return resp.Header
 }
 
-// becomes asks until the answer matches: what is told each second or every five
-// seconds is not there at once.
+// becomes repeats a request until the answer matches: heartbeats (each second) and
+// telemetry (every five seconds) take a while to arrive.
 func (sc *scene) becomes(url string, wantStatus int, pattern string) {
 	sc.Helper()
 	want := decode(sc, sc.expand(pattern))
@@ -115,8 +115,8 @@ func (sc *scene) pages(n int) {
 	})
 }
 
-// rooms goes through all pages once. Rooms of the scene may be told twice, when
-// something happens in them meanwhile; a page is never too long.
+// rooms reads all pages once. A room may appear twice if it becomes active meanwhile; no
+// page may be too long.
 func (sc *scene) rooms(base string) (seen map[string]bool, pages int) {
 	sc.Helper()
 	seen = make(map[string]bool)

@@ -119,7 +119,7 @@ func (contract) NotInRoom(sc *scene) {
 	}
 	for _, r := range requests {
 		ann.refused(code.NotInRoom, r)
-		// Whether a room exists cannot be told from the refusal.
+		// The refusal does not reveal whether a room exists.
 		inside := ann.refused(code.NotInRoom, strings.Replace(r, "#r", "#nowhere", 1))
 		if text := inside.text("message"); strings.Contains(text, "nowhere") {
 			sc.Errorf("%s: the message names the room: %s", r, text)
@@ -158,7 +158,7 @@ func (contract) Payloads(sc *scene) {
 	} {
 		ann.refused(code.BadRequest, request)
 	}
-	// Fields that nobody knows are ignored.
+	// Unknown fields are ignored.
 	ann.do(`getHistory {"roomId":"#r","limit":null,"new":{"a":[1]}}`)
 	ann.want(`re history {"roomId":"#r","messages":[],"hasMore":false,"success":true}`)
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/confab-chat/confab/tools/internal/suitetest"
 )
 
-// TestLife is one suite from its start over its drain to its next start. Nobody
-// else is in it, so that its numbers can be compared.
+// TestLife is one suite from its start over its drain to its next start. It has no other
+// users, so that its numbers can be compared.
 func TestLife(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -49,7 +49,7 @@ func TestLife(t *testing.T) {
 	}
 
 	// Everything that was acknowledged is there, and seq goes on. The address may be
-	// another one: nobody waits for the old port.
+	// another one: nothing depends on the old port.
 	second := suitetest.StartIn(t, dir, "CONFAB_LIMIT_MESSAGES=3", "CONFAB_EDGE_PERMIT_TIMEOUT=4s")
 	settle(t, second)
 	sc = &scene{T: t, s: second, tag: sc.tag, secret: secret}
@@ -130,8 +130,8 @@ func (sc *scene) labels(names ...string) {
 	}
 }
 
-// TestDrainIsPaced: with a window clients are let go one after another, each told
-// before, and new ones are sent away.
+// TestDrainIsPaced: with a drain window clients are closed one after another, each after a
+// reconnectSoon, and new ones are refused.
 func TestDrainIsPaced(t *testing.T) {
 	t.Parallel()
 	s := suitetest.Start(t, "CONFAB_DRAIN_WINDOW=2s")

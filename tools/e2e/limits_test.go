@@ -32,8 +32,8 @@ func TestLimits(t *testing.T) {
 		"CONFAB_LIMIT_CONNECTIONS_PER_USER=8", "CONFAB_EDGE_PERMIT_TIMEOUT=4s")
 }
 
-// home is a connection that has heard that it is in the default room, and hears
-// nothing of it any more.
+// home returns a connection that has received its join of the default room, and ignores
+// later events of that room.
 func (sc *scene) home(user string) *conn {
 	sc.Helper()
 	c := sc.conn(user)

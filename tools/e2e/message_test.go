@@ -58,8 +58,8 @@ func (contract) Texts(sc *scene) {
 	} {
 		ann.refused(code.BadRequest, `sendMessage {"roomId":"#r","content":"`+text+`"}`)
 	}
-	// Half of a pair, as a script cuts it out of an emoji, is no abuse: whoever waits
-	// for the reply gets one.
+	// Half of a surrogate pair, as a script cuts it out of an emoji, does not count as
+	// abuse: the request gets a reply.
 	for _, text := range []string{`a\ud800b`, `a\udc00b`, `\udc00\ud800`} {
 		ann.do(`sendMessage {"roomId":"#r","content":"` + text + `"}`)
 		if f := ann.want("re error"); f.text("error") != "BAD_REQUEST" {
@@ -131,7 +131,7 @@ func (contract) Duplicates(sc *scene) {
 	ann2.want(received("ann", "#r", "once", 1))
 	bob.want(received("ann", "#r", "once", 1))
 
-	// The same connection, another one: the same message, told to nobody.
+	// The same connection, another one: the same message, not broadcast again.
 	ann.do(request("#r", "once", "c-1"))
 	ann.want(repeated(stored))
 	ann2.do(request("#r", " once ", "c-1"))

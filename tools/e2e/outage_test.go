@@ -35,7 +35,7 @@ func TestOutage(t *testing.T) {
 	nats.Stop()
 	ann.do(`sendMessage {"roomId":"` + room + `","content":"during","clientMessageId":"c-2"}`)
 	bob.do(`getHistory {"roomId":"` + room + `"}`)
-	carol := sc.conn("carol") // connecting needs nobody else
+	carol := sc.conn("carol") // connecting needs no other service
 	carol.refused(code.Unavailable, `joinRoom {"roomId":"#x"}`)
 	ann.want("re error " + failure(code.Unavailable, "sendMessage"))
 	bob.want("re error " + failure(code.Unavailable, "getHistory"))

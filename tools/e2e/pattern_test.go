@@ -21,7 +21,7 @@ func iso() *regexp.Regexp {
 	return regexp.MustCompile(`^20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{3}Z$`)
 }
 
-// match tells how got, decoded JSON, differs from want. Objects must have the same
+// match returns how got, decoded JSON, differs from want. Objects must have the same
 // members: a field too many is a difference too. Lists in which the contract
 // promises no order are compared as sets.
 func match(path string, want, got any) error {
@@ -98,7 +98,7 @@ func matchText(path, want string, got any) error {
 	return nil
 }
 
-// unordered names the lists of users and instances: who comes first says nothing.
+// unordered names the lists of users and instances: their order has no meaning.
 func unordered(path string) bool {
 	switch path[strings.LastIndexByte(path, '.')+1:] {
 	case "users", "activeUsers", "typingUsers", "presenceData", "services", "instances":

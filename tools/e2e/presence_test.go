@@ -8,8 +8,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// hearing opens a connection that is told presence too.
-func (sc *scene) hearing(user string) *conn {
+// withPresence opens a connection that also receives presence events.
+func (sc *scene) withPresence(user string) *conn {
 	sc.Helper()
 	return sc.connOpts(user, options{presence: true})
 }
@@ -85,12 +85,12 @@ func (contract) PresenceStatus(sc *scene) {
 
 // PresenceSharedRooms: once for each observer, however many rooms are shared.
 func (contract) PresenceSharedRooms(sc *scene) {
-	ann, stranger := sc.hearing("ann"), sc.hearing("zed")
+	ann, stranger := sc.withPresence("ann"), sc.withPresence("zed")
 	ann.join("#a")
 	ann.join("#b")
 	ann.join("#c")
 	stranger.join("#elsewhere")
-	bob, bob2 := sc.hearing("bob"), sc.hearing("bob")
+	bob, bob2 := sc.withPresence("bob"), sc.withPresence("bob")
 	bob.join("#a")
 	ann.wantAll(joins("bob", "#a"), person("userOnline", "bob"))
 	bob.join("#b")
@@ -104,7 +104,7 @@ func (contract) PresenceSharedRooms(sc *scene) {
 	ann.want(update("bob", "busy", "lunch"))
 
 	// Another observer hears of bob when they meet first.
-	carol := sc.hearing("carol")
+	carol := sc.withPresence("carol")
 	carol.join("#a")
 	for _, c := range []*conn{ann, bob} {
 		c.wantAll(joins("carol", "#a"), person("userOnline", "carol"))
@@ -118,7 +118,7 @@ func (contract) PresenceSharedRooms(sc *scene) {
 }
 
 func (contract) PresenceOffline(sc *scene) {
-	ann := sc.hearing("ann")
+	ann := sc.withPresence("ann")
 	ann.join("#a")
 	ann.join("#b")
 	bob, bob2 := sc.conn("bob"), sc.conn("bob")
@@ -132,7 +132,7 @@ func (contract) PresenceOffline(sc *scene) {
 	bob.bye(ws.StatusNormalClosure)
 	ann.wantAll(leftRoom("bob", "#a"), leftRoom("bob", "#b"), person("userOffline", "bob"))
 
-	// The next online period is news again. A lost connection is told after a while.
+	// The next online period is announced again. A lost connection is announced after a while.
 	bob = sc.conn("bob")
 	bob.join("#a")
 	ann.wantAll(joins("bob", "#a"), person("userOnline", "bob"))
@@ -155,13 +155,13 @@ func (contract) PresenceOffline(sc *scene) {
 // TestScopeAll has few users, because all of them hear of each other.
 func TestScopeAll(t *testing.T) {
 	run(t, map[string]func(*scene){"everybody": func(sc *scene) {
-		ann := sc.hearing("ann")
-		ann.do(`updatePresence {"status":"online"}`) // that she came is told before that
+		ann := sc.withPresence("ann")
+		ann.do(`updatePresence {"status":"online"}`) // her userOnline precedes it
 		ann.wantAll(updated("online", ""), update("ann", "online", ""))
-		bob := sc.hearing("bob")
+		bob := sc.withPresence("bob")
 		ann.want(person("userOnline", "bob"))
-		bob2 := sc.hearing("bob") // known already
-		carol := sc.hearing("carol")
+		bob2 := sc.withPresence("bob") // known already
+		carol := sc.withPresence("carol")
 		for _, c := range []*conn{ann, bob, bob2} {
 			c.want(person("userOnline", "carol"))
 		}
@@ -185,13 +185,13 @@ func TestScopeAll(t *testing.T) {
 			`{"userId":"@bob","username":"BOB","status":"online","isOnline":true,"lastSeen":"<time>"},` +
 			`{"userId":"@carol","username":"CAROL","status":"online","isOnline":true,"lastSeen":"<time>"}],"timestamp":"<time>"}`)
 		carol.drop()
-		back := sc.hearing("carol")
+		back := sc.withPresence("carol")
 		bob.bye(ws.StatusGoingAway)
 		ann.want(left("bob"))
 		bob2.bye(ws.StatusNormalClosure)
 		ann.want(person("userOffline", "bob"))
 		back.want(person("userOffline", "bob"))
-		dave := sc.hearing("dave")
+		dave := sc.withPresence("dave")
 		ann.want(person("userOnline", "dave"))
 		dave.drop()
 		ann.want(person("userOffline", "dave")) // two seconds later: carol's time is over by now

@@ -69,7 +69,7 @@ func settle(t *testing.T, s *suitetest.Suite) {
 	})
 }
 
-// poll asks until there is nothing wrong any more.
+// poll calls check until it finds no problem.
 func (sc *scene) poll(ask func() error) {
 	sc.Helper()
 	deadline := time.NewTimer(patience)
@@ -199,7 +199,7 @@ func received(user, room, content string, seq int) string {
 	return "receiveMessage " + message(user, room, content, seq)
 }
 
-// says sends a text that is stored with that seq, and everybody here gets it.
+// says sends a text that must be stored with that seq and delivered to all of others.
 func (c *conn) says(room, content string, seq int, others ...*conn) frame {
 	c.t.Helper()
 	text, err := json.Marshal(content)

@@ -119,7 +119,7 @@ func (o *observer) enter(room string) {
 
 // TestNewsWithoutOwner: users who join while the owners are away are announced when the owners
 // return.
-func TestNewsWithoutOwner(t *testing.T) {
+func TestJoinWithoutOwner(t *testing.T) {
 	t.Parallel()
 	c := clustertest.New(t)
 	c.Start("nats1", "room1", "ratelimit1", "monitor1", "edge1")

@@ -9,8 +9,8 @@ import (
 	"github.com/confab-chat/confab/tools/internal/contract"
 )
 
-// doors is what is the same whatever the events are: how frames and the types of
-// socket.io-client are made of payloads.
+// doors is the part of the file that does not depend on the events: frames and the types
+// of socket.io-client, defined in terms of payloads.
 //
 //go:embed doors.d.ts
 var doors string

@@ -1,8 +1,7 @@
 // Command typegen writes the TypeScript types of the client contract, the npm
-// package in proto/typescript, from the Go types of module proto. A test fails when
-// the file there is stale; with CONFAB_TEST_TYPESCRIPT=1, as .ci/run sets it, others
-// compile the golden frames, an example client and wrong payloads against it, for
-// which they need Node.
+// package in proto/typescript, from the Go types of module proto. A test fails if the file
+// there is stale. With CONFAB_TEST_TYPESCRIPT=1, which .ci/run sets, other tests compile the
+// golden frames, an example client and invalid payloads against it; they need Node.
 package main
 
 import (

@@ -62,7 +62,7 @@ func (s sample) of(c codec) any {
 
 func codecs() []codec { return append([]codec{ours}, others...) }
 
-// What is measured must work: each encoding gives back what went in.
+// What is measured must work: each encoding must round-trip.
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
 	for _, s := range samples {

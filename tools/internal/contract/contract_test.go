@@ -128,7 +128,7 @@ func planted(t *testing.T, eventSource string) *reader {
 	return &reader{Source: src, contract: &Contract{}, seen: map[string]*Type{}}
 }
 
-// What is not understood is an error and never a type that says nothing.
+// Source that Read does not understand is an error.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ source, want string }{

@@ -70,7 +70,7 @@ func PrepareDataDir(dir string) error {
 	return nil
 }
 
-// natsLog gives the server's notices to slog; its debug and trace output is off.
+// natsLog passes the server's notices to slog; its debug and trace output is off.
 type natsLog struct{ log *slog.Logger }
 
 func (l natsLog) Noticef(format string, v ...any) {

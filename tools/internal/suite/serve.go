@@ -26,9 +26,8 @@ import (
 	"github.com/confab-chat/confab/shared/telemetry"
 )
 
-// Serve runs everything until ctx ends, and prints on stdout where to click as soon
-// as somebody would be answered there. Parts stop in reverse order: clients are let
-// go first, NATS last.
+// Serve runs all services until ctx ends, and prints the URL to open on stdout as soon as
+// it answers. Parts stop in reverse order: edge, with its clients, first, NATS last.
 func Serve(ctx context.Context, s Settings, version string, stdout io.Writer) error {
 	if err := PrepareDataDir(s.own.DataDir); err != nil {
 		return err
@@ -52,7 +51,7 @@ func Serve(ctx context.Context, s Settings, version string, stdout io.Writer) er
 		return err
 	}
 	if s.embedded {
-		// The folder is locked, so nobody else has these files open.
+		// The folder is locked, so no other process has these files open.
 		server, err := startNATS(filepath.Join(s.own.DataDir, "jetstream"), s.own.Durability == "durable", log.Logger)
 		if err != nil {
 			return &lifecycle.IOError{What: "CONFAB_DATA_DIR=" + s.own.DataDir, Err: err}
@@ -74,8 +73,8 @@ func Serve(ctx context.Context, s Settings, version string, stdout io.Writer) er
 	}})...)
 }
 
-// portsFree tries the public ports, so that one that is taken is told before
-// anything has begun. Who takes it in between is told by the service.
+// portsFree tries the public ports, so that a port in use is reported before any service
+// starts. If a port is taken later, the service that needs it reports it.
 func (s Settings) portsFree() error {
 	for variable, addr := range map[string]string{"CONFAB_EDGE_ADDR": s.edge.Addr, "CONFAB_MONITOR_ADDR": s.monitor.Addr} {
 		ln, err := lifecycle.Listen(variable, addr)
@@ -145,8 +144,8 @@ func (s *process) parts(ctx context.Context) (parts []lifecycle.Part, err error)
 	return parts, nil
 }
 
-// answering waits until something answers at url; false when ctx ended first. So
-// nobody is told to click while a port is still being fought over.
+// answering waits until a server answers at url, so that the URL is not printed before it
+// works. It returns false if ctx ends first.
 func answering(ctx context.Context, url string) bool {
 	client := http.Client{Timeout: time.Second}
 	defer client.CloseIdleConnections()
@@ -169,7 +168,7 @@ func answering(ctx context.Context, url string) bool {
 	}
 }
 
-// welcome says where to click.
+// welcome prints the URL to open.
 func welcome(w io.Writer, s Settings, version string) {
 	edge, monitor := url(s.edge.Addr), url(s.monitor.Addr)
 	if s.edge.TLSCertFile != "" {
@@ -186,7 +185,7 @@ func welcome(w io.Writer, s Settings, version string) {
 	fmt.Fprintf(w, "\n  Ctrl-C stops.\n\n")
 }
 
-// url is a listen address as a browser on this machine would write it.
+// url returns a listen address as a URL for a browser on this machine.
 func url(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

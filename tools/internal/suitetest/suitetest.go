@@ -27,8 +27,8 @@ type Suite struct {
 	stop func() error
 }
 
-// Start starts a suite that ends with the test. env adds to the environment, which
-// else is empty but for addresses and the data folder.
+// Start starts a suite that ends with the test. env is added to the environment, which
+// otherwise holds addresses and the data folder only.
 func Start(tb testing.TB, env ...string) *Suite {
 	tb.Helper()
 	return StartIn(tb, tb.TempDir(), env...)
@@ -99,7 +99,7 @@ func (s *Suite) Token(tb testing.TB, user string) string {
 	return devtoken.Mint(secret, user, user, time.Now(), time.Hour)
 }
 
-// URL is the native door.
+// URL returns the WebSocket URL of the native protocol.
 func (s *Suite) URL() string { return fmt.Sprintf("ws://%s/ws", s.Edge) }
 
 // Client runs a client of a user until the test ends.

@@ -1,4 +1,4 @@
-// Command goclient is a Socket.IO client in Go, by somebody else: it joins a room,
+// Command goclient is a Socket.IO client in Go, with a third-party library: it joins a room,
 // sends, and waits for its message.
 //
 //	goclient http://localhost:3001 TOKEN ROOM [websocket]
