@@ -40,8 +40,8 @@ func optionalText(field, s string, limit int) (string, error) {
 	return s, nil
 }
 
-// checkText tells what is wrong with a trimmed text: bytes that are not UTF-8,
-// control characters but newline and tab, bidi overrides, too long.
+// checkText returns an error if a trimmed text is too long, is not UTF-8, or contains bidi
+// overrides or control characters other than newline and tab.
 func checkText(field, s string, limit int) error {
 	if len(s) > limit*utf8.UTFMax { // spares the counting
 		return code.New(code.BadRequest, "%s is too long: at most %d characters are allowed", field, limit)
@@ -133,8 +133,8 @@ func SanitizeName(name string) string {
 	return name
 }
 
-// plainName tells quickly of most names that there is nothing to clean: words of
-// ASCII with single spaces between them.
+// plainName reports whether a name needs no cleaning because it consists of ASCII words
+// with single spaces between them, as most names do.
 func plainName(name string) bool {
 	space := true // where none may stand
 	for i := range len(name) {

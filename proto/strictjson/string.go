@@ -101,8 +101,8 @@ func (r *Reader) hasKey(base int16, hash uint32, key []byte) bool {
 	return false
 }
 
-// hash spares the comparison of keys that differ. Equal hashes prove nothing:
-// whoever contrives them costs us comparisons, of at most MaxKeys keys each.
+// hash avoids comparisons of keys that differ. Keys with equal hashes may still differ:
+// an attacker who makes hashes collide causes comparisons, of at most MaxKeys keys each.
 func hash(key []byte) uint32 {
 	const prime = 0x9e3779b97f4a7c15
 	h := uint64(len(key)) * prime

@@ -29,7 +29,7 @@ type Message interface {
 // Append appends the encoding of m to dst. It never fails and keeps no reference.
 func Append(dst []byte, m Message) []byte {
 	c := borrow(codec{buf: dst, encoding: true})
-	defer c.giveBack()
+	defer c.release()
 	m.fields(c)
 	return c.buf
 }
@@ -37,7 +37,7 @@ func Append(dst []byte, m Message) []byte {
 // Marshal is Append to a new slice of the right size.
 func Marshal(m Message) []byte {
 	c := borrow(codec{encoding: true, counting: true})
-	defer c.giveBack()
+	defer c.release()
 	m.fields(c)
 	c.buf, c.counting = make([]byte, 0, c.size), false
 	m.fields(c)
@@ -49,7 +49,7 @@ func Marshal(m Message) []byte {
 // off or has a field of the wrong type.
 func Unmarshal(b []byte, m Message) error {
 	c := borrow(codec{buf: b})
-	defer c.giveBack()
+	defer c.release()
 	if !c.message(m) {
 		return ErrMalformed
 	}
@@ -61,9 +61,9 @@ const (
 	wireBytes  = 2
 )
 
-// codec walks the fields of a message: encoding, it appends each to buf, or only
-// counts what it would append; decoding, it holds one field read from buf and
-// gives it to whoever has its number.
+// codec walks the fields of a message. When encoding, it appends each field to buf, or only
+// counts the bytes. When decoding, it holds one field read from buf and passes it to the
+// field with the same number.
 type codec struct {
 	buf      []byte
 	size     int // counted so far
@@ -87,8 +87,8 @@ func borrow(state codec) *codec {
 	return c
 }
 
-// giveBack lets go of what c has seen.
-func (c *codec) giveBack() {
+// release clears c and returns it to the pool.
+func (c *codec) release() {
 	*c = codec{}
 	codecs.Put(c)
 }
@@ -125,7 +125,7 @@ func (c *codec) next() bool {
 			return false
 		}
 		c.data, c.buf = c.buf[k:k+int(size):k+int(size)], c.buf[k+int(size):]
-	case 1, 5: // fixed64, fixed32: nobody here writes them, a later release may
+	case 1, 5: // fixed64, fixed32: this release does not write them, a later one may
 		width := 8
 		if c.kind == 5 {
 			width = 4

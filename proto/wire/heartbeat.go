@@ -19,8 +19,8 @@ const (
 	ServiceMonitor   = "monitor"
 )
 
-// Heartbeat is what every instance says each second on subject.Heartbeat, as
-// JSON: small, and read by eyes too. The newest wins; a jump in Seq tells lost
+// Heartbeat is published by every instance each second on subject.Heartbeat, as JSON:
+// it is small, and people read it too. The newest wins; a jump in Seq distinguishes lost
 // heartbeats from a slow process.
 type Heartbeat struct {
 	Service   string `json:"service"`

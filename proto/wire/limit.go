@@ -42,16 +42,16 @@ type Taken struct {
 	OK           bool   `wire:"4"`
 	RetryAfterMs uint64 `wire:"5"` // when not OK: after this long one permit is free again
 
-	// Lease, unless 0: for LeaseMs from its request on the edge decides by itself, for
-	// all actions, beginning with Grants, until it is recalled. Of two leases the
-	// later one has the higher number.
+	// Lease, unless 0, is the number of a lease: for LeaseMs from its request on the edge
+	// decides locally, for all actions, beginning with Grants, until the lease is recalled.
+	// Of two leases the later one has the higher number.
 	Lease   uint64   `wire:"6"`
 	LeaseMs uint64   `wire:"7"`
 	Grants  []Grants `wire:"8"`
 }
 
-// Recall ends a lease: somebody else asks for the user's permits. Reply: Leased,
-// without a lease when the edge has none (any more).
+// Recall ends a lease because another edge requests the user's permits. Reply: Leased,
+// without a lease if the edge has none.
 type Recall struct {
 	User  string `wire:"1"`
 	Lease uint64 `wire:"2"`
@@ -70,7 +70,8 @@ type LeaseSync struct {
 	Shard uint64 `wire:"1"`
 }
 
-// Leases are some of what an edge holds in a shard: for a new owner, or given back.
+// Leases are some of the leases that an edge holds in a shard: sent to a new owner, or
+// returned.
 type Leases struct {
 	Edge  string   `wire:"1"`
 	Shard uint64   `wire:"2"`

@@ -32,7 +32,7 @@ type Record struct {
 func (m *Record) Last() uint64 { return m.First + uint64(len(m.Entries)) - 1 }
 
 // Entry is one message of a Record. User and ClientID make the de-duplication
-// key; Sum is a hash of type and content, which tells a repeat from a conflict.
+// key; Sum is a hash of type and content, which distinguishes a repeat from a conflict.
 type Entry struct {
 	User     string `wire:"1"`
 	ClientID string `wire:"2"`
@@ -50,22 +50,22 @@ const (
 	ClassTyping                // dropped first
 )
 
-// Broadcast is what the owner of a room tells the edges that hold it, on
-// subject.RoomBroadcast, and the owner of a user shard tells all edges, on
+// Broadcast is sent by the owner of a room to the edges that hold it, on
+// subject.RoomBroadcast, and by the owner of a user shard to all edges, on
 // subject.UserBroadcast. Either Record is set (messages) or Event is.
 type Broadcast struct {
 	Epoch  uint64 `wire:"1"` // of the owner's lease; edges drop events of older ones
 	Room   string `wire:"2"` // empty on subject.UserBroadcast
-	Total  uint64 `wire:"3"` // members of the room after this, 0 = not told
+	Total  uint64 `wire:"3"` // members of the room after this, 0 = unknown
 	Pos    uint64 `wire:"4"` // log position of Record
 	Record []byte `wire:"5"` // a Record, the bytes of the log
 
 	Event  string   `wire:"6"`  // server event of the contract, e.g. userJoined
 	Data   []byte   `wire:"7"`  // its payload as clients see it
 	Class  Class    `wire:"8"`  // what a slow client loses first
-	Except string   `wire:"9"`  // this user's connections are not told
-	Only   string   `wire:"10"` // only this user's connections are told
-	Rooms  []string `wire:"11"` // presence: the user's rooms; a member of two is told once
+	Except string   `wire:"9"`  // this user's connections do not receive it
+	Only   string   `wire:"10"` // only this user's connections receive it
+	Rooms  []string `wire:"11"` // presence: the user's rooms; a member of two receives it once
 }
 
 // Digest lists heads: on subject.Head each second those that moved in the last

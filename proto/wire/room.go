@@ -1,7 +1,7 @@
 package wire
 
-// Origin names the edge process that sends: Gen is new at every start, so what a
-// dead process left behind is told from what its successor says.
+// Origin names the edge process that sends: Gen is new at every start, so what a dead
+// process left behind is distinguished from what its successor reports.
 type Origin struct {
 	Edge string `wire:"1"`
 	Gen  uint64 `wire:"2"`
@@ -40,7 +40,7 @@ type Joined struct {
 	List  uint64 `wire:"8"` // names Users in a room of more than 200, where they seldom change; else 0
 }
 
-// Leave tells the owner that the last connection of a user on an edge has left
+// Leave reports to the owner that the last connection of a user on an edge has left
 // the room. After GraceMs without a new Join the user is gone there. Reply: Done.
 type Leave struct {
 	Origin
@@ -98,7 +98,7 @@ type History struct {
 	Limit    uint64 `wire:"5"` // 1 to 200
 }
 
-// Messages answers History: ascending, without holes but for what retention took.
+// Messages answers History: ascending, without gaps except for messages removed by retention.
 type Messages struct {
 	Fault
 	Items  []Item `wire:"4"`

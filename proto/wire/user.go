@@ -1,9 +1,8 @@
 package wire
 
-// UserUp tells the owner of a user's shard that an edge holds connections of the
-// user, and in which rooms (Rooms only with presence scope "rooms"). It is sent
-// when the first connection opens and whenever Rooms changes; saying it twice
-// changes nothing. Reply: Done.
+// UserUp reports to the owner of a user's shard that an edge holds connections of the
+// user, and in which rooms (Rooms only with presence scope "rooms"). It is sent when the
+// first connection opens and whenever Rooms changes; it is idempotent. Reply: Done.
 type UserUp struct {
 	Origin
 	User  User     `wire:"3,4"`
@@ -11,7 +10,7 @@ type UserUp struct {
 	Again bool     `wire:"6"` // as in Join
 }
 
-// UserDown tells that the last connection of the user on an edge has closed.
+// UserDown reports that the last connection of the user on an edge has closed.
 // After GraceMs without a UserUp the user is gone there. Reply: Done.
 type UserDown struct {
 	Origin
@@ -26,7 +25,7 @@ type UserGet struct {
 	Limit uint64   `wire:"2"`
 }
 
-// Presences answers UserGet; users the owner never saw come back offline without a name.
+// Presences answers UserGet; users the owner never saw are offline and have no name.
 type Presences struct {
 	Fault
 	Users []Presence `wire:"4"`

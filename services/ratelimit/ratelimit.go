@@ -108,7 +108,7 @@ func source(id lifecycle.Identity, permits *endpoint.Endpoint, limits policy.Lim
 }
 
 // ready fails before NATS has been reached once, and after it has been lost for longer than
-// grace; a grace of 0 means for ever.
+// grace; a grace of 0 means no limit.
 func ready(s natsconn.State, grace time.Duration) admin.Result {
 	switch lost := s.LostFor(time.Now()); {
 	case !s.Ever:

@@ -45,7 +45,7 @@ func returnMemory(ctx context.Context) {
 // trimmer decides when memory is returned to the system. The zero value is ready.
 type trimmer struct {
 	allocated uint64 // at the last look
-	trimmed   uint64 // allocated, when memory was given back last
+	trimmed   uint64 // allocated, when memory was last returned
 	quiet     int    // looks in a row
 }
 

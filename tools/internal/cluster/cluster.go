@@ -76,8 +76,8 @@ func New(o Options) (*Cluster, error) {
 	return c, err
 }
 
-// SetFast makes the nats-servers acknowledge before the data is on the disk, and tells services
-// so. It must be called before the first Start.
+// SetFast makes the nats-servers acknowledge before the data is on the disk, and configures
+// the services accordingly. It must be called before the first Start.
 func (c *Cluster) SetFast() {
 	c.options.Fast = true
 	c.options.Env = append(c.options.Env, "CONFAB_DURABILITY=fast")

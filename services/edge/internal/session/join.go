@@ -113,7 +113,7 @@ func (c *command) endJoin() {
 }
 
 // releaseSeat returns a seat that is not taken, or not any more. The others in the room
-// are notified after the grace, unless the user has come back by then.
+// are notified after the grace, unless the user has reconnected by then.
 func (s *Session) releaseSeat(room string, grace time.Duration) {
 	s.local.core.Relay.Leave(relay.Leaving{
 		Room: room, User: s.User.ID, Loop: s.local.loop.Index(), Codec: s.Codec, Grace: grace,

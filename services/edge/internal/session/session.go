@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// lostGrace is for how long others are not notified of a lost connection: the
-	// client comes back in that time if it can.
+	// lostGrace is the delay before others are notified of a lost connection: a client
+	// that can reconnect does so within that time.
 	lostGrace = 2 * time.Second
 	// drainGrace is the same for connections that this edge has asked to move.
 	drainGrace = 30 * time.Second

@@ -11,7 +11,7 @@ import (
 )
 
 // refreshToken takes a newer token of the same user. Any other is an error and closes
-// the connection: a client does not present somebody else's token by accident.
+// the connection: a client does not present another user's token by accident.
 func (c *command) refreshToken() {
 	s := c.s
 	id, err := s.local.core.Verifier.Verify(c.payload.(*event.RefreshToken).Token)

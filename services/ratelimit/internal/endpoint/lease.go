@@ -13,9 +13,9 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// A user's first request brings the edge that asks a lease: it decides by itself
-// from then on, exactly, because it has the log. When another edge asks for the
-// same user, the lease is recalled, with the log, and for a window everybody asks.
+// The first edge that requests permits for a user gets a lease: from then on it decides
+// locally, exactly, because it has the log. When another edge requests permits for the same
+// user, the lease is recalled, with the log, and for a window all edges send requests.
 const (
 	// recallWait is how long an edge may take to return a lease. The edge that asks waits
 	// meanwhile, and decides locally after 50 ms.

@@ -191,7 +191,7 @@ func (r *Room) resolveStored() {
 
 // verifyEnd checks whether the log has lost its end, which can happen after a power failure
 // when a server does not sync every write. The head then names a position that no longer
-// exists, and every append would be refused for ever. Seqs continue after those that were
+// exists, and every append would be refused forever. Seqs continue after those that were
 // given out; clients see the hole as a gap.
 func (r *Room) verifyEnd() {
 	r.busy = true

@@ -44,7 +44,7 @@ const (
 	batchDivisor    = 16               // of the shards are a batch of hand-overs
 	refusalsToLose  = 2                // a leader that is catching up may refuse wrongly once
 	vanishTTLs      = 2                // TTLs without a renewal: the key went without a marker (a purge)
-	keepMin         = 30 * time.Second // a shard that came back is kept for so long,
+	keepMin         = 30 * time.Second // a shard that no other instance acquired is kept for so long,
 	keepMax         = 5 * time.Minute  // doubling up to this
 	acquireRetryMax = 30 * time.Second // attempts after a failed Acquire, doubling from Renew
 )

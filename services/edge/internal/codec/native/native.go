@@ -1,6 +1,6 @@
 // Package native is the codec of the native protocol: one JSON object in one
 // WebSocket text frame. A request is {"id":7,"event":"joinRoom","data":{...}}, its
-// reply carries the same id, and what the server says by itself has none.
+// reply carries the same id, and server events have none.
 package native
 
 import (

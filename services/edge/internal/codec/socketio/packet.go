@@ -29,7 +29,7 @@ const (
 	Main = "/"
 
 	// MaxAttachments is how many binary attachments a packet may have. Without a bound
-	// one packet could make the server wait, and keep data, for ever (CVE-2026-33151).
+	// one packet could make the server wait, and keep data, forever (CVE-2026-33151).
 	MaxAttachments = 10
 
 	// MaxID is the largest acknowledgement id: JavaScript represents it exactly.

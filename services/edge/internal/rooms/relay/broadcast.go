@@ -39,7 +39,8 @@ func (in *intake) onRoomBroadcast(m *nats.Msg) {
 	r.scheduleFlush()
 }
 
-// decodeBroadcast is a broadcast, until the next one is heard of; nil when it makes no sense.
+// decodeBroadcast decodes m into a reused struct, valid until the next call; nil if m is
+// malformed.
 func (in *intake) decodeBroadcast(m *nats.Msg) *wire.Broadcast {
 	in.decoded = wire.Broadcast{}
 	if err := wire.Unmarshal(m.Data, &in.decoded); err != nil {

@@ -129,7 +129,7 @@ func (u *user) up() wire.UserUp {
 	return wire.UserUp{Origin: u.in.relay.Origin(), User: *u.user, Rooms: u.rooms.Slice(), Again: u.again}
 }
 
-// presenceSent takes the outcome of a telling.
+// presenceSent handles the outcome of sending the user's presence.
 func (u *user) presenceSent(version uint32, reply []byte, err error) {
 	u.inFlight = false
 	var m wire.Done

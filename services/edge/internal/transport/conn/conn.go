@@ -176,8 +176,8 @@ func (c *Conn) NotifyDrained() {
 }
 
 // Deliver passes a message that did not arrive in WebSocket frames, as in long-polling,
-// to the handler, which may change payload. It returns false when no further message may
-// follow, for ever or until the transport's ResumeReads.
+// to the handler, which may change payload. It returns false if no further message may
+// follow, either permanently or until the transport's ResumeReads.
 func (c *Conn) Deliver(op ws.OpCode, payload []byte) (more bool) {
 	defer c.recoverPanic()
 	c.factory.stats.BytesIn.Add(uint64(len(payload)))

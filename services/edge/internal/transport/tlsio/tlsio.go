@@ -55,7 +55,7 @@ func Acceptor(config *tls.Config, loops int, accept poll.Acceptor) poll.Acceptor
 }
 
 // stream is a poll.Transport with TLS, and the handler of the transport below.
-// Owned by the loop, but for the handshake's goroutine, which has conn until it
+// Owned by the loop, except for the handshake's goroutine, which has conn until it
 // posts its outcome.
 type stream struct {
 	// Static.
@@ -155,8 +155,8 @@ func (s *stream) Writable() {
 	}
 }
 
-// put gives the transport what it takes of b. What it does not take for good is
-// lost with the connection, which Closed tells.
+// put writes to the transport as much of b as it accepts. If the transport fails, the rest
+// is lost with the connection, which Closed reports.
 func (s *stream) put(b []byte) int {
 	n, err := s.t.Write(b)
 	if err != nil {
@@ -266,7 +266,7 @@ func (s *stream) Close() {
 
 // goodbye sends the close_notify alert (RFC 8446 section 6.1).
 func (s *stream) goodbye() {
-	_ = s.conn.CloseWrite() // the wire never fails; a peer that is gone is told by Closed
+	_ = s.conn.CloseWrite() // the wire never fails; Closed reports a lost peer
 }
 
 // Abort implements poll.Transport.

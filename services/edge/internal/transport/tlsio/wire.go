@@ -10,7 +10,7 @@ import (
 // errEmpty is returned by a settled wire's Read when nothing has arrived.
 var errEmpty error = empty{}
 
-// empty is a temporary error, the only kind that crypto/tls does not keep for ever.
+// empty is a temporary error, the only kind that crypto/tls does not keep forever.
 type empty struct{}
 
 func (empty) Error() string   { return "nothing has come yet" }

@@ -177,7 +177,7 @@ func (d *Decoder) control(p **Partial, s Sink) bool {
 	return on
 }
 
-// begin completes the header of the next frame; q.open tells when it is there.
+// begin completes the header of the next frame; q.open is set when it is complete.
 func (q *Partial) begin(b []byte) (int, error) {
 	n := copy(q.head[q.headLen:], b)
 	h, size, err := parseHeader(q.head[:q.headLen+n])

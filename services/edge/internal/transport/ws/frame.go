@@ -75,7 +75,7 @@ func ParseClose(payload []byte) (code StatusCode, reason []byte, err error) {
 	return code, reason, nil
 }
 
-// sendable tells whether a peer may send the code: those of RFC 6455 section
+// sendable reports whether a peer may send the code: those of RFC 6455 section
 // 7.4.1 that are not reserved, the three that IANA added, and the free ranges.
 func sendable(c StatusCode) bool {
 	switch {

@@ -16,10 +16,10 @@ const (
 	OpPong         OpCode = 0xa
 )
 
-// control tells a control frame from one that carries (part of) a message.
+// control reports whether the frame is a control frame, not (part of) a message.
 func (o OpCode) control() bool { return o&0x8 != 0 }
 
-// reserved tells whether no standard gives the opcode a meaning.
+// reserved reports whether the opcode has no meaning in any standard.
 func (o OpCode) reserved() bool { return o&0x7 > 2 }
 
 // StatusCode is a close code, RFC 6455 section 7.4.

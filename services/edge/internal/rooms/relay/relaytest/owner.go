@@ -31,8 +31,8 @@ type Owner struct {
 	users map[string]*User
 	seen  []Command
 
-	// Silent, when set, tells which commands are not answered; they are not
-	// carried out either, unless CarryOut is set too.
+	// silent, if set, selects commands that are not answered; they are not
+	// carried out either, unless carryOut is set too.
 	silent   func(Command) bool
 	carryOut bool
 	mute     bool                   // no broadcasts
@@ -133,8 +133,8 @@ func (o *Owner) Vanish() {
 	}
 }
 
-// Silence makes the owner leave commands unanswered; carryOut says whether it
-// obeys them all the same. nil ends it.
+// Silence makes the owner leave the selected commands unanswered. If carryOut is set, it
+// carries them out nevertheless. nil ends it.
 func (o *Owner) Silence(which func(Command) bool, carryOut bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -162,7 +162,7 @@ func (o *Owner) Answer(event string, r wire.Result) {
 	o.answers[event] = r
 }
 
-// Deny refuses all permits, which come back after d; 0 ends it.
+// Deny refuses all permits with retry-after d; 0 ends it.
 func (o *Owner) Deny(d time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -240,7 +240,7 @@ func (o *Owner) Broadcast(b wire.Broadcast) {
 	o.publish(subject.RoomBroadcast(subject.Shard(b.Room), subject.Token(b.Room)), &b)
 }
 
-// Digest tells the heads of rooms.
+// Digest publishes the heads of rooms.
 func (o *Owner) Digest(rooms ...string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
