@@ -1,7 +1,8 @@
 // Package archtest holds the rules of the workspace's architecture
 // (ARCHITECTURE.md, "Who may import whom") as functions over the packages that
-// `go list` reports. Each rule returns what breaks it; a test runs them over this
-// workspace, another over planted violations.
+// `go list` reports, and a rule for the English of comments and documents ([Prose]). Each
+// rule returns what breaks it; a test runs them over this workspace, another over planted
+// violations.
 package archtest
 
 import (
@@ -86,10 +87,10 @@ type Rule struct {
 func Rules() []Rule {
 	return []Rule{
 		{"services do not import services", "they are deployed alone and meet only on NATS", noServiceImports},
-		{"proto imports the standard library only", "whoever speaks to us should need nothing else", protoIsPlain},
+		{"proto imports the standard library only", "clients of the wire format should need nothing else", protoIsPlain},
 		{"shared knows no service", "it is below them", sharedKnowsNoService},
 		{"below a service's root everything is internal", "a service's only contract is proto", servicesAreInternal},
-		{"a service's binary links no nats-server and no testing", "the broker is somebody else's process, tests are not shipped", binariesAreLean},
+		{"a service's binary links no nats-server and no testing", "the broker is a separate process, tests are not shipped", binariesAreLean},
 		{"the pure core has no I/O", "it is tested by tables and properties, with time as a parameter", coreIsPure},
 		{"every package says what it is", "a stranger starts at the package comment", hasDoc},
 		{"no grab-bag packages", "a package is named for what it provides", noGrabBags},

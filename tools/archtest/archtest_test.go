@@ -81,7 +81,7 @@ func TestRulesFail(t *testing.T) {
 		"hub imports nats":           {"the pure core has no I/O", archtest.Package{ImportPath: m + "services/edge/internal/rooms/hub", Imports: []string{"github.com/nats-io/nats.go"}}, false},
 		"no comment":                 {"every package says what it is", archtest.Package{ImportPath: m + "shared/x", GoFiles: []string{"x.go"}}, true},
 		"a util":                     {"no grab-bag packages", archtest.Package{ImportPath: m + "shared/util"}, true},
-		"somebody else's util":       {"no grab-bag packages", archtest.Package{ImportPath: "example.com/util"}, false},
+		"a util of another module":   {"no grab-bag packages", archtest.Package{ImportPath: "example.com/util"}, false},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			t.Parallel()

@@ -68,7 +68,7 @@ func members(c *contract.Contract, t *contract.Type) (all []string) {
 	return all
 }
 
-// shape is what a field's name does not tell of its type: a list, or an object.
+// shape returns the part of a type that a field's name does not show: a list, or an object.
 func shape(c *contract.Contract, typ string) string {
 	element, list := strings.CutSuffix(typ, "[]")
 	of := c.Type(element)
