@@ -86,7 +86,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// Fields of a later release: of every kind, with numbers nobody has here.
+// Fields of a later release: of every kind, with numbers that are not used here.
 var unknown = [][]byte{
 	{0xf8, 0x07, 0x01},                // 127, varint
 	{0xfa, 0x07, 0x03, 'n', 'e', 'w'}, // 127, bytes

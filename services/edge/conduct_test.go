@@ -102,7 +102,7 @@ func TestPermits(t *testing.T) {
 	}
 }
 
-// Without ratelimit an edge grants half the limit by itself, and asks again soon.
+// Without ratelimit an edge grants half the limit locally, and soon asks again.
 func TestPermitsWithoutRatelimit(t *testing.T) {
 	t.Parallel()
 	w := start(t, "LIMIT_MESSAGES=10")
@@ -163,7 +163,7 @@ func TestTokenExpiry(t *testing.T) {
 	}
 }
 
-// A token that is good for many heartbeats ends its connection all the same.
+// A token that is good for many heartbeats ends its connection nevertheless.
 func TestDistantTokenExpiry(t *testing.T) {
 	t.Parallel()
 	w := start(t, "HEARTBEAT_INTERVAL=1s")

@@ -153,7 +153,7 @@ func TestForwardedEvents(t *testing.T) {
 	}
 }
 
-// The catalog's cost is what limits an event, whoever carries it out.
+// The catalog's cost is what limits an event, wherever it is carried out.
 func TestCostLimits(t *testing.T) {
 	t.Parallel()
 	for _, def := range event.Catalog() {

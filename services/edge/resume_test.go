@@ -125,7 +125,7 @@ func TestResumeWithoutHistory(t *testing.T) {
 	a.upTo(1)
 }
 
-// Whatever is told while the missed messages are fetched comes behind the reply.
+// Events that arrive while the missed messages are fetched follow the reply.
 func TestNothingOvertakesTheReply(t *testing.T) {
 	t.Parallel()
 	w := start(t)
@@ -187,7 +187,7 @@ func TestSpliceUnderTraffic(t *testing.T) {
 	wg.Wait()
 }
 
-// checkRun checks that c was told what follows heard, and returns the last of it.
+// checkRun checks that c received what follows heard, and returns the last of it.
 // A second resume on the same connection may begin again, once.
 func checkRun(t *testing.T, c *client, heard uint64) uint64 {
 	last, started := heard, false

@@ -112,7 +112,7 @@ func (in *instance) health() (int, api.Health) {
 	return code, h
 }
 
-// Everything through the front door: three services publish on NATS, the fourth is
+// All of it through the public port: three services publish on NATS, the fourth is
 // the monitor itself.
 func TestCluster(t *testing.T) {
 	t.Parallel()

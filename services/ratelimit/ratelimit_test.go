@@ -90,7 +90,7 @@ func (in *instance) get(t *testing.T, path string) (int, string) {
 	return r.StatusCode, string(text)
 }
 
-// take asks for a permit to send; false also when nobody answers.
+// take asks for a permit to send; false also without an answer.
 func take(t *testing.T, nc *nats.Conn, user string) (wire.Taken, bool) {
 	t.Helper()
 	m, err := nc.Request(subject.Limit(subject.Shard(user), subject.OpTake),

@@ -163,7 +163,7 @@ func TestTrySendTellsUnknownFromRefused(t *testing.T) {
 	}
 }
 
-// A refusal says nothing of the attempt before it that nobody answered.
+// A refusal does not decide the outcome of an earlier attempt without a reply.
 func TestSendIsUncertainAfterALostAck(t *testing.T) {
 	t.Parallel()
 	f := startFake(t)

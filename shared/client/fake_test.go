@@ -83,7 +83,7 @@ func (f *fake) tell(event string, data any) {
 	}
 }
 
-// store accepts a message as if somebody else had sent it.
+// store accepts a message as if another user had sent it.
 func (f *fake) store(content string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

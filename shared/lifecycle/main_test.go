@@ -258,7 +258,7 @@ func TestRunPartsStopsInReverse(t *testing.T) {
 	t.Parallel()
 	type key struct{}
 	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "kept"))
-	stopped := make(chan string, 3) // in order: each part is waited for before the next is told
+	stopped := make(chan string, 3) // in order: each part has ended before the next is stopped
 	started := make(chan string, 3)
 	part := func(name string) lifecycle.Part {
 		return lifecycle.Part{Name: name, Run: func(ctx context.Context) error {

@@ -21,7 +21,7 @@ func TestTrimmer(t *testing.T) {
 		},
 		"busy":       {{100, 20, 45, false}, {200, 20, 45, false}, {300, 20, 45, false}, {400, 20, 45, false}},
 		"no garbage": {{500, 20, 24, false}, {500, 20, 24, false}, {500, 20, 24, false}},
-		// What is a storm for a small process is nothing for a large one.
+		// An amount that is much for a small process is little for a large one.
 		"large": {{9000, 4000, 8000, false}, {9050, 4000, 8000, false}, {9100, 4000, 8000, true}},
 	} {
 		var trim trimmer

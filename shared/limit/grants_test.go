@@ -75,7 +75,7 @@ func TestPackIsBounded(t *testing.T) {
 	if n := len(packed[0].Runs); n > 1024 || total != 50_000 {
 		t.Errorf("%d runs of %d grants", n, total)
 	}
-	// A run that nobody should send costs no more than the largest log.
+	// A run that no correct edge sends costs no more than the largest log.
 	table.Unpack(now, "ann", []wire.Grants{{Action: wire.ActionMessage, Runs: []wire.Run{{Count: 1 << 62}, {Count: 1 << 62}}}})
 	if n := len(table.Snapshot(nil, now, limit.Key{User: "ann", Action: wire.ActionMessage})); n > 1<<20 {
 		t.Errorf("%d grants", n)

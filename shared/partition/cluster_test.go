@@ -69,7 +69,7 @@ func waitRenewed(tb testing.TB, c *natstest.Cluster) {
 	eventually.True(tb, "renewals", func() bool { return last() > begin+2*shards })
 }
 
-// A replicated bucket comes back by itself when all servers restarted: empty,
+// NATS recreates a replicated bucket when all servers have restarted: empty,
 // with the revisions it began with.
 func TestClusterForgetsEverything(t *testing.T) {
 	t.Parallel()

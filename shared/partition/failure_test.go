@@ -28,7 +28,7 @@ func TestCrash(t *testing.T) {
 	gate.Cut()
 	l.wait("b to have everything", func() bool { return l.counts()["b"] == shards })
 	t.Logf("crash to the survivor serving everything: %v with TTL 1s", time.Since(begin))
-	l.waitShared("b") // a released by itself
+	l.waitShared("b") // a released on its own
 	a.holder.contexts.Range(func(shard, ctx any) bool {
 		if ctx.(context.Context).Err() == nil {
 			t.Errorf("shard %v: the context of a lost lease goes on", shard)

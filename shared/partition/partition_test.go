@@ -218,7 +218,7 @@ func TestNatsAbsentAtStart(t *testing.T) {
 	l := newLedger(t)
 	a := l.start(options(srv.Conn(t, nats.RetryOnFailedConnect(true)), "a"))
 	b := l.start(options(srv.Conn(t, nats.RetryOnFailedConnect(true)), "b"))
-	b.stop() // although there is nobody to give anything back to
+	b.stop() // although there is no instance to hand over to
 	if b.err != nil {
 		t.Errorf("Run: %v", b.err)
 	}

@@ -12,7 +12,8 @@ func leftRoom(user, room string) string {
 	return fmt.Sprintf(`userLeft {"userId":"@%s","username":"<text>","roomId":%q,"timestamp":"<time>"}`, user, room)
 }
 
-// DepartureAtOnce: who is lost first is told last, because that one may come back.
+// DepartureAtOnce: a lost connection is announced after the later departures, because it
+// may return within the grace period.
 func (contract) DepartureAtOnce(sc *scene) {
 	all := sc.gather("#r", "ann", "bob", "carol", "dave", "erin")
 	ann, bob, carol, dave, erin := all[0], all[1], all[2], all[3], all[4]
@@ -27,7 +28,7 @@ func (contract) DepartureAtOnce(sc *scene) {
 
 func closing(code ws.StatusCode) ws.Frame { return ws.NewCloseFrame(ws.NewCloseFrameBody(code, "")) }
 
-// DepartureLost: every other end of a connection is a loss, and told once.
+// DepartureLost: every other end of a connection is a loss, and announced once.
 func (contract) DepartureLost(sc *scene) {
 	all := sc.gather("#r", "ann", "bob", "carol")
 	ann, bob, carol := all[0], all[1], all[2]

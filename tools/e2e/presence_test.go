@@ -33,7 +33,7 @@ func updated(status, custom string) string {
 	return fmt.Sprintf(`re presenceUpdated {"success":true,"status":%q,"customStatus":%q,"timestamp":"<time>"}`, status, custom)
 }
 
-// PresenceStatus asks and sets; ids that nobody has ever used are not online.
+// PresenceStatus gets and sets presence; unknown ids are not online.
 func (contract) PresenceStatus(sc *scene) {
 	ann, bob := sc.conn("ann"), sc.conn("bob")
 	const nobody = `{"userId":"@nobody","username":"","status":"offline","isOnline":false,"lastSeen":null}`

@@ -9,11 +9,11 @@ import (
 	"github.com/confab-chat/confab/tools/internal/contract"
 )
 
-// doors is the part of the file that does not depend on the events: frames and the types
+// frameTypes is the part of the file that does not depend on the events: frames and the types
 // of socket.io-client, defined in terms of payloads.
 //
-//go:embed doors.d.ts
-var doors string
+//go:embed frames.d.ts
+var frameTypes string
 
 const head = `// Types of the Confab client contract. Generated from the Go types in proto by
 // tools/typegen: do not edit. What events mean is in proto/WEBSOCKET_API.md.
@@ -32,7 +32,7 @@ func generate(root string) ([]byte, error) {
 	}
 	w.codes(c)
 	w.maps(c)
-	w.text("\n" + doors)
+	w.text("\n" + frameTypes)
 	return w.buf.Bytes(), nil
 }
 

@@ -28,7 +28,7 @@ const (
 	startTimeout = time.Minute
 )
 
-// Every mode against the all-in-one by each of its doors, plain and over TLS: the server
+// Every mode against the all-in-one over each of its protocols, plain and over TLS: the server
 // refuses nothing and loses nothing.
 func TestAgainstConfab(t *testing.T) {
 	binary := buildConfab(t)
@@ -44,7 +44,7 @@ func TestAgainstConfab(t *testing.T) {
 	})
 }
 
-func runAllModes(t *testing.T, s confab, door, addr, ca string) {
+func runAllModes(t *testing.T, s confab, dialect, addr, ca string) {
 	t.Helper()
 	for _, args := range []string{
 		"idle -connections 20 -members 5 -settle 10ms",
@@ -54,7 +54,7 @@ func runAllModes(t *testing.T, s confab, door, addr, ca string) {
 		"slow -members 5 -stalled 2 -rate 100",
 		"resume -connections 3 -missed 50",
 	} {
-		args += " -quiet -json - -warm 50ms -duration 200ms -dialect " + door + " -addr " + addr + " -ca=" + ca + " -pid all=" + strconv.Itoa(s.pid)
+		args += " -quiet -json - -warm 50ms -duration 200ms -dialect " + dialect + " -addr " + addr + " -ca=" + ca + " -pid all=" + strconv.Itoa(s.pid)
 		var out strings.Builder
 		if err := run(t.Context(), strings.Fields(args), &out); err != nil {
 			t.Errorf("%s: %v", args, err)

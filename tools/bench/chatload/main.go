@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command chatload is a load generator for chat servers over WebSocket: Confab's native and
-// Socket.IO doors, and Centrifugo, so that a comparison can be repeated.
+// Socket.IO protocols, and Centrifugo, so that a comparison can be repeated.
 //
 //	chatload fanout -rooms 1 -members 1000             # closed loop: deliveries per CPU second
 //	chatload fanout -rooms 100 -members 10 -rate 2000  # open loop: latency at a given load

@@ -181,7 +181,7 @@ func TestVerify(t *testing.T) {
 // nested is an array in an array ..., of that many levels.
 func nested(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
 
-// many are claims that nobody reads.
+// many is a token with many claims that are not read.
 func many(n int) (claims []string) {
 	for i := range n {
 		claims = append(claims, fmt.Sprintf(`,"x%d":%d`, i, i))

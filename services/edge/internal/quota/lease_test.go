@@ -14,7 +14,7 @@ import (
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
-// owner stands for ratelimit: it keeps requests until it is told what to answer.
+// owner is a fake ratelimit: it holds requests until the test sets the answer.
 type owner struct {
 	asked []wire.Take
 	done  []natsconn.Done
@@ -144,7 +144,7 @@ func TestWaitingIsDecidedWhenNobodyAnswers(t *testing.T) {
 	}
 }
 
-// What was granted while nobody answered is told to the owner that does.
+// What was granted while ratelimit did not answer is reported to the owner that does.
 func TestSpentIsTold(t *testing.T) {
 	t.Parallel()
 	f := leasing()

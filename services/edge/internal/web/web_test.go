@@ -16,7 +16,7 @@ import (
 	"github.com/confab-chat/confab/shared/origin"
 )
 
-// monitor answers as it is told.
+// monitor is a fake monitor with the given answer.
 type monitor struct {
 	status, body string
 	err          error
@@ -124,7 +124,7 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-// What clients read of a healthy answer is there, and null, when nobody knows.
+// What clients read of a healthy answer is there, and null if it is unknown.
 func TestHealthWithoutMonitorHasEveryMember(t *testing.T) {
 	t.Parallel()
 	rec := httptest.NewRecorder()

@@ -211,7 +211,7 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// A monitor that has just started knows too little to say that somebody is missing.
+// A monitor that has just started does not know yet whether an instance is missing.
 func TestWarmUp(t *testing.T) {
 	t.Parallel()
 	f := fleet.New(start)

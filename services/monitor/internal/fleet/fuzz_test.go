@@ -9,7 +9,7 @@ import (
 	"github.com/confab-chat/confab/services/monitor/internal/fleet"
 )
 
-// FuzzCursor gives Stats what anybody may write behind ?cursor=.
+// FuzzCursor passes arbitrary cursors to Stats.
 func FuzzCursor(f *testing.F) {
 	for _, seed := range []string{"", "?", "AAAA", "MSA8aW1nIHNyYz14Pg", "LTEgYQ", "IGE", "MSA", "enp6enp6enp6enp6enp6IGE"} {
 		f.Add(seed)

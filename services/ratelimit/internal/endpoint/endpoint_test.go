@@ -204,7 +204,7 @@ func TestMalformed(t *testing.T) {
 	if got := ask(t, nc, 7, wire.Marshal(&wire.Take{User: longest, Action: wire.ActionMessage})); !got.OK {
 		t.Errorf("user of 128 bytes: %+v", got)
 	}
-	// Without a reply subject there is nobody to answer; the endpoint goes on.
+	// Without a reply subject there is no answer; the endpoint continues.
 	if err := nc.Publish(subject.Limit(7, subject.OpTake), []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +342,7 @@ func BenchmarkPermits(b *testing.B) {
 				got++
 			}
 			b.StopTimer()
-			// Only permits count: no refusal, and nobody's "no responders".
+			// Only permits count: neither refusals nor "no responders".
 			var taken wire.Taken
 			if err := wire.Unmarshal(last.Data, &taken); err != nil || !taken.OK || len(last.Header) > 0 {
 				b.Fatalf("last reply %+v, header %v: %v", taken, last.Header, err)

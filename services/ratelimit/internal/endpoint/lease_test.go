@@ -128,7 +128,7 @@ func (e *edge) leased() {
 
 var high = policy.Limits{Messages: 1_000_000}
 
-// used is how many permits of ann count, as edge e is told with a lease.
+// used is how many permits of ann count, as reported to edge e with a lease.
 func used(grants []wire.Grants) (n uint64) {
 	for _, g := range grants {
 		for _, r := range g.Runs {
@@ -243,7 +243,7 @@ func TestLeaseSurvivesTheOwner(t *testing.T) {
 	}
 }
 
-// What an edge has granted by itself counts, beside what the owner knows.
+// What an edge has granted locally counts, beside what the owner knows.
 func TestSpentCounts(t *testing.T) {
 	t.Parallel()
 	s, server := start(t, policy.Limits{Messages: 6})

@@ -143,7 +143,7 @@ func verify(t *rapid.T, w *world, all []attempt, dead map[string]bool) {
 	}
 }
 
-// Every record is broadcast by somebody, unless its writer died.
+// Every record is broadcast, unless its writer died.
 func TestWhatIsStoredIsBroadcast(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -124,7 +124,7 @@ func TestLogLosesItsEnd(t *testing.T) {
 	}
 }
 
-// Nobody is told of a message before the log has it.
+// A message is not announced before the log has it.
 func TestNoAnswerBeforeAcknowledgement(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

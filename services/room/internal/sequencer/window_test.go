@@ -27,7 +27,7 @@ func (w *world) store(r *sequencer.Room, from, n, each int) {
 	}
 }
 
-// A new owner reads a page for 256 messages, and few messages by themselves.
+// A new owner reads a page for 256 messages, and few messages one by one.
 func TestPagesSpareReads(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

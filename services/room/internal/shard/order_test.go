@@ -18,7 +18,7 @@ import (
 	"github.com/confab-chat/confab/shared/partition"
 )
 
-// traffic is senders that are busy until stopped, and what they were told.
+// traffic is senders that are busy until stopped, and the replies they got.
 type traffic struct {
 	stop  chan struct{}
 	wg    sync.WaitGroup

@@ -235,7 +235,7 @@ func fakeEdge(tb testing.TB, nc *nats.Conn, o *owner, origin wire.Origin, answer
 	o.edges.Observe(time.Now(), &wire.Heartbeat{Instance: origin.Edge, Gen: origin.Gen})
 }
 
-// A new owner asks the edges who is here before it answers anybody.
+// A new owner asks the edges who is present before it answers requests.
 func TestNewOwnerAsksEdges(t *testing.T) {
 	t.Parallel()
 	srv := natstest.Start(t)
@@ -264,7 +264,7 @@ func TestNewOwnerAsksEdges(t *testing.T) {
 	}
 }
 
-// Without an edge to ask nobody waits; with one that does not answer, 300 ms.
+// Without an edge to ask, requests do not wait; with one that does not answer, 300 ms.
 func TestSilentEdgeDelaysLittle(t *testing.T) {
 	t.Parallel()
 	srv := natstest.Start(t)

@@ -172,7 +172,7 @@ func TestPlanIsStableWhileItIsFollowed(t *testing.T) {
 			if now[s] == owners[s] {
 				continue
 			}
-			now[s] = "" // given back, or expired
+			now[s] = "" // returned, or expired
 			if again := assign.Owners(live, now); !slices.Equal(again, owners) {
 				t.Fatalf("shard %d given back: %v becomes %v", s, owners, again)
 			}

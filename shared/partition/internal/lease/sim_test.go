@@ -319,7 +319,7 @@ func (n *node) rewatch() {
 			return
 		}
 		if floor, rewound := n.table.Floor(); rewound || len(s.keys) == 0 && s.wiped {
-			s.keys = make(map[string]*key) // a purge: the other watches are not told
+			s.keys = make(map[string]*key) // a purge: the other watches do not see it
 			s.seq = max(s.seq, floor+uint64(time.Minute/time.Microsecond))
 		}
 		n.table.Reset()

@@ -151,7 +151,7 @@ func TestLostBucketStaysWhereItWas(t *testing.T) {
 	}
 }
 
-// The bucket lost its memory and somebody wrote to it before anybody noticed.
+// The bucket lost its memory, and was written to before an instance noticed.
 func TestRevisionsThatWentBackAreNotServed(t *testing.T) {
 	t.Parallel()
 	s := newSim(t, 8, 9)
@@ -293,7 +293,7 @@ func TestChaos(t *testing.T) {
 			n.loseAcks, n.lag = 0, 0
 			n.reconnect()
 		}
-		s.join() // so that somebody is there
+		s.join() // so that there is another instance
 		s.run(10 * time.Second)
 		s.waitSettled(6 * time.Minute)
 		s.run(5 * time.Second) // a hand-over that had begun
@@ -343,7 +343,7 @@ func (s *sim) chaos(rt *rapid.T) {
 	}
 }
 
-// A lease that somebody else has is none of ours, however long it was to hold.
+// A lease that another instance has acquired is not ours, however long it was to hold.
 func TestTakenLeaseHasNoDeadline(t *testing.T) {
 	t.Parallel()
 	tab := single("1")

@@ -13,7 +13,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn/conntest"
 )
 
-// socketPlace is where this test's hub has the codec of a door whose clients come back.
+// socketPlace is where this test's hub has the codec whose clients can resume.
 const socketPlace = 1
 
 // withDeliveryLog returns a world of one loop that keeps a delivery log, with a client whose codec uses it.

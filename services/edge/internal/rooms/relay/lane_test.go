@@ -44,7 +44,7 @@ func TestCommandsKeepTheirOrderWhileThereIsNoOwner(t *testing.T) {
 	t.Parallel()
 	e := start(t)
 	e.owner.Vanish()
-	before := e.published() // a Tap would count as somebody who listens
+	before := e.published() // a Tap would count as a subscriber
 	outcomes := []chan error{e.send("r", "0", 10*time.Second)}
 	eventually.True(t, "it is refused, and tried again", func() bool { return e.published() >= before+2 })
 	for i := range 199 {

@@ -9,7 +9,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// TestUserTable: whoever comes and goes, the table has what a map would have, and never
+// TestUserTable: as users come and go, the table has what a map would have, and never
 // more slots than it may.
 func TestUserTable(t *testing.T) {
 	t.Parallel()

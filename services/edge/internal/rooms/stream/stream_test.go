@@ -15,7 +15,7 @@ var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func at(ms int) time.Time { return epoch.Add(time.Duration(ms) * time.Millisecond) }
 
-// seqs makes the items from to to, whose JSON tells their seq.
+// seqs makes the items from to to, whose JSON contains their seq.
 func seqs(from, to uint64) []wire.Item {
 	var items []wire.Item
 	for seq := from; seq <= to; seq++ {

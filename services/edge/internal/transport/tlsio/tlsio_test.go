@@ -235,7 +235,7 @@ func TestAbort(t *testing.T) {
 func TestPeerCloses(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(*tls.Conn){
-		"in good order": func(c *tls.Conn) { c.Close() },
+		"graceful":      func(c *tls.Conn) { c.Close() },
 		"without words": func(c *tls.Conn) { c.NetConn().Close() },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -312,7 +312,7 @@ func reference(l ws.Limits, b []byte) (lines []string, err error) {
 	return lines, nil
 }
 
-// prefixOfText tells whether b can be continued to valid UTF-8.
+// prefixOfText reports whether b can be continued to valid UTF-8.
 func prefixOfText(b []byte) bool {
 	for len(b) > 0 {
 		if !utf8.FullRune(b) {

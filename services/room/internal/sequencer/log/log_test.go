@@ -305,7 +305,7 @@ func TestProvision(t *testing.T) {
 	if len(made.Subjects) != 16 || made.MaxAge != 0 || made.MaxMsgsPerSubject > 0 || made.MaxBytes > 0 || made.MaxMsgs > 0 {
 		t.Errorf("stream: %+v", made)
 	}
-	// What somebody else may do to a stream.
+	// What an operator may do to a stream.
 	for name, c := range map[string]struct {
 		change func(*jetstream.StreamConfig)
 		wrong  bool

@@ -81,7 +81,7 @@ func TestForgive(t *testing.T) {
 	if live := tb.Live(later); !slices.Equal(live, []membership.Edge{{ID: "e", Gen: 5}}) {
 		t.Errorf("live: %v", live)
 	}
-	tb.ResetSilence(later.Add(time.Hour)) // the dead are not kept alive for ever
+	tb.ResetSilence(later.Add(time.Hour)) // dead edges are not kept alive forever
 	if live := tb.Live(later.Add(time.Hour)); len(live) > 0 {
 		t.Errorf("live after an hour: %v", live)
 	}

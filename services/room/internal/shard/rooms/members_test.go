@@ -119,8 +119,8 @@ func TestEdgeComesBack(t *testing.T) {
 	s.hears("userJoined ann")
 }
 
-// What an edge says that is dead already, or that nobody has heard of, does not
-// stay for ever.
+// Members reported by an edge that is dead already, or that is unknown, do not stay
+// forever.
 func TestUnknownEdge(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -164,7 +164,7 @@ func TestTakeover(t *testing.T) {
 	}
 }
 
-// Above 200 members a room tells numbers, at most once a second.
+// Above 200 members a room announces counts, at most once a second.
 func TestCrowd(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -246,7 +246,7 @@ func TestListOfACrowd(t *testing.T) {
 	}
 }
 
-// The bigger a crowd, the less often everybody is told its numbers.
+// The larger a room, the less often its counts are announced.
 func TestBigCrowdsRest(t *testing.T) {
 	t.Parallel()
 	for members, most := range map[int]int{1000: 13, 30_000: 5, 200_000: 2} {

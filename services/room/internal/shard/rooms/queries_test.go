@@ -34,7 +34,7 @@ func TestTyping(t *testing.T) {
 	s.pass(4*time.Second, "e1")
 	s.hears()
 	s.pass(2*time.Second, "e1")
-	s.hears("userTyping ann") // it ended by itself
+	s.hears("userTyping ann") // it expired
 
 	on("ann", true)
 	s.send("r", "ann", "c1")
@@ -206,7 +206,7 @@ func TestHeadsAndDigest(t *testing.T) {
 	}
 }
 
-// A room that nobody is in is forgotten after a while; its log is not.
+// An empty room is removed from memory after a while; its log is not.
 func TestIdleRooms(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

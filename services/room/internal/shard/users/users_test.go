@@ -56,7 +56,7 @@ func (s *scene) hears(want ...string) {
 	s.said = nil
 }
 
-// pass lets time pass; alive edges beat. It tells whether a snapshot was asked for.
+// pass lets time pass; alive edges beat. It reports whether a snapshot was requested.
 func (s *scene) pass(d time.Duration, alive ...string) (back bool) {
 	for end := s.now.Add(d); s.now.Before(end); {
 		s.now = s.now.Add(250 * time.Millisecond)

@@ -13,7 +13,7 @@ import (
 )
 
 // model is the same thing said slowly: for each user, which edges hold them and
-// until when (zero: live), and what everybody in the room has been told.
+// until when (zero: live), and what the members of the room have been sent.
 type model struct {
 	holds map[string]map[membership.Edge]time.Time
 	told  map[string]bool // userJoined was sent, userLeft was not
@@ -150,7 +150,7 @@ func TestRoomIsItsModel(t *testing.T) {
 				want := m.over(now, m.members()...)
 				left(r.Expire(now), want)
 			},
-			"time": func(t *rapid.T) { // passes, and nobody has called Expire yet
+			"time": func(t *rapid.T) { // passes, before a call of Expire
 				now = now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond)
 			},
 		})

@@ -9,7 +9,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// TestRosterShrinks: what a crowd needed is given back when it has gone.
+// TestRosterShrinks: the memory of a large room is released when its members have left.
 func TestRosterShrinks(t *testing.T) {
 	t.Parallel()
 	const crowd, stay = 20_000, 40

@@ -50,7 +50,7 @@ func text(events []presence.Event) string {
 	return strings.Join(all, "; ")
 }
 
-// step is one call; it returns what must be told.
+// step is one call; it returns what must be announced.
 type step func(*presence.Set) string
 
 func up(s int, e presence.Edge, u string, rooms ...string) step {

@@ -20,16 +20,16 @@ type period struct {
 	held   map[presence.Edge][]string  // live
 	graces map[presence.Edge]time.Time // since the last Up
 	last   []string                    // rooms live just before the last close
-	heard  []int                       // times that each observer was told Online
+	heard  []int                       // times that each observer was notified of Online
 }
 
 type model struct {
 	scope presence.Scope
-	users map[string]*period // told or not, online
+	users map[string]*period // announced or not, online
 	hears func(ev presence.Event, observer int) bool
 }
 
-// hear checks what is told against what may be.
+// hear checks the announcements against those that are allowed.
 func (m *model) hear(t *rapid.T, events []presence.Event) {
 	for _, ev := range events {
 		p := m.users[ev.User.ID]
@@ -54,7 +54,7 @@ func (m *model) hear(t *rapid.T, events []presence.Event) {
 	}
 }
 
-// over tells whether the period of user has ended at now.
+// over reports whether the period of user has ended at now.
 func (m *model) over(user string, now time.Time) bool {
 	p := m.users[user]
 	if p == nil || len(p.held) > 0 {
