@@ -46,7 +46,7 @@ type LimitOp string
 
 const (
 	OpTake   LimitOp = "take"
-	OpReturn LimitOp = "return" // an edge that stops gives leases back
+	OpReturn LimitOp = "return" // a stopping edge returns leases
 )
 
 // RoomCommand is where edges send room commands; the owner of shard subscribes in QueueRoom.
@@ -57,7 +57,7 @@ func RoomCommand(shard int, op RoomOp) string {
 // RoomCommands is what the owner of shard subscribes to.
 func RoomCommands(shard int) string { return root + "room." + strconv.Itoa(shard) + ".cmd.*" }
 
-// RoomTyping is where edges say, at most once, that a user types.
+// RoomTyping is where edges report, at most once, that a user types.
 func RoomTyping(shard int) string { return root + "room." + strconv.Itoa(shard) + ".typing" }
 
 // RoomLog is the log subject of a room: one subject per room, in stream LogStream.
@@ -96,7 +96,7 @@ func UserBroadcast(shard int) string { return root + "userbc." + strconv.Itoa(sh
 // UserBroadcastAll matches every user broadcast.
 const UserBroadcastAll = root + "userbc.*"
 
-// Limit is where edges ask for permits; the owner of the shard in ratelimit answers.
+// Limit is where edges request permits; the owner of the shard in ratelimit answers.
 func Limit(shard int, op LimitOp) string {
 	return root + "rl." + strconv.Itoa(shard) + "." + string(op)
 }
@@ -112,7 +112,7 @@ const (
 	EdgesLeases = root + "ctl.edges.leases"
 )
 
-// PeerOp is what one edge asks another.
+// PeerOp is an operation that one edge requests from another.
 type PeerOp string
 
 const (
@@ -120,8 +120,8 @@ const (
 	OpRecover PeerOp = "recover" // a Socket.IO session that it had
 )
 
-// EdgePeer is where the edge with that token is asked by other edges. The token is
-// letters and digits, new at each start of an edge, and part of what clients are given.
+// EdgePeer is where the edge with that token receives requests of other edges. The token is
+// letters and digits, new at each start of an edge, and part of the session ids of clients.
 func EdgePeer(token string, op PeerOp) string { return root + "ctl.edge." + token + "." + string(op) }
 
 // EdgeRecall is where the owner of a user's limits ends the lease of an edge.
@@ -131,7 +131,7 @@ func EdgeRecall(edge string) string { return root + "ctl.edge." + edge + ".recal
 func Heartbeat(service, instance string) string { return root + "hb." + service + "." + instance }
 func Telemetry(service, instance string) string { return root + "tel." + service + "." + instance }
 
-// HeartbeatAll, HeartbeatOf and TelemetryAll are what folds them.
+// HeartbeatAll, HeartbeatOf and TelemetryAll match those of many instances.
 const (
 	HeartbeatAll = root + "hb.>"
 	TelemetryAll = root + "tel.>"

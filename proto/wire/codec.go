@@ -1,11 +1,11 @@
-// Package wire holds what the services say to each other over NATS: commands
-// and replies, broadcasts, log records, permits, snapshots. Clients never see
-// these bytes; what they see travels inside, as JSON that room encoded once.
+// Package wire defines the messages between the services over NATS: commands and replies,
+// broadcasts, log records, permits, snapshots. Clients never see these bytes; what they see
+// is inside, as JSON that room has encoded once.
 //
 // The encoding is the protobuf wire format (varint and length-delimited fields
 // only), written by hand: each message names its fields once, in a method that
 // encodes and decodes. Fields with a zero value are left out, unknown fields are
-// skipped, so a release talks to the one before it. docs/adr/0001 has the
+// skipped, so a release is compatible with the one before it. docs/adr/0001 has the
 // figures behind the choice.
 package wire
 
@@ -239,7 +239,7 @@ func repeated[T any, P interface {
 		rest := c.buf
 		c.buf = c.data
 		c.bad = !c.message(P(&(*v)[len(*v)-1]))
-		c.buf, c.num = rest, 0 // no field of the outer message may take the last one of the inner for its own
+		c.buf, c.num = rest, 0 // the inner message's last field must not match a field of the outer one
 	}
 }
 

@@ -1,6 +1,6 @@
 package wire
 
-// State is what an instance says of itself.
+// State is the state that an instance reports of itself.
 type State string
 
 const (
@@ -8,10 +8,10 @@ const (
 	StateOK       State = "ok"
 	StateDegraded State = "degraded" // serves, with a fallback or without NATS for a while
 	StateDraining State = "draining"
-	StateStopped  State = "stopped" // the last word of a graceful stop
+	StateStopped  State = "stopped" // the last heartbeat of a graceful stop
 )
 
-// Services of the suite, as they stand in heartbeats and subjects.
+// Services of the suite, as named in heartbeats and subjects.
 const (
 	ServiceEdge      = "edge"
 	ServiceRoom      = "room"
@@ -33,7 +33,7 @@ type Heartbeat struct {
 	State     State  `json:"state"`
 	Note      string `json:"note,omitempty"` // why it is degraded; for people
 
-	// EdgeGen is the generation under which an edge has registered who is here: Gen at
+	// EdgeGen is the generation under which an edge has registered its users: Gen at
 	// first, a later one after an outage in which it may have been declared dead.
 	EdgeGen uint64 `json:"edgeGen,omitempty"`
 
@@ -66,10 +66,10 @@ type LimitLoad struct {
 	Keys   int   `json:"keys"`
 }
 
-// Telemetry is what every instance says each 5 seconds on subject.Telemetry, as
-// JSON. Counters and latencies count since the start of the process (Gen): the
-// difference of two is what happened between them, also when one was lost. The
-// first telemetry of a process has Seq 1.
+// Telemetry is published by every instance every 5 seconds on subject.Telemetry, as JSON.
+// Counters and latencies count since the start of the process (Gen), so that the difference
+// of two reports is correct even if one between them was lost. The first telemetry of a
+// process has Seq 1.
 type Telemetry struct {
 	Service  string               `json:"service"`
 	Instance string               `json:"instance"`
@@ -90,14 +90,14 @@ const MaxDetails = 1000
 const (
 	CountConnections    = "connections"    // edge: opened
 	CountDisconnections = "disconnections" // edge: closed
-	CountViolations     = "violations"     // edge: refused for a limit
-	CountDelivered      = "delivered"      // edge: frames given to connections
+	CountViolations     = "violations"     // edge: refused by a limit
+	CountDelivered      = "delivered"      // edge: events sent to connections
 	CountSlowConsumers  = "slowConsumers"  // edge: closed 4000
-	CountGaps           = "gaps"           // edge: holes repaired
+	CountGaps           = "gaps"           // edge: repaired gaps
 	CountFallback       = "fallback"       // edge: permits decided locally
 	CountMessages       = "messages"       // room: stored
 	CountRoomsCreated   = "roomsCreated"   // room
-	CountPermits        = "permits"        // edge: decided, wherever; ratelimit: decided there
+	CountPermits        = "permits"        // edge: all permits; ratelimit: those decided there
 	CountDenials        = "denials"        // ratelimit: refused
 	LatencyAccept       = "accept"         // edge: sendMessage received to reply
 	LatencyAppend       = "append"         // room: append to acknowledgement

@@ -10,8 +10,8 @@ const (
 	ActionResume  Action = 4 // joinRoom with since: its own limit of 100 a minute
 )
 
-// Grants is when the permits of one action were granted, as ages: instants mean
-// nothing to another process. Oldest first.
+// Grants lists when the permits of one action were granted, oldest first. The times are
+// ages, because the clocks of two processes differ.
 type Grants struct {
 	Action Action `wire:"1"`
 	Runs   []Run  `wire:"2"`
@@ -27,8 +27,8 @@ type Run struct {
 type Take struct {
 	User   string `wire:"1"`
 	Action Action `wire:"2"`
-	// Edge asks, and may be given a lease of the user's limits. One that had a lease
-	// until lately names it and says what it has granted under it.
+	// Edge is the requesting edge, which may get a lease of the user's limits. An edge that
+	// recently had a lease names it and reports what it has granted under it.
 	Edge   string   `wire:"3"`
 	Lease  uint64   `wire:"4"`
 	Grants []Grants `wire:"5"`

@@ -8,14 +8,14 @@ package wire
 // 0 when there is none. They make "find the record of seq n" a walk of at most
 // retention/1024 + 16 reads, without an index.
 //
-// Known is in one record of many: what the owner knew of the messages from the
-// previous record with a Known on, that one's own included, to First-1. Of each of
-// them, in their order, 40 bytes: the first 16 of the SHA-256 of user id, a zero
-// byte and client id; Sum, AtMs, and the epoch of the owner that stored it, 8 bytes
-// each, little endian. Page is the log position of that previous record, 0 when
-// there is none. A new owner follows them backwards to know which messages were
-// stored, instead of reading each of them; where they end, or the record at Page
-// is not the expected one, it reads the messages.
+// Known is a page of the de-duplication index. Only some records have one. It covers the
+// messages from those of the previous record with a Known to First-1, in order, with 40
+// bytes each: the first 16 of the SHA-256 of user id, a zero byte and client id; Sum, AtMs,
+// and the epoch of the owner that stored the message, 8 bytes each, little endian. Page is
+// the log position of the previous record with a Known, 0 if there is none. A new owner
+// follows the pages backwards to learn which messages were stored, instead of reading each
+// of them. Where the pages end, or the record at Page is not the expected one, it reads the
+// messages.
 type Record struct {
 	Epoch     uint64  `wire:"1"` // of the owner that appended
 	First     uint64  `wire:"2"`
@@ -41,7 +41,7 @@ type Entry struct {
 	JSON     []byte `wire:"5"` // the message as clients see it
 }
 
-// Class says what may be dropped for a client that reads too slowly, first class first.
+// Class says which events may be dropped for a client that reads too slowly.
 type Class uint64
 
 const (

@@ -7,7 +7,7 @@ type Origin struct {
 	Gen  uint64 `wire:"2"`
 }
 
-// UserID is what package event says of it.
+// UserID is a user id, see package event.
 type UserID = string
 
 // User is a user as others see them. The tags are those of the client contract,
@@ -23,10 +23,10 @@ type Join struct {
 	Origin
 	Room string `wire:"3"`
 	User User   `wire:"4,5"`
-	// Again: an owner has counted this before, and the edge says it once more after
-	// an outage. To an owner that has just begun it is no news.
+	// Again is set when the edge repeats a Join that an owner has counted before, after an
+	// outage. A new owner does not announce such a join.
 	Again bool `wire:"6"`
-	// List is the Joined.List of the users that the edge has at hand, 0: it has none.
+	// List is the Joined.List of the users that the edge has; 0 if it has none.
 	List uint64 `wire:"7"`
 }
 
@@ -41,7 +41,7 @@ type Joined struct {
 }
 
 // Leave reports to the owner that the last connection of a user on an edge has left
-// the room. After GraceMs without a new Join the user is gone there. Reply: Done.
+// the room. After GraceMs without a new Join the owner removes the user there. Reply: Done.
 type Leave struct {
 	Origin
 	Room    string `wire:"3"`
@@ -49,7 +49,7 @@ type Leave struct {
 	GraceMs uint64 `wire:"5"`
 }
 
-// Done answers a command that has nothing else to say.
+// Done answers a command without a result.
 type Done struct{ Fault }
 
 // Text is a message of Send.More. Its fields mean what Send's do.
@@ -72,7 +72,7 @@ type Send struct {
 	More     []Text `wire:"9"`
 }
 
-// Outcome is what has become of a message, when the log has acknowledged it.
+// Outcome is the outcome of a message, after the log has acknowledged it.
 type Outcome struct {
 	Fault
 	Seq       uint64 `wire:"4"`
@@ -116,27 +116,27 @@ type Item struct {
 // Command carries a client event to the owner of its room or user: subject.RoomCommand
 // or subject.UserCommand with the event's name as the operation. Reply: Result.
 type Command struct {
-	User     User   `wire:"1,2"` // who asks
+	User     User   `wire:"1,2"` // the requesting user
 	Payload  []byte `wire:"3"`   // the event's payload, JSON that the edge has checked; empty when there is none
-	MaxBytes uint64 `wire:"4"`   // of lists in the reply: what the connection can take; 0: any number
+	MaxBytes uint64 `wire:"4"`   // limit of lists in the reply, for the connection's sake; 0: none
 }
 
 // Result answers Command.
 type Result struct {
 	Fault
 	JSON  []byte `wire:"4"` // the reply object as native clients see it, without a Fault
-	Event string `wire:"5"` // a server event for the asker alone, sent after the reply; empty: none
+	Event string `wire:"5"` // a server event for the requester alone, sent after the reply; empty: none
 	Data  []byte `wire:"6"` // its payload
 }
 
-// Typing says, at most once, that a user types or stopped. No reply.
+// Typing reports, at most once, that a user started or stopped typing. No reply.
 type Typing struct {
 	Room string `wire:"1"`
 	User User   `wire:"2,3"`
 	On   bool   `wire:"4"`
 }
 
-// Heads asks for the heads of rooms, all of one shard, after an edge was cut off
+// Heads asks for the heads of rooms, all of one shard, after an edge was disconnected
 // (subject.OpHeads). Reply: Digest, without the rooms that the log does not know.
 type Heads struct {
 	Rooms []string `wire:"1"`

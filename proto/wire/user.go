@@ -11,7 +11,7 @@ type UserUp struct {
 }
 
 // UserDown reports that the last connection of the user on an edge has closed.
-// After GraceMs without a UserUp the user is gone there. Reply: Done.
+// After GraceMs without a UserUp the owner removes the user there. Reply: Done.
 type UserDown struct {
 	Origin
 	User    string `wire:"3"`

@@ -323,7 +323,7 @@ func (e *edge) ready() admin.Result {
 	case lost == 0:
 		return admin.Result{Status: admin.Pass}
 	case e.cfg.ReadyNATSGrace == 0 || lost <= e.cfg.ReadyNATSGrace:
-		return admin.Result{Status: admin.Warn, Output: "NATS is lost"}
+		return admin.Result{Status: admin.Warn, Output: "the NATS connection is lost"}
 	}
 	return admin.Result{Status: admin.Fail, Output: "NATS has been lost for too long"}
 }

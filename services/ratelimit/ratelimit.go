@@ -116,7 +116,7 @@ func ready(s natsconn.State, grace time.Duration) admin.Result {
 	case lost == 0:
 		return admin.Result{Status: admin.Pass}
 	case grace == 0 || lost <= grace:
-		return admin.Result{Status: admin.Warn, Output: "NATS is lost"}
+		return admin.Result{Status: admin.Warn, Output: "the NATS connection is lost"}
 	}
-	return admin.Result{Status: admin.Fail, Output: "NATS is lost for too long"}
+	return admin.Result{Status: admin.Fail, Output: "the NATS connection has been lost for too long"}
 }
