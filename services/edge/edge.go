@@ -325,5 +325,5 @@ func (e *edge) ready() admin.Result {
 	case e.cfg.ReadyNATSGrace == 0 || lost <= e.cfg.ReadyNATSGrace:
 		return admin.Result{Status: admin.Warn, Output: "the NATS connection is lost"}
 	}
-	return admin.Result{Status: admin.Fail, Output: "NATS has been lost for too long"}
+	return admin.Result{Status: admin.Fail, Output: "the NATS connection has been lost for too long"}
 }

@@ -85,8 +85,8 @@ func (s *service) natsReady() admin.Result {
 	case lost == 0:
 		return admin.Result{}
 	case grace > 0 && lost > grace:
-		return admin.Result{Status: admin.Fail, Output: "NATS is away for " + lost.Round(time.Second).String()}
+		return admin.Result{Status: admin.Fail, Output: "the NATS connection has been lost for " + lost.Round(time.Second).String()}
 	default:
-		return admin.Result{Status: admin.Warn, Output: "NATS is away"}
+		return admin.Result{Status: admin.Warn, Output: "the NATS connection is lost"}
 	}
 }

@@ -77,7 +77,7 @@ type Rates struct {
 }
 
 // Latency summarizes the durations of the last minute. The quantiles are upper bounds
-// in milliseconds, at most 19 % too high.
+// in milliseconds, at most 25 % too high.
 type Latency struct {
 	Count uint64  `json:"count"`
 	P50Ms float64 `json:"p50Ms"`

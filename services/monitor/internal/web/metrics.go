@@ -38,7 +38,7 @@ func (m *cluster) Collect(out chan<- prometheus.Metric) {
 	}
 	for name, l := range stats.Latency {
 		for quantile, ms := range map[string]float64{"0.5": l.P50Ms, "0.95": l.P95Ms, "0.99": l.P99Ms} {
-			e.gauge("chat_cluster_latency_seconds", "Quantiles over the last minute; upper bounds, at most 19 % too high.",
+			e.gauge("chat_cluster_latency_seconds", "Quantiles over the last minute; upper bounds, at most 25 % too high.",
 				ms/1000, label{"operation", name}, label{"quantile", quantile})
 		}
 	}
