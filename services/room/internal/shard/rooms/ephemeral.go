@@ -8,22 +8,13 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/typing"
 )
 
-// ephemeral is the state of a room that is never stored: typing, read marks and due counts.
-// Most rooms have none.
+// ephemeral is the state of a room in which something is due: typing, read marks or counts. It
+// is never stored, and most rooms have none.
 type ephemeral struct {
 	typing      typing.Room
-	reads       map[string]readMark // by user id: not broadcast yet
-	readsSentAt time.Time           // when reads were broadcast last
-	usersDue    bool                // roomUsers of a large room is due
-	usersSentAt time.Time           // when it was broadcast last
-}
-
-// readMark is how far a user has read.
-type readMark struct {
-	user wire.User
-	id   string
-	seq  uint64
-	atMs uint64
+	readsSentAt time.Time // when read marks were broadcast last
+	usersDue    bool      // roomUsers of a large room is due
+	usersSentAt time.Time // when it was broadcast last
 }
 
 const (
@@ -104,13 +95,13 @@ func (s *Set) runPending(r *room, now time.Time) (more bool) {
 		s.scratchUsers = r.members.AppendUsers(s.scratchUsers[:0], event.MaxListed)
 		r.Broadcast(roomUsers(r, s.scratchUsers))
 	}
-	if len(c.reads) > 0 && now.Sub(c.readsSentAt) >= readsEvery {
-		for _, m := range c.reads {
+	if r.reads.Due() && now.Sub(c.readsSentAt) >= readsEvery {
+		for _, m := range r.reads.TakeDue(r.members.Has) {
 			r.Broadcast(messageRead(r, m))
 		}
-		c.reads, c.readsSentAt = nil, now
+		c.readsSentAt = now
 	}
-	if c.usersDue || len(c.reads) > 0 || c.typing.Len() > 0 ||
+	if c.usersDue || r.reads.Due() || c.typing.Len() > 0 ||
 		now.Sub(c.usersSentAt) < pause || now.Sub(c.readsSentAt) < readsEvery {
 		return true
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/shard/rooms/readmark"
 )
 
 // The events of a room other than messages, encoded for clients.
@@ -32,10 +33,10 @@ func roomUsers(r *room, users []wire.User) *wire.Broadcast {
 	return b
 }
 
-func messageRead(r *room, m readMark) *wire.Broadcast {
+func messageRead(r *room, m readmark.Mark) *wire.Broadcast {
 	e := event.MessageReadUpdate{
-		RoomID: r.ID(), UserID: m.user.ID, Username: m.user.Name,
-		MessageID: m.id, Seq: m.seq, Timestamp: event.Time(m.atMs),
+		RoomID: r.ID(), UserID: m.User.ID, Username: m.User.Name,
+		MessageID: m.MessageID, Seq: m.Seq, Timestamp: event.Time(m.AtMs),
 	}
 	return event.Broadcast(event.NameMessageReadUpdate, &e)
 }

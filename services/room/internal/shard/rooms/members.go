@@ -108,6 +108,7 @@ func (s *Set) memberLeft(r *room, now time.Time, u wire.User) {
 	r.activeMs, r.idleFrom = uint64(now.UnixMilli()), now
 	s.countOccupied(r)
 	s.stopTyping(r, now, u)
+	r.reads.Forget(u.ID)
 	if r.members.Len() > MaxNamedMembers {
 		s.scheduleRoomUsers(r)
 		return

@@ -10,6 +10,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/sequencer"
 	"github.com/confab-chat/confab/services/room/internal/shard/request"
+	"github.com/confab-chat/confab/services/room/internal/shard/rooms/readmark"
 )
 
 // Send stores messages. Reply: wire.Sent, after they are stored.
@@ -37,7 +38,8 @@ func (s *Set) GetHistory(req *request.Request, p *event.GetHistory) {
 	})
 }
 
-// MessageRead is the rule of messageRead: the room is notified soon.
+// MessageRead is the rule of messageRead: the room is notified soon. The receipt is how far the
+// user has read, on any device.
 func (s *Set) MessageRead(req *request.Request, p *event.MessageRead) {
 	r := s.open(p.RoomID)
 	r.find(p.MessageID, func(seq uint64, err error) {
@@ -45,11 +47,12 @@ func (s *Set) MessageRead(req *request.Request, p *event.MessageRead) {
 			req.Refuse(err)
 			return
 		}
-		m := readMark{req.User, p.MessageID, seq, uint64(s.cfg.Now().UnixMilli())}
+		m := s.recordRead(r, readmark.Mark{
+			User: req.User, MessageID: p.MessageID, Seq: seq, AtMs: uint64(s.cfg.Now().UnixMilli()),
+		})
 		req.Succeed(&event.MessageReadReply{ReadReceipt: event.ReadReceipt{
-			MessageID: m.id, UserID: m.user.ID, Username: m.user.Name, Seq: seq, ReadAt: event.Time(m.atMs),
+			MessageID: m.MessageID, UserID: m.User.ID, Username: m.User.Name, Seq: m.Seq, ReadAt: event.Time(m.AtMs),
 		}})
-		s.recordRead(r, m)
 	})
 }
 
@@ -74,20 +77,18 @@ func (r *room) find(id string, done func(seq uint64, err error)) {
 
 func errNoSuchMessage() *code.Error { return code.New(code.NotFound, "there is no such message") }
 
-// recordRead schedules the broadcast of how far a user has read.
-func (s *Set) recordRead(r *room, m readMark) {
+// recordRead records how far a user has read, schedules its broadcast, and returns how far the
+// user has read. A large room keeps and broadcasts no marks.
+func (s *Set) recordRead(r *room, m readmark.Mark) readmark.Mark {
 	if r.members.Len() > MaxNamedMembers {
-		return
+		return m
 	}
-	c := s.ephemeralOf(r)
-	if old, ok := c.reads[m.user.ID]; ok && old.seq > m.seq {
-		return
+	m = r.reads.Advance(m)
+	if r.reads.Due() {
+		s.ephemeralOf(r)
+		s.pending[r] = struct{}{}
 	}
-	if c.reads == nil {
-		c.reads = make(map[string]readMark)
-	}
-	c.reads[m.user.ID] = m
-	s.pending[r] = struct{}{}
+	return m
 }
 
 // GetRoomStats is the rule of getRoomStats. The asker gets the event roomStats too.

@@ -78,7 +78,15 @@ func TestMessageRead(t *testing.T) {
 			t.Errorf("receipt %d: %+v %s", i, r, refused)
 		}
 	}
-	read("bob", ids[0]) // looking back does not unread
+	lookBack := func() {
+		t.Helper()
+		if r, refused := read("bob", ids[0]); r.Seq != 3 || r.MessageID != ids[2] {
+			t.Errorf("looking back: %+v %s, want the receipt of message 3", r, refused)
+		}
+	}
+	s.join("e1", "r", "bob")
+	s.heard()
+	lookBack()
 	read("cy", ids[0])
 	s.pass(time.Second, "e1")
 	told := map[string]uint64{}
@@ -93,6 +101,17 @@ func TestMessageRead(t *testing.T) {
 		t.Errorf("told %v in %d events", told, len(s.casts))
 	}
 	s.heard()
+	// Another device of bob, which reports late, changes nothing.
+	lookBack()
+	s.pass(2*time.Second, "e1")
+	s.hears()
+	read("bob", ids[2])
+	s.pass(time.Second, "e1")
+	s.hears("messageReadUpdate bob")
+	s.leave("e1", "r", "bob", 0)
+	if r, _ := read("bob", ids[0]); r.Seq != 1 {
+		t.Errorf("the mark of a user who has left is still %d", r.Seq)
+	}
 	// A cold room finds its messages, too.
 	s.takeOver(2)
 	if r, refused := read("ann", ids[1]); r.Seq != 2 {

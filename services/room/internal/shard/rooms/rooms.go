@@ -14,6 +14,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
 	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
+	"github.com/confab-chat/confab/services/room/internal/shard/rooms/readmark"
 	"github.com/confab-chat/confab/services/room/internal/stats"
 	"github.com/confab-chat/confab/shared/timerheap"
 )
@@ -61,6 +62,7 @@ type Set struct {
 type room struct {
 	sequencer.Room
 	members   membership.Room
+	reads     readmark.Room
 	ephemeral *ephemeral // nil most of the time
 	userList  *userList  // nil unless the room is large
 	activeMs  uint64     // last join, leave or message
