@@ -37,8 +37,6 @@ type drainer struct {
 	phase atomic.Int32
 }
 
-func newDrainer(e *edge) *drainer { return &drainer{edge: e} }
-
 // run drains when ctx ends. It returns when no client is left or time is up.
 func (d *drainer) run(ctx context.Context) error {
 	tick := time.NewTicker(lostCheck)
@@ -61,7 +59,7 @@ func (d *drainer) drain(ctx context.Context) {
 	e := d.edge
 	d.phase.Store(draining)
 	e.log.Info("draining", "event", "edge.draining", "delay_s", e.cfg.DrainDelay.Seconds(), "window_s", e.cfg.DrainWindow.Seconds(), "connections", e.hub.ConnCount())
-	pause(ctx, e.cfg.DrainDelay)
+	time.Sleep(e.cfg.DrainDelay)
 	e.server.Drain()
 	window := e.cfg.DrainWindow
 	e.hub.OnEachLoop(func(l *hub.Local) {
@@ -129,17 +127,4 @@ func (d *drainer) checkNATS(ctx context.Context) {
 	}
 	e.log.Warn("NATS lost for too long, closing connections", "event", "edge.nats_lost", "connections", e.hub.ConnCount())
 	d.closeAll(ctx, e.cfg.DrainWindow)
-}
-
-// pause waits for d or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

@@ -134,76 +134,77 @@ func acceptDuration(m metric.Meter) (metric.Float64Histogram, error) {
 	return h, nil
 }
 
+// reporter reports one value of an instrument, with its labels.
+type reporter = func(n uint64, labels ...attribute.KeyValue)
+
 // instrument registers observable instruments over counters that exist anyway.
 func (e *edge) instrument(m metric.Meter) error {
 	var errs []error
-	counter := func(name, unit, help string) metric.Int64ObservableCounter {
-		c, err := m.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(help))
+	counter := func(name, unit, help string, report func(reporter)) {
+		_, err := m.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(help), callback(report))
 		errs = append(errs, err)
-		return c
 	}
-	gauge := func(name, unit, help string) metric.Int64ObservableGauge {
-		g, err := m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(help))
+	gauge := func(name, unit, help string, report func(reporter)) {
+		_, err := m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(help), callback(report))
 		errs = append(errs, err)
-		return g
 	}
-	active := gauge("chat.connections.active", "{connection}", "Open connections.")
-	rooms := gauge("chat.rooms.active", "{room}", "Rooms with members on this edge.")
-	memberships := gauge("chat.memberships.active", "{membership}", "Memberships of connections in rooms.")
-	queued := gauge("chat.outbound.queued", "By", "Bytes queued for clients.")
-	used, failed := m.Float64ObservableGauge("chat.outbound.utilization", metric.WithUnit("1"),
-		metric.WithDescription("Share of the limit on bytes queued for clients that is in use."))
-	errs = append(errs, failed)
-	phase := gauge("chat.drain.state", "{state}", "0 serving, 1 draining, 2 closing.")
-	closes := counter("chat.closes", "{connection}", "Connections closed, by code.")
-	handshakes := counter("chat.handshakes", "{handshake}", "Handshakes, by outcome.")
-	traffic := counter("chat.network.io", "By", "Bytes read from and written to client connections.")
-	delivered := counter("chat.messages.delivered", "{event}", "Events queued to connections.")
-	slow := counter("chat.slow_consumers", "{event}", "Events dropped and connections closed because of slow clients, by action.")
-	repaired := counter("chat.sequence.gaps", "{gap}", "Gaps found in the sequence of a room and repaired.")
-	gone := counter("chat.messages.gone", "{message}", "Messages reported to clients as no longer available.")
-	refused := counter("chat.requests.refused", "{request}", "Requests refused, by code.")
-	permits := counter("chat.permits", "{permit}", "Permits, by decision maker: ratelimit, this edge under a lease, or this edge as fallback when ratelimit did not answer.")
-	panics := counter("chat.panics", "{panic}", "Panics in connection handlers.")
+	gauge("chat.connections.active", "{connection}", "Open connections.", func(r reporter) { r(e.connTotals().open) })
+	gauge("chat.rooms.active", "{room}", "Rooms with members on this edge.", func(r reporter) { r(uint64(e.relay.Counts().Rooms)) })
+	gauge("chat.memberships.active", "{membership}", "Memberships of connections in rooms.", func(r reporter) {
+		r(uint64(e.relay.Counts().Memberships))
+	})
+	gauge("chat.outbound.queued", "By", "Bytes queued for clients.", func(r reporter) { r(e.connTotals().queued) })
+	gauge("chat.drain.state", "{state}", "0 serving, 1 draining, 2 closing.", func(r reporter) { r(uint64(e.drain.phase.Load())) })
+	_, err := m.Float64ObservableGauge("chat.outbound.utilization", metric.WithUnit("1"),
+		metric.WithDescription("Share of the limit on bytes queued for clients that is in use."),
+		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+			o.Observe(e.budget.Utilization())
+			return nil
+		}))
+	errs = append(errs, err)
+	counter("chat.closes", "{connection}", "Connections closed, by code.", e.reportCloses)
+	counter("chat.handshakes", "{handshake}", "Handshakes, by outcome.", e.reportHandshakes)
+	counter("chat.network.io", "By", "Bytes read from and written to client connections.", func(r reporter) {
+		t := e.connTotals()
+		r(t.in, attribute.String("direction", "in"))
+		r(t.out, attribute.String("direction", "out"))
+	})
+	counter("chat.messages.delivered", "{event}", "Events queued to connections.", func(r reporter) { r(e.hub.Delivered()) })
+	counter("chat.slow_consumers", "{event}", "Events dropped and connections closed because of slow clients, by action.", func(r reporter) {
+		t := e.connTotals()
+		r(t.slow, attribute.String("action", "closed"))
+		r(t.droppedTyping, attribute.String("action", "dropped_typing"))
+		r(t.droppedPresence, attribute.String("action", "dropped_presence"))
+	})
+	counter("chat.sequence.gaps", "{gap}", "Gaps found in the sequence of a room and repaired.", func(r reporter) { r(e.relay.Counts().Repaired) })
+	counter("chat.messages.gone", "{message}", "Messages reported to clients as no longer available.", func(r reporter) { r(e.relay.Counts().Gone) })
+	counter("chat.requests.refused", "{request}", "Requests refused, by code.", func(r reporter) {
+		for k, n := range e.core.Refused() {
+			r(n, attribute.String("error.type", string(k)))
+		}
+	})
+	counter("chat.permits", "{permit}", "Permits, by decision maker: ratelimit, this edge under a lease, or this edge as fallback when ratelimit did not answer.", func(r reporter) {
+		stats := e.quota.Stats()
+		r(stats.Asked, attribute.String("chat.decided", "ratelimit"))
+		r(stats.Leased, attribute.String("chat.decided", "lease"))
+		r(stats.Local, attribute.String("chat.decided", "fallback"))
+	})
+	counter("chat.panics", "{panic}", "Panics in connection handlers.", func(r reporter) { r(e.connTotals().panics) })
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("make edge metrics: %w", err)
-	}
-	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		t, counts := e.connTotals(), e.relay.Counts()
-		o.ObserveInt64(active, int64(t.open))
-		o.ObserveInt64(rooms, int64(counts.Rooms))
-		o.ObserveInt64(memberships, int64(counts.Memberships))
-		o.ObserveInt64(queued, int64(t.queued))
-		o.ObserveFloat64(used, e.budget.Utilization())
-		o.ObserveInt64(phase, int64(e.drain.phase.Load()))
-		o.ObserveInt64(traffic, int64(t.in), label("direction", "in"))
-		o.ObserveInt64(traffic, int64(t.out), label("direction", "out"))
-		o.ObserveInt64(delivered, int64(e.hub.Delivered()))
-		o.ObserveInt64(slow, int64(t.slow), label("action", "closed"))
-		o.ObserveInt64(slow, int64(t.droppedTyping), label("action", "dropped_typing"))
-		o.ObserveInt64(slow, int64(t.droppedPresence), label("action", "dropped_presence"))
-		o.ObserveInt64(repaired, int64(counts.Repaired))
-		o.ObserveInt64(gone, int64(counts.Gone))
-		e.observePermits(o, permits)
-		o.ObserveInt64(panics, int64(t.panics))
-		for k, n := range e.core.Refused() {
-			o.ObserveInt64(refused, int64(n), label("error.type", string(k)))
-		}
-		e.observeCloses(o, closes)
-		e.observeHandshakes(o, handshakes)
-		return nil
-	}, active, rooms, memberships, queued, used, phase, closes, handshakes, traffic, delivered, slow, repaired, gone, refused, permits, panics)
-	if err != nil {
-		return fmt.Errorf("register edge metrics: %w", err)
 	}
 	return e.status.Register(m)
 }
 
-func label(key, value string) metric.MeasurementOption {
-	return metric.WithAttributeSet(attribute.NewSet(attribute.String(key, value)))
+// callback returns the option that makes an instrument ask report for its values.
+func callback(report func(reporter)) metric.Int64ObservableOption {
+	return metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+		report(func(n uint64, labels ...attribute.KeyValue) { o.Observe(int64(n), metric.WithAttributes(labels...)) })
+		return nil
+	})
 }
 
-func (e *edge) observeCloses(o metric.Observer, closes metric.Int64ObservableCounter) {
+func (e *edge) reportCloses(report reporter) {
 	codes := conn.CloseCodes()
 	for i := range len(codes) + 1 {
 		var n uint64
@@ -215,24 +216,17 @@ func (e *edge) observeCloses(o metric.Observer, closes metric.Int64ObservableCou
 			name = strconv.Itoa(int(codes[i]))
 		}
 		if n > 0 {
-			o.ObserveInt64(closes, int64(n), label("chat.close.code", name))
+			report(n, attribute.String("chat.close.code", name))
 		}
 	}
 }
 
-func (e *edge) observePermits(o metric.Observer, permits metric.Int64ObservableCounter) {
-	stats := e.quota.Stats()
-	o.ObserveInt64(permits, int64(stats.Asked), label("chat.decided", "ratelimit"))
-	o.ObserveInt64(permits, int64(stats.Leased), label("chat.decided", "lease"))
-	o.ObserveInt64(permits, int64(stats.Local), label("chat.decided", "fallback"))
-}
-
-func (e *edge) observeHandshakes(o metric.Observer, handshakes metric.Int64ObservableCounter) {
+func (e *edge) reportHandshakes(report reporter) {
 	stats := e.server.Stats()
-	o.ObserveInt64(handshakes, int64(stats.Upgraded.Load()), label("outcome", "ok"))
+	report(stats.Upgraded.Load(), attribute.String("outcome", "ok"))
 	for i, reason := range listen.Reasons() {
 		if n := stats.Refused[i].Load(); n > 0 {
-			o.ObserveInt64(handshakes, int64(n), label("outcome", reason))
+			report(n, attribute.String("outcome", reason))
 		}
 	}
 }
