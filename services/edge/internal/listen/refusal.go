@@ -3,6 +3,7 @@ package listen
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
-	"github.com/confab-chat/confab/proto/strictjson"
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
@@ -109,41 +109,42 @@ func refusalFor(e *code.Error) *refusal {
 	return r
 }
 
+// responses are those to the reasons of this package that have one of their own; the
+// others are answered as malformed requests.
+var responses = map[Reason]struct {
+	status  int
+	code    code.Code
+	message string
+	header  string
+}{
+	TooLarge:           {http.StatusRequestHeaderFieldsTooLarge, code.PayloadTooLarge, "the request header is too large", ""},
+	Method:             {http.StatusMethodNotAllowed, code.BadRequest, "a WebSocket begins with GET", "Allow: GET\r\n"},
+	HTTPVersion:        {http.StatusHTTPVersionNotSupported, code.BadRequest, "a WebSocket needs HTTP/1.1", ""},
+	NoUpgrade:          {http.StatusUpgradeRequired, code.BadRequest, "connect with a WebSocket", "Upgrade: websocket\r\nConnection: upgrade\r\n"},
+	Version:            {http.StatusUpgradeRequired, code.BadRequest, "unknown WebSocket version", "Sec-WebSocket-Version: 13\r\n"},
+	Origin:             {http.StatusForbidden, code.Forbidden, "the origin is not allowed", ""},
+	NoToken:            {http.StatusUnauthorized, code.Unauthorized, "a token is required", "WWW-Authenticate: Bearer\r\n"},
+	Rate:               {http.StatusServiceUnavailable, code.Unavailable, "too many connections arrive, try again", ""},
+	Overload:           {http.StatusServiceUnavailable, code.Unavailable, "too many connections arrive, try again", ""},
+	Draining:           {http.StatusServiceUnavailable, code.Unavailable, "this server is shutting down, try again", ""},
+	AddressPending:     {http.StatusTooManyRequests, code.RateLimited, "too many connections from this address", ""},
+	AddressConnections: {http.StatusTooManyRequests, code.RateLimited, "too many connections from this address", ""},
+}
+
 // refused returns the refusal for a reason of this package.
 func refused(reason Reason) *refusal {
-	deny := func(status int, c code.Code, message, header string) *refusal {
-		return &refusal{reason: reason, status: status, header: header, err: code.Error{Code: c, Message: message}}
+	a, ok := responses[reason]
+	if !ok {
+		a.status, a.code, a.message = http.StatusBadRequest, code.BadRequest, "the request is malformed"
 	}
-	later := func(status int, c code.Code, message string) *refusal {
-		r := deny(status, c, message, "")
+	r := &refusal{reason: reason, status: a.status, header: a.header, err: code.Error{Code: a.code, Message: a.message}}
+	switch a.code {
+	case code.Unavailable, code.RateLimited:
 		r.err.RetryAfter = retryDelay()
-		return r
-	}
-	switch reason {
-	case TooLarge:
-		return deny(http.StatusRequestHeaderFieldsTooLarge, code.PayloadTooLarge, "the request header is too large", "")
-	case Method:
-		return deny(http.StatusMethodNotAllowed, code.BadRequest, "a WebSocket begins with GET", "Allow: GET\r\n")
-	case HTTPVersion:
-		return deny(http.StatusHTTPVersionNotSupported, code.BadRequest, "a WebSocket needs HTTP/1.1", "")
-	case NoUpgrade:
-		return deny(http.StatusUpgradeRequired, code.BadRequest, "connect with a WebSocket", "Upgrade: websocket\r\nConnection: upgrade\r\n")
-	case Version:
-		return deny(http.StatusUpgradeRequired, code.BadRequest, "unknown WebSocket version", "Sec-WebSocket-Version: 13\r\n")
-	case Origin:
-		return deny(http.StatusForbidden, code.Forbidden, "the origin is not allowed", "")
-	case NoToken:
-		r := deny(http.StatusUnauthorized, code.Unauthorized, "a token is required", "WWW-Authenticate: Bearer\r\n")
+	case code.Unauthorized:
 		r.close = code.CloseAuthRequired
-		return r
-	case Rate, Overload:
-		return later(http.StatusServiceUnavailable, code.Unavailable, "too many connections arrive, try again")
-	case Draining:
-		return later(http.StatusServiceUnavailable, code.Unavailable, "this server is shutting down, try again")
-	case AddressPending, AddressConnections:
-		return later(http.StatusTooManyRequests, code.RateLimited, "too many connections from this address")
 	}
-	return deny(http.StatusBadRequest, code.BadRequest, "the request is malformed", "")
+	return r
 }
 
 // retryDelay returns 1 to 10 s, to spread the clients that are refused.
@@ -168,23 +169,13 @@ func (l *local) sendRefusal(t poll.Transport, r *refusal) {
 
 // response returns the whole HTTP response.
 func (r *refusal) response(now time.Time) []byte {
-	body := r.body(now)
-	b := make([]byte, 0, 256+len(body))
-	b = append(b, "HTTP/1.1 "...)
-	b = strconv.AppendInt(b, int64(r.status), 10)
-	b = append(b, ' ')
-	b = append(b, http.StatusText(r.status)...)
-	b = append(b, "\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n"...)
-	b = append(b, r.header...)
+	body, header := r.body(now), r.header
 	if r.err.RetryAfter > 0 {
-		b = append(b, "Retry-After: "...)
-		b = strconv.AppendInt(b, int64((r.err.RetryAfter+time.Second-1)/time.Second), 10)
-		b = append(b, "\r\n"...)
+		header += fmt.Sprintf("Retry-After: %d\r\n", (r.err.RetryAfter+time.Second-1)/time.Second)
 	}
-	b = append(b, "Content-Length: "...)
-	b = strconv.AppendInt(b, int64(len(body)), 10)
-	b = append(b, "\r\n\r\n"...)
-	return append(b, body...)
+	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\n", r.status, http.StatusText(r.status))
+	b = append(b, "Content-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n"...)
+	return fmt.Appendf(b, "%sContent-Length: %d\r\n\r\n%s", header, len(body), body)
 }
 
 // body returns the error object of the client contract. Its statusCode is that of
@@ -193,18 +184,9 @@ func (r *refusal) body(now time.Time) []byte {
 	if r.own != nil {
 		return r.own
 	}
-	if r.status == r.err.Code.Status() {
-		return event.AppendError(nil, &r.err, event.At(now))
+	f := event.Failure{
+		Code: r.err.Code, Message: r.err.Message, StatusCode: r.status, Timestamp: event.At(now),
+		RetryAfterMs: code.Millis(r.err.RetryAfter), Event: r.err.Event, Ref: r.err.Ref,
 	}
-	b := append([]byte(nil), `{"success":false,"error":`...)
-	b = strictjson.AppendString(b, string(r.err.Code))
-	b = append(b, `,"message":`...)
-	b = strictjson.AppendString(b, r.err.Message)
-	b = append(b, `,"statusCode":`...)
-	b = strconv.AppendInt(b, int64(r.status), 10)
-	b = append(b, `,"timestamp":"`...)
-	b = event.AppendTime(b, now.UnixMilli())
-	b = append(b, `","ref":`...)
-	b = strictjson.AppendString(b, r.err.Ref)
-	return append(b, '}')
+	return f.AppendJSON(nil)
 }
