@@ -19,7 +19,6 @@ import (
 
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/codec"
 	"github.com/confab-chat/confab/services/edge/internal/codec/native"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
 	"github.com/confab-chat/confab/services/edge/internal/listen/cert"
@@ -152,7 +151,7 @@ func (e *edge) build() error {
 	if err := e.listen(verifier, secret); err != nil {
 		return err
 	}
-	e.drain = newDrainer(e)
+	e.drain = &drainer{edge: e}
 	e.pulse = newPulse(e.loops.Loops())
 	return e.instrument(e.deps.Telemetry.Meter)
 }
@@ -163,14 +162,6 @@ func (e *edge) tracer() trace.Tracer {
 		return nil
 	}
 	return e.deps.Telemetry.Tracer
-}
-
-// nativeCodec returns the codec of the native protocol.
-func (e *edge) nativeCodec() codec.Codec {
-	if e.cfg.EscapeHTML == "all" {
-		return codec.Escaped{Codec: native.Codec{}}
-	}
-	return native.Codec{}
 }
 
 // connect makes the NATS connections; one that cannot connect yet keeps trying.

@@ -10,6 +10,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/codec"
 	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
+	"github.com/confab-chat/confab/services/edge/internal/codec/native"
 	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/engine"
@@ -17,6 +18,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/socketio/peers"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
+	"github.com/confab-chat/confab/services/edge/internal/web"
 	"github.com/confab-chat/confab/shared/config"
 )
 
@@ -44,19 +46,16 @@ func (c Config) namespaces() []string {
 // codecs returns all codecs, by their indexes in the hub: the native one, and one for each
 // namespace.
 func (e *edge) codecs() []codec.Codec {
-	all := []codec.Codec{e.nativeCodec()}
+	all := []codec.Codec{native.Codec{}}
 	for _, name := range e.cfg.namespaces() {
-		all = append(all, e.socketCodec(name))
+		all = append(all, socketio.Codec{Namespace: name})
+	}
+	for i, c := range all {
+		if e.cfg.EscapeHTML == "all" || e.cfg.EscapeHTML == "socketio" && i != nativePlace {
+			all[i] = codec.Escaped{Codec: c}
+		}
 	}
 	return all
-}
-
-// socketCodec returns the codec of a Socket.IO namespace.
-func (e *edge) socketCodec(name string) codec.Codec {
-	if e.cfg.EscapeHTML == "none" {
-		return socketio.Codec{Namespace: name}
-	}
-	return codec.Escaped{Codec: socketio.Codec{Namespace: name}}
 }
 
 // serveSocketIO makes the engine of Socket.IO and, in conformance mode, one of Engine.IO
@@ -132,7 +131,7 @@ func engineRoute(s *engine.Server) listen.Route {
 func (e *edge) withEngines(site http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	for _, s := range e.engines {
-		mux.Handle(s.Path+"{$}", s.Handler())
+		mux.Handle(s.Path+"{$}", web.CORS.Handler(e.cfg.AllowedOrigins, s))
 	}
 	mux.Handle("/", site)
 	return mux

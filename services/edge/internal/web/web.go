@@ -40,13 +40,15 @@ type Options struct {
 	DevSecret []byte
 }
 
+// CORS is what pages of allowed origins may do on the public port.
+var CORS = origin.CORS{Methods: "GET, POST", Headers: "Authorization, Content-Type", Credentials: true}
+
 // Handler returns the handler of all pages. It may be called concurrently.
 func Handler(o Options) http.Handler {
 	s := &server{o}
 	mux := http.NewServeMux()
-	cors := origin.CORS{Methods: "GET, POST", Headers: "Authorization, Content-Type", Credentials: true}
-	mux.Handle("/websocket/health", cors.Handler(o.Origins, onlyGet(s.health)))
-	mux.Handle("/websocket/stats", cors.Handler(o.Origins, onlyGet(s.stats)))
+	mux.Handle("/websocket/health", CORS.Handler(o.Origins, onlyGet(s.health)))
+	mux.Handle("/websocket/stats", CORS.Handler(o.Origins, onlyGet(s.stats)))
 	if o.DevSecret == nil {
 		mux.HandleFunc("/", s.notFound)
 		return mux

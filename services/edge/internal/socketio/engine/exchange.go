@@ -17,24 +17,22 @@ type exchange interface {
 
 func answerFault(x exchange, f engineio.Fault) { x.answer(f.Status(), f.Body()) }
 
-// httpExchange is a request that this edge received from the client.
-type httpExchange struct{ answered chan answer } // capacity 1
+// httpExchange is a request that this edge received from the client. Its capacity is 1.
+type httpExchange chan answer
 
 type answer struct {
 	status int
 	body   []byte
 }
 
-func newHTTPExchange() *httpExchange { return &httpExchange{make(chan answer, 1)} }
-
 // answer implements exchange.
-func (x *httpExchange) answer(status int, body []byte) { x.answered <- answer{status, body} }
+func (x httpExchange) answer(status int, body []byte) { x <- answer{status, body} }
 
 // writeAnswer waits for the answer and writes it. It returns false when the client
 // disconnected first.
-func (x *httpExchange) writeAnswer(w http.ResponseWriter, r *http.Request) bool {
+func (x httpExchange) writeAnswer(w http.ResponseWriter, r *http.Request) bool {
 	select {
-	case a := <-x.answered:
+	case a := <-x:
 		writeAnswer(w, a.status, a.body)
 		return true
 	case <-r.Context().Done():
@@ -47,7 +45,7 @@ func (l *local) openPolling(x exchange, token string, peer netip.AddrPort, relea
 	s := l.newSocket(token)
 	s.polling = &polling{socket: s, sid: l.server.Peers.NewID(), peer: peer, release: release, get: x}
 	l.server.sessions.add(s)
-	l.set.Open(s.polling, s, nil, nil)
+	l.connections.Open(s.polling, s, nil, nil)
 }
 
 // acceptPoll accepts a GET, which then waits for something to send.

@@ -34,12 +34,12 @@ const (
 // fixture is a server on one loop that the test turns, in a bubble of synctest. It is
 // the handler of all sessions.
 type fixture struct {
-	t      *testing.T
-	now    time.Time // of the loop
-	loop   *poll.Loop
-	server *engine.Server
-	set    *conn.Factory // of WebSockets
-	stats  conn.Stats
+	t       *testing.T
+	now     time.Time // of the loop
+	loop    *poll.Loop
+	server  *engine.Server
+	sockets *conn.Factory // WebSockets
+	stats   conn.Stats
 
 	socket *engine.Socket // the last one that was opened
 	calls  []string       // of the handler
@@ -65,7 +65,7 @@ func newFixture(t *testing.T, p *peers.Peers) *fixture {
 		Open:         func(engine.Request) engine.Handler { return f },
 		PingInterval: pingInterval, PingTimeout: pingTimeout, Heartbeat: heartbeat, MaxPayload: maxPayload,
 	})
-	f.set = conn.NewFactory(f.loop, conn.Options{Heartbeat: -1}, &f.stats)
+	f.sockets = conn.NewFactory(f.loop, conn.Options{Heartbeat: -1}, &f.stats)
 	t.Cleanup(func() {
 		if n := f.stats.Panics.Load() + f.server.ConnStats()[0].Panics.Load(); n > 0 {
 			t.Errorf("%d panics", n)
@@ -111,7 +111,7 @@ func (f *fixture) start(method, query, body string, header ...string) *request {
 		hr.Header.Set(header[i], header[i+1])
 	}
 	r := &request{response: httptest.NewRecorder(), done: make(chan struct{}), abandon: cancel}
-	go func() { defer close(r.done); f.server.Handler().ServeHTTP(r.response, hr) }()
+	go func() { defer close(r.done); f.server.ServeHTTP(r.response, hr) }()
 	f.t.Cleanup(func() { cancel(); <-r.done })
 	return r
 }
@@ -172,7 +172,7 @@ func (f *fixture) tryConnect(query string) (*webSocket, error) {
 		return nil, err
 	}
 	w := &webSocket{f, conntest.New(f.loop)}
-	f.set.Open(w.wire, h, nil, nil)
+	f.sockets.Open(w.wire, h, nil, nil)
 	f.turn()
 	return w, nil
 }

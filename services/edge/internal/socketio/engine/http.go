@@ -13,9 +13,9 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
-	"github.com/confab-chat/confab/shared/origin"
 )
 
 // bodyTimeout is how long the body of a POST may take to arrive.
@@ -27,57 +27,37 @@ const (
 	transportWebSocket = "websocket"
 )
 
-// query holds the parameters of a request's query string.
-type query struct {
-	transport string
-	version   string // EIO
-	sid       string
-	hasSID    bool // sid is present; it may be empty
-	token     string
-}
-
-func parseQuery(raw string) (query, error) {
-	v, err := url.ParseQuery(raw)
-	return query{
-		transport: v.Get("transport"), version: v.Get("EIO"), sid: v.Get("sid"), hasSID: v.Has("sid"), token: v.Get("token"),
-	}, err
-}
-
-// Handler serves the requests of long-polling.
-func (s *Server) Handler() http.Handler {
-	cors := origin.CORS{Methods: "GET, POST", Headers: "Authorization, Content-Type", Credentials: true}
-	return cors.Handler(s.Origins, http.HandlerFunc(s.serve))
-}
-
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	q, err := parseQuery(r.URL.RawQuery)
+// ServeHTTP serves the requests of long-polling.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	transport, isNew := q.Get("transport"), !q.Has("sid")
 	foreign := len(r.Header["Origin"]) > 0 && !s.Origins.Allow(r.Header.Get("Origin"))
 	switch {
 	case err != nil:
 		writeFault(w, engineio.BadRequest)
-	case q.transport != transportPolling && q.transport != transportWebSocket:
+	case transport != transportPolling && transport != transportWebSocket:
 		writeFault(w, engineio.UnknownTransport)
 	case foreign:
 		writeFault(w, engineio.Forbidden)
-	case !q.hasSID && r.Method != http.MethodGet:
+	case isNew && r.Method != http.MethodGet:
 		writeFault(w, engineio.BadMethod)
-	case q.transport == transportWebSocket: // without an upgrade
+	case transport == transportWebSocket: // without an upgrade
 		writeFault(w, engineio.BadRequest)
-	case q.version != engineio.Version:
+	case q.Get("EIO") != engineio.Version:
 		writeFault(w, engineio.BadVersion)
-	case !q.hasSID:
-		s.serveOpen(w, r, q)
+	case isNew:
+		s.serveOpen(w, r, q.Get("token"))
 	case r.Method == http.MethodGet:
-		s.servePoll(w, r, q.sid)
+		s.servePoll(w, r, q.Get("sid"))
 	case r.Method == http.MethodPost:
-		s.servePost(w, r, q.sid)
+		s.servePost(w, r, q.Get("sid"))
 	default:
 		writeFault(w, engineio.BadRequest)
 	}
 }
 
 // serveOpen opens a session over long-polling. Its open packet is the answer.
-func (s *Server) serveOpen(w http.ResponseWriter, r *http.Request, q query) {
+func (s *Server) serveOpen(w http.ResponseWriter, r *http.Request, queryToken string) {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero when it is not an address
 	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
 	release, refusal := s.Admit(peer.Addr())
@@ -87,10 +67,10 @@ func (s *Server) serveOpen(w http.ResponseWriter, r *http.Request, q query) {
 	}
 	token := auth.Bearer(r.Header.Get("Authorization"))
 	if token == "" && s.QueryToken {
-		token = q.token
+		token = queryToken
 	}
 	l := s.locals[int(s.opened.Add(1))%len(s.locals)]
-	x := newHTTPExchange()
+	x := make(httpExchange, 1)
 	if !l.loop.Post(func() { l.openPolling(x, token, peer, release) }) {
 		release()
 		writeFault(w, engineio.BadRequest)
@@ -106,7 +86,7 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, sid string) {
 		s.forwardPoll(w, r, sid)
 		return
 	}
-	loop, x := socket.local.loop, newHTTPExchange()
+	loop, x := socket.local.loop, make(httpExchange, 1)
 	if !loop.Post(func() { socket.acceptPoll(x) }) {
 		writeFault(w, engineio.UnknownSession)
 		return
@@ -132,10 +112,10 @@ func (s *Server) servePost(w http.ResponseWriter, r *http.Request, sid string) {
 		return
 	}
 	if socket == nil {
-		s.forwardPost(w, r, sid, body)
+		s.forward(w, r, &wire.Poll{Kind: wire.PollPost, SID: sid, ID: newRequestID(), Body: body})
 		return
 	}
-	x := newHTTPExchange()
+	x := make(httpExchange, 1)
 	if !socket.local.loop.Post(func() { socket.acceptPost(x, body) }) {
 		writeFault(w, engineio.UnknownSession)
 		return

@@ -10,33 +10,22 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
-// remoteOwner returns the token of the other edge that owns the session. It returns the
-// empty string when there is none.
-func (s *Server) remoteOwner(sid string) string {
-	if owner := peers.Owner(sid); s.Peers != nil && owner != s.Peers.Token() {
-		return owner
-	}
-	return ""
-}
+// newRequestID returns the id of a forwarded request, never 0.
+func newRequestID() uint64 { return rand.Uint64() | 1 }
 
 // forwardPoll forwards a GET to the session's owner. It repeats the request until there
 // is something to send, so that it notices within peers.Hold when the owner dies.
 func (s *Server) forwardPoll(w http.ResponseWriter, r *http.Request, sid string) {
-	m := wire.Poll{Kind: wire.PollGet, SID: sid, ID: rand.Uint64() | 1}
+	m := wire.Poll{Kind: wire.PollGet, SID: sid, ID: newRequestID()}
 	for s.forward(w, r, &m) {
 	}
 }
 
-// forwardPost forwards a POST to the session's owner.
-func (s *Server) forwardPost(w http.ResponseWriter, r *http.Request, sid string, body []byte) {
-	s.forward(w, r, &wire.Poll{Kind: wire.PollPost, SID: sid, ID: rand.Uint64() | 1, Body: body})
-}
-
-// forward forwards m and writes the answer. It returns true when the owner has nothing
-// to send yet. When the owner does not answer, the client opens a new session.
+// forward forwards m to the session's owner and writes the answer. It returns true when
+// the owner has nothing to send yet. When the owner does not answer, the client opens a new session.
 func (s *Server) forward(w http.ResponseWriter, r *http.Request, m *wire.Poll) (again bool) {
-	owner := s.remoteOwner(m.SID)
-	if owner == "" {
+	owner := peers.Owner(m.SID)
+	if owner == "" || s.Peers == nil || owner == s.Peers.Token() { // no other edge has it
 		writeFault(w, engineio.UnknownSession)
 		return false
 	}

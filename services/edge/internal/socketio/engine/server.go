@@ -78,10 +78,10 @@ type Server struct {
 // local is the server's part on one loop.
 type local struct {
 	// Static.
-	server     *Server
-	loop       *poll.Loop
-	set        *conn.Factory // connections over long-polling
-	ping, pong []byte        // frames
+	server      *Server
+	loop        *poll.Loop
+	connections *conn.Factory // over long-polling
+	ping, pong  []byte        // frames
 
 	stats conn.Stats // written by the loop
 }
@@ -105,7 +105,7 @@ func New(o Options) *Server {
 			ping: ws.AppendFrame(nil, ws.OpText, []byte{byte(engineio.Ping)}),
 			pong: ws.AppendFrame(nil, ws.OpText, []byte(string(engineio.Pong)+engineio.Probe)),
 		}
-		l.set = conn.NewFactory(loop, polling, &l.stats)
+		l.connections = conn.NewFactory(loop, polling, &l.stats)
 		loop.OnStop(l.endPolling)
 		s.locals = append(s.locals, l)
 	}

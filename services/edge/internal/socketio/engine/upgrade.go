@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"net/url"
+
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
@@ -11,11 +13,11 @@ import (
 // Home returns the loop that must own a WebSocket with this query: that of the session
 // it upgrades. It returns nil when any loop will do.
 func (s *Server) Home(rawQuery string) *poll.Loop {
-	q, err := parseQuery(rawQuery)
-	if err != nil || !q.hasSID {
+	q, err := url.ParseQuery(rawQuery)
+	if err != nil {
 		return nil
 	}
-	if socket := s.sessions.find(q.sid); socket != nil {
+	if socket := s.sessions.find(q.Get("sid")); socket != nil {
 		return socket.local.loop
 	}
 	return nil
@@ -24,15 +26,15 @@ func (s *Server) Home(rawQuery string) *poll.Loop {
 // Gate returns the handler of a WebSocket that l owns: a new session, or a probe of an
 // existing one. The error is an engineio.Fault.
 func (s *Server) Gate(l *poll.Loop, rawQuery, token string) (conn.Handler, error) {
-	q, err := parseQuery(rawQuery)
+	q, err := url.ParseQuery(rawQuery)
 	switch {
-	case err != nil || q.transport == transportPolling:
+	case err != nil || q.Get("transport") == transportPolling:
 		return nil, engineio.BadRequest
-	case q.transport != transportWebSocket:
+	case q.Get("transport") != transportWebSocket:
 		return nil, engineio.UnknownTransport
-	case q.hasSID:
+	case q.Has("sid"):
 		return s.gateProbe(l, q)
-	case q.version != engineio.Version:
+	case q.Get("EIO") != engineio.Version:
 		return nil, engineio.BadVersion
 	}
 	return s.locals[l.Index()].newSocket(token), nil
@@ -40,12 +42,12 @@ func (s *Server) Gate(l *poll.Loop, rawQuery, token string) (conn.Handler, error
 
 // gateProbe admits a WebSocket that probes a session over long-polling. It refuses one
 // for a session of another edge: that client continues with long-polling.
-func (s *Server) gateProbe(l *poll.Loop, q query) (conn.Handler, error) {
-	socket := s.sessions.find(q.sid)
+func (s *Server) gateProbe(l *poll.Loop, q url.Values) (conn.Handler, error) {
+	socket := s.sessions.find(q.Get("sid"))
 	switch {
 	case socket == nil || socket.polling == nil || socket.local.loop != l:
 		return nil, engineio.UnknownSession
-	case q.version != engineio.Version:
+	case q.Get("EIO") != engineio.Version:
 		return nil, engineio.BadVersion
 	case socket.probe != nil:
 		return nil, engineio.BadRequest

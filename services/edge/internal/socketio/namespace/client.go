@@ -2,6 +2,7 @@ package namespace
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 
 	"github.com/confab-chat/confab/proto/code"
@@ -174,9 +175,10 @@ func (c *Client) sendRefusal(frame []byte) {
 	}
 }
 
-// sendConnected answers a CONNECT packet; see socketio.Codec.AppendConnect for pid.
+// sendConnected answers a CONNECT packet; see socketio.Codec.AppendConnect for pid. The
+// sid is what a client shows its user: the server never reads it.
 func (c *Client) sendConnected(ns *Namespace, pid string) {
-	c.conn.Send(ns.AppendConnect(nil, newSID(), pid), conn.Reply)
+	c.conn.Send(ns.AppendConnect(nil, rand.Text(), pid), conn.Reply)
 	c.conn.Limit(0)
 }
 

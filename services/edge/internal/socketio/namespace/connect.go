@@ -1,11 +1,6 @@
 package namespace
 
 import (
-	"context"
-	"crypto/rand"
-	"encoding/base64"
-	"log/slog"
-
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
@@ -49,8 +44,7 @@ func (s *Server) verify(token string) (auth.Identity, error) {
 func (c *Client) refuseSession(ns *Namespace, e *code.Error) {
 	refusal := *e
 	refusal.Ref = code.NewRef()
-	c.server.Logger.Log(context.Background(), slog.LevelDebug, "namespace refused", "event", "namespace.refused",
-		"ref", refusal.Ref, "conn", c.conn.ID(), "err", e)
+	c.server.Logger.Debug("namespace refused", "event", "namespace.refused", "ref", refusal.Ref, "conn", c.conn.ID(), "err", e)
 	object := event.AppendError(nil, &refusal, event.At(c.conn.Loop().Now()))
 	c.sendRefusal(ns.AppendConnectError(nil, e.Message, object))
 }
@@ -95,11 +89,4 @@ func (s *sessionSocket) grant(pid string) {
 	if o.drain {
 		s.Socket.NotifyDrained()
 	}
-}
-
-// newSID returns the id that a client shows its user. The server never reads it.
-func newSID() string {
-	var b [15]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }
