@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -25,9 +26,9 @@ const (
 )
 
 // Provision creates the streams that are missing and updates the number of replicas. It is
-// idempotent and may run in several processes at once. ErrMismatch: the streams exist with
-// another stream or shard count, or with settings that lose messages; after any other error
-// it may be retried.
+// idempotent and may run in several processes at once. A request without an answer is repeated
+// until ctx ends. ErrMismatch: the streams exist with another stream or shard count, or with
+// settings that lose messages; after any other error it may be retried.
 func Provision(ctx context.Context, js jetstream.JetStream, c Config) error {
 	if err := pinCounts(ctx, js, c); err != nil {
 		return err
@@ -38,6 +39,32 @@ func Provision(ctx context.Context, js jetstream.JetStream, c Config) error {
 		}
 	}
 	return nil
+}
+
+// requestTimeout is how long a request of Provision waits for its answer before it is repeated.
+// A cluster without a leader, or whose stream another process is creating, does not answer at
+// all; most answers take milliseconds.
+const requestTimeout = time.Second
+
+// request sends an idempotent request, and repeats it until it is answered or ctx ends.
+func request[T any](ctx context.Context, send func(ctx context.Context) (T, error)) (T, error) {
+	for {
+		once, cancel := context.WithTimeout(ctx, requestTimeout)
+		answer, err := send(once)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return answer, err
+		}
+	}
+}
+
+func streamInfo(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+	return request(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, name) })
+}
+
+func updateStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig) error {
+	_, err := request(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.UpdateStream(ctx, c) })
+	return err
 }
 
 // stream returns the configuration of stream k. It has no limits: JetStream's would remove
@@ -76,42 +103,44 @@ func pinCounts(ctx context.Context, js jetstream.JetStream, c Config) error {
 }
 
 func openBucket(ctx context.Context, js jetstream.JetStream, replicas int) (jetstream.KeyValue, error) {
-	kv, err := js.KeyValue(ctx, subject.BucketConfig)
+	existing := func(ctx context.Context) (jetstream.KeyValue, error) { return js.KeyValue(ctx, subject.BucketConfig) }
+	kv, err := request(ctx, existing)
 	if err == nil {
 		err = setReplicas(ctx, js, "KV_"+subject.BucketConfig, replicas)
 	}
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return kv, err
 	}
-	kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket:      subject.BucketConfig,
-		Description: "counts that cannot change once data is stored",
-		Replicas:    replicas,
+	kv, err = request(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
+		return js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket:      subject.BucketConfig,
+			Description: "counts that cannot change once data is stored",
+			Replicas:    replicas,
+		})
 	})
 	if errors.Is(err, jetstream.ErrBucketExists) { // another process was faster
-		return js.KeyValue(ctx, subject.BucketConfig)
+		return request(ctx, existing)
 	}
 	return kv, err
 }
 
 // setReplicas updates the number of replicas of a stream.
 func setReplicas(ctx context.Context, js jetstream.JetStream, name string, replicas int) error {
-	s, err := js.Stream(ctx, name)
+	s, err := streamInfo(ctx, js, name)
 	if err != nil || s.CachedInfo().Config.Replicas == replicas {
 		return err
 	}
 	c := s.CachedInfo().Config
 	c.Replicas = replicas
-	_, err = js.UpdateStream(ctx, c)
-	return err
+	return updateStream(ctx, js, c)
 }
 
 func pinCount(ctx context.Context, kv jetstream.KeyValue, key, want string) error {
-	_, err := kv.Create(ctx, key, []byte(want))
+	_, err := request(ctx, func(ctx context.Context) (uint64, error) { return kv.Create(ctx, key, []byte(want)) })
 	if !errors.Is(err, jetstream.ErrKeyExists) {
 		return err
 	}
-	e, err := kv.Get(ctx, key)
+	e, err := request(ctx, func(ctx context.Context) (jetstream.KeyValueEntry, error) { return kv.Get(ctx, key) })
 	if err != nil {
 		return err
 	}
@@ -122,14 +151,14 @@ func pinCount(ctx context.Context, kv jetstream.KeyValue, key, want string) erro
 }
 
 func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
-	_, err := js.CreateStream(ctx, want)
+	_, err := request(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.CreateStream(ctx, want) })
 	switch {
 	case err == nil:
 		return nil
 	case !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
 		return err
 	}
-	s, err := js.Stream(ctx, want.Name)
+	s, err := streamInfo(ctx, js, want.Name)
 	if err != nil {
 		return err
 	}
@@ -142,8 +171,7 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream
 	}
 	have.Replicas, have.AllowDirect = want.Replicas, true
 	have.MaxMsgsPerSubject = -1 // earlier releases set it
-	_, err = js.UpdateStream(ctx, have)
-	return err
+	return updateStream(ctx, js, have)
 }
 
 // mismatch returns which setting of an existing stream cannot be changed, or was changed by
