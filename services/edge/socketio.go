@@ -101,7 +101,7 @@ func (e *edge) engineOptions() engine.Options {
 	sio := e.cfg.SocketIO
 	o := engine.Options{
 		Loops: e.loops.Loops(), PingInterval: sio.PingInterval, PingTimeout: sio.PingTimeout, MaxPayload: sio.MaxPayload,
-		Heartbeat: e.cfg.heartbeat(), Origins: e.cfg.AllowedOrigins, QueryToken: e.cfg.AllowQueryToken, Logger: e.log,
+		Heartbeat: e.cfg.heartbeat(), Origins: e.cfg.AllowedOrigins, QueryToken: e.cfg.AllowQueryToken,
 		// The server is made later, but before the first client connects.
 		Admit: func(peer netip.Addr) (func(), *code.Error) { return e.server.AdmitSession(peer) },
 		Conn:  conn.Options{Limits: ws.DefaultLimits(), QueueBytes: e.cfg.QueueBytes, Budget: e.budget, Heartbeat: -1, Logger: e.log},

@@ -1,5 +1,7 @@
 package hub
 
+import "github.com/confab-chat/confab/proto/wire"
+
 // A client that reconnects names the last message that it received. What it had
 // received in its other rooms follows from the order in which its loop delivered
 // messages to members, which is the same for all of them. The delivery log keeps that
@@ -21,10 +23,7 @@ type delivery struct {
 }
 
 // Position is a message of a room.
-type Position struct {
-	Room string
-	Seq  uint64
-}
+type Position = wire.RoomPosition
 
 // DeliveryMark records what a client had been sent at one moment. It is immutable.
 type DeliveryMark struct {
@@ -97,7 +96,7 @@ func (l *Local) DeliveryMark(c *Client) DeliveryMark {
 func (l *Local) PositionsAt(mark DeliveryMark, last Position) ([]Position, bool) {
 	received := make([]Position, len(mark.rooms))
 	for i, r := range mark.rooms {
-		received[i] = Position{r.room, r.sent}
+		received[i] = Position{Room: r.room, Seq: r.sent}
 	}
 	switch {
 	case len(mark.rooms) == 0:

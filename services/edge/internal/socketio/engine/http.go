@@ -81,7 +81,7 @@ func (s *Server) serveOpen(w http.ResponseWriter, r *http.Request, queryToken st
 
 // servePoll serves a GET: it waits until the session has something to send.
 func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, sid string) {
-	socket := s.sessions.find(sid)
+	socket := s.find(sid)
 	if socket == nil {
 		s.forwardPoll(w, r, sid)
 		return
@@ -98,7 +98,7 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, sid string) {
 
 // servePost serves a POST: it waits until the session has consumed the packets.
 func (s *Server) servePost(w http.ResponseWriter, r *http.Request, sid string) {
-	socket := s.sessions.find(sid)
+	socket := s.find(sid)
 	if socket != nil {
 		if !socket.posting.CompareAndSwap(false, true) {
 			socket.local.loop.Post(socket.closeForSecondPost)

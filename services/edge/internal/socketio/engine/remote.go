@@ -48,7 +48,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, m *wire.Poll) (
 // ServePeer serves a request that the client sent to another edge. It implements
 // peers.Handlers.Poll.
 func (s *Server) ServePeer(m wire.Poll, reply func(*wire.Polled)) {
-	socket := s.sessions.find(m.SID)
+	socket := s.find(m.SID)
 	x := &peerExchange{socket: socket, id: m.ID, reply: reply}
 	if socket == nil || !socket.local.loop.Post(func() { x.accept(m) }) {
 		f := engineio.UnknownSession

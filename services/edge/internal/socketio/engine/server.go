@@ -5,8 +5,8 @@
 package engine
 
 import (
-	"log/slog"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,7 +40,7 @@ type Request struct {
 	Token string // from the Authorization header or the query; empty for none; never logged
 }
 
-// Options of a Server. All but Peers, Admit and Logger are required.
+// Options of a Server. All but Peers and Admit are required.
 type Options struct {
 	Path        string
 	Loops       []*poll.Loop
@@ -60,7 +60,6 @@ type Options struct {
 	Admit func(netip.Addr) (release func(), refusal *code.Error)
 	// QueryToken allows a token in the query: ?token=.
 	QueryToken bool
-	Logger     *slog.Logger // default: discards
 }
 
 // upgradeTimeout is how long a probe may take to become the session's WebSocket. After
@@ -71,7 +70,7 @@ const upgradeTimeout = 10 * time.Second
 type Server struct {
 	Options  // static
 	locals   []*local
-	sessions registry
+	sessions sync.Map      // of *Socket, over long-polling, by id
 	opened   atomic.Uint32 // sessions over long-polling; chooses the next one's loop
 }
 
@@ -88,13 +87,10 @@ type local struct {
 
 // New returns a server without sessions. It is called before the loops run.
 func New(o Options) *Server {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	if o.Admit == nil {
 		o.Admit = func(netip.Addr) (func(), *code.Error) { return func() {}, nil }
 	}
-	s := &Server{Options: o, sessions: registry{byID: make(map[string]*Socket)}}
+	s := &Server{Options: o}
 	polling := o.Conn
 	polling.Heartbeat = -1
 	// A client that sends no GET for so long has gone: it is not a slow consumer.
@@ -124,9 +120,18 @@ func (s *Server) ConnStats() []*conn.Stats {
 // endPolling ends the loop's sessions over long-polling. The loop does not know their
 // transports and cannot end them.
 func (l *local) endPolling() {
-	for _, s := range l.server.sessions.onLoop(l.loop) {
-		s.polling.fail(poll.ErrStopped)
+	for _, s := range l.server.sessions.Range {
+		if s := s.(*Socket); s.local == l {
+			s.polling.fail(poll.ErrStopped)
+		}
 	}
+}
+
+// find returns the session over long-polling with that id, or nil.
+func (s *Server) find(sid string) *Socket {
+	found, _ := s.sessions.Load(sid)
+	socket, _ := found.(*Socket)
+	return socket
 }
 
 // newSocket returns a session that has no connection yet.

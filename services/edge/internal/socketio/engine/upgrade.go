@@ -17,7 +17,7 @@ func (s *Server) Home(rawQuery string) *poll.Loop {
 	if err != nil {
 		return nil
 	}
-	if socket := s.sessions.find(q.Get("sid")); socket != nil {
+	if socket := s.find(q.Get("sid")); socket != nil {
 		return socket.local.loop
 	}
 	return nil
@@ -43,7 +43,7 @@ func (s *Server) Gate(l *poll.Loop, rawQuery, token string) (conn.Handler, error
 // gateProbe admits a WebSocket that probes a session over long-polling. It refuses one
 // for a session of another edge: that client continues with long-polling.
 func (s *Server) gateProbe(l *poll.Loop, q url.Values) (conn.Handler, error) {
-	socket := s.sessions.find(q.Get("sid"))
+	socket := s.find(q.Get("sid"))
 	switch {
 	case socket == nil || socket.polling == nil || socket.local.loop != l:
 		return nil, engineio.UnknownSession

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"slices"
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
@@ -77,7 +78,7 @@ func (c *Client) Message(_ *engine.Socket, binary bool, data []byte) {
 	switch p.Type {
 	case socketio.Disconnect:
 		left := c.sockets[i]
-		c.remove(i)
+		c.sockets = slices.Delete(c.sockets, i, i+1)
 		left.closed(conn.Cause{Kind: conn.Clean, Code: code.CloseNormal})
 	case socketio.Event:
 		c.sockets[i].message(p, data, nil)
@@ -184,19 +185,7 @@ func (c *Client) sendConnected(ns *Namespace, pid string) {
 
 // index returns the index of the namespace's socket, or -1.
 func (c *Client) index(namespace string) int {
-	for i, s := range c.sockets {
-		if s.namespace() == namespace {
-			return i
-		}
-	}
-	return -1
-}
-
-func (c *Client) remove(i int) {
-	last := len(c.sockets) - 1
-	c.sockets[i] = c.sockets[last]
-	c.sockets[last] = nil
-	c.sockets = c.sockets[:last]
+	return slices.IndexFunc(c.sockets, func(s socket) bool { return s.namespace() == namespace })
 }
 
 // pauseReads pauses the connection's reads for one more socket.

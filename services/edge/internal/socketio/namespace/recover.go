@@ -34,20 +34,12 @@ func (s *sessionSocket) recover(m *wire.Recover) {
 			switch {
 			case s.ended:
 			case found.Exact:
-				s.openRecovered(m.PID, positions(found.Rooms))
+				s.openRecovered(m.PID, found.Rooms)
 			default:
 				s.openNew()
 			}
 		})
 	})
-}
-
-func positions(rooms []wire.RoomPosition) []hub.Position {
-	all := make([]hub.Position, len(rooms))
-	for i, r := range rooms {
-		all[i] = hub.Position{Room: r.Room, Seq: r.Seq}
-	}
-	return all
 }
 
 // releaseAnywhere asks the edge that made the session's id to release the session, then
@@ -121,9 +113,5 @@ func (s *Server) releaseOnLoop(loop *poll.Loop, m wire.Recover) *wire.Recovered 
 		r.live.pid = ""
 		r.live.Socket.Close(code.CloseStateLost, "recovered elsewhere")
 	}
-	found := &wire.Recovered{Exact: true}
-	for _, p := range rooms {
-		found.Rooms = append(found.Rooms, wire.RoomPosition{Room: p.Room, Seq: p.Seq})
-	}
-	return found
+	return &wire.Recovered{Exact: true, Rooms: rooms}
 }
