@@ -5,6 +5,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -91,13 +92,13 @@ func (v *JWT) Verify(token string) (Identity, error) {
 	var c claims
 	_, err := v.parser.ParseWithClaims(token, &c, v.key)
 	switch {
-	case err != nil && !onlyExpired(err), !event.ValidUserID(c.subject):
+	case err != nil && !onlyExpired(err), !event.ValidUserID(c.Subject):
 		return Identity{}, invalid()
-	case err != nil, !v.now().Before(c.expires.Time):
+	case err != nil, !v.now().Before(c.ExpiresAt.Time):
 		// No leeway here: the connection would be closed for it at once.
 		return Identity{}, code.New(code.TokenExpired, "the token has expired")
 	}
-	return Identity{UserID: c.subject, Username: c.displayName(), Expires: c.expires.Time}, nil
+	return Identity{UserID: c.Subject, Username: c.displayName(), Expires: c.ExpiresAt.Time}, nil
 }
 
 // key returns the verification key for a token's header (RFC 7515, section 4).
@@ -130,4 +131,14 @@ func onlyExpired(err error) bool {
 		}
 	}
 	return true
+}
+
+// Bearer returns the token in an Authorization header (RFC 6750, section 2.1), or ""
+// for another scheme.
+func Bearer(header string) string {
+	const scheme = "bearer "
+	if len(header) <= len(scheme) || !strings.EqualFold(header[:len(scheme)], scheme) {
+		return ""
+	}
+	return strings.TrimLeft(header[len(scheme):], " ")
 }

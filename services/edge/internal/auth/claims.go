@@ -21,12 +21,9 @@ var errDate = errors.New("a date out of range")
 // the names that identity providers send (OpenID Connect Core, section 5.1). It
 // implements jwt.Claims.
 type claims struct {
-	subject   string
-	issuer    string
-	audience  jwt.ClaimStrings
-	expires   *jwt.NumericDate // whole seconds, after 1970
-	notBefore *jwt.NumericDate // nil when absent
-	issuedAt  *jwt.NumericDate // nil when absent
+	// Dates are whole seconds. ExpiresAt is after 1970; NotBefore and IssuedAt are nil when
+	// absent.
+	jwt.RegisteredClaims
 
 	username, name, preferred string // "" when absent, or not a string
 }
@@ -41,18 +38,18 @@ func (c *claims) UnmarshalJSON(b []byte) error {
 	for r.BeginObject(); r.NextMember(); {
 		switch string(r.Key()) {
 		case "sub":
-			c.subject = r.Text()
+			c.Subject = r.Text()
 		case "iss":
-			c.issuer = r.Text()
+			c.Issuer = r.Text()
 		case "aud":
-			c.audience = texts(&r)
+			c.Audience = texts(&r)
 		case "exp":
 			n := r.Int() // the library would round
-			c.expires, sound = jwt.NewNumericDate(time.Unix(n, 0)), sound && n > 0 && n <= maxDate
+			c.ExpiresAt, sound = jwt.NewNumericDate(time.Unix(n, 0)), sound && n > 0 && n <= maxDate
 		case "nbf":
-			c.notBefore = date(&r, &sound)
+			c.NotBefore = date(&r, &sound)
 		case "iat":
-			c.issuedAt = date(&r, &sound)
+			c.IssuedAt = date(&r, &sound)
 		case "username":
 			c.username = textIfAny(&r)
 		case "name":
@@ -103,23 +100,14 @@ func textIfAny(r *strictjson.Reader) string {
 // displayName returns the first claim with something visible in it. When that equals
 // the user id it returns the subject string itself, because connections keep both.
 func (c *claims) displayName() string {
-	for _, s := range []string{c.username, c.name, c.preferred, c.subject} {
+	for _, s := range []string{c.username, c.name, c.preferred, c.Subject} {
 		switch name := event.SanitizeName(s); name {
 		case "":
-		case c.subject:
-			return c.subject
+		case c.Subject:
+			return c.Subject
 		default:
 			return name
 		}
 	}
-	return c.subject
+	return c.Subject
 }
-
-// The methods below implement jwt.Claims, for the library's rules.
-
-func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return c.expires, nil }
-func (c *claims) GetNotBefore() (*jwt.NumericDate, error)      { return c.notBefore, nil }
-func (c *claims) GetIssuedAt() (*jwt.NumericDate, error)       { return c.issuedAt, nil }
-func (c *claims) GetAudience() (jwt.ClaimStrings, error)       { return c.audience, nil }
-func (c *claims) GetIssuer() (string, error)                   { return c.issuer, nil }
-func (c *claims) GetSubject() (string, error)                  { return c.subject, nil }

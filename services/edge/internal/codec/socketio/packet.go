@@ -7,6 +7,7 @@ package socketio
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/confab-chat/confab/services/edge/internal/codec"
 )
@@ -158,40 +159,40 @@ func CheckAttachments(p Packet) error {
 	if json.Unmarshal(p.Data, &value) != nil {
 		return ErrPacket
 	}
-	seen := 0
-	places := make(map[float64]bool)
-	if !findPlaces(value, func(num float64) bool {
-		seen++
-		places[num] = true
-		return num >= 0 && num < float64(p.Attachments) && num == float64(int(num))
-	}) || seen != p.Attachments || len(places) != seen {
+	found := appendPlaceholders(nil, value)
+	slices.Sort(found)
+	for i, num := range found {
+		if num != float64(i) {
+			return ErrPacket
+		}
+	}
+	if len(found) != p.Attachments {
 		return ErrPacket
 	}
 	return nil
 }
 
-// findPlaces calls found for every placeholder, until one call returns false. It reports
-// whether none did.
-func findPlaces(value any, found func(num float64) bool) bool {
+// appendPlaceholders appends the numbers of the placeholders in value; -1 for one that
+// has none.
+func appendPlaceholders(dst []float64, value any) []float64 {
 	switch v := value.(type) {
 	case []any:
 		for _, e := range v {
-			if !findPlaces(e, found) {
-				return false
-			}
+			dst = appendPlaceholders(dst, e)
 		}
 	case map[string]any:
 		if v["_placeholder"] == true {
 			num, ok := v["num"].(float64)
-			return ok && found(num)
+			if !ok {
+				num = -1
+			}
+			return append(dst, num)
 		}
 		for _, e := range v {
-			if !findPlaces(e, found) {
-				return false
-			}
+			dst = appendPlaceholders(dst, e)
 		}
 	}
-	return true
+	return dst
 }
 
 // SplitEvent returns an event's name, which may be a number in the payload, and its
