@@ -1,12 +1,14 @@
 package listen
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -115,17 +117,10 @@ func (p *pending) handOff(b []byte) {
 		p.local.server.stats.Refused[Overload].Add(1)
 		c.Close()
 	}
-	if w.closed() { // Accept may have returned for the last time
-		w.closeQueued()
-	}
-}
-
-func (w *httpServer) closed() bool {
 	select {
-	case <-w.done:
-		return true
+	case <-w.done: // Accept may have returned for the last time
+		w.closeQueued()
 	default:
-		return false
 	}
 }
 
@@ -203,4 +198,33 @@ func (w *httpServer) returnToLoops(c *handed, b []byte) {
 	if err != nil {
 		w.server.options.Logger.Debug("connection lost between net/http and the loops", "event", "listen.return_failed", "err", err)
 	}
+}
+
+// errRewrite is returned for a request that cannot be rebuilt.
+var errRewrite = errors.New("request cannot be rebuilt from net/http")
+
+// wantsWebSocket reports whether a request asks for an upgrade to WebSocket.
+func wantsWebSocket(r *http.Request) bool {
+	return slices.ContainsFunc(r.Header["Upgrade"], func(v string) bool { return head.HasToken([]byte(v), "websocket") })
+}
+
+// rewrite rebuilds the head of a request that net/http has parsed. Only the order
+// and case of header names may differ from the original.
+func rewrite(r *http.Request) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteString(r.Method + " " + r.RequestURI + " " + r.Proto + "\r\n")
+	if r.Host != "" {
+		b.WriteString("Host: " + r.Host + "\r\n")
+	}
+	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
+		b.WriteString("Transfer-Encoding: chunked\r\n") // net/http removes the header; a request with a body is refused
+	}
+	if err := r.Header.Write(&b); err != nil {
+		return nil, err
+	}
+	b.WriteString("\r\n")
+	if _, err := head.Parse(b.Bytes()); err != nil || b.Len() > head.MaxBytes {
+		return nil, errRewrite
+	}
+	return b.Bytes(), nil
 }

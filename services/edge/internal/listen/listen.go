@@ -4,6 +4,7 @@
 package listen
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -96,21 +97,11 @@ func (o Options) withDefaults() Options {
 	if o.HTTP == nil {
 		o.HTTP = http.NotFoundHandler()
 	}
-	if o.HandshakeTimeout == 0 {
-		o.HandshakeTimeout = 5 * time.Second
-	}
-	if o.Pending == 0 {
-		o.Pending = 16384
-	}
-	if o.Burst == 0 {
-		o.Burst = max(1, int(2*o.Rate))
-	}
-	if o.IdleTimeout == 0 {
-		o.IdleTimeout = 75 * time.Second
-	}
-	if o.MaxHTTP == 0 {
-		o.MaxHTTP = 16384
-	}
+	o.HandshakeTimeout = cmp.Or(o.HandshakeTimeout, 5*time.Second)
+	o.Pending = cmp.Or(o.Pending, 16384)
+	o.Burst = cmp.Or(o.Burst, max(1, int(2*o.Rate)))
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, 75*time.Second)
+	o.MaxHTTP = cmp.Or(o.MaxHTTP, 16384)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

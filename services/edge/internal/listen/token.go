@@ -3,6 +3,7 @@ package listen
 import (
 	"bytes"
 	"net/url"
+	"slices"
 
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
@@ -10,15 +11,7 @@ import (
 
 // offers reports whether the client offers the subprotocol; false for "".
 func offers(r *head.Request, protocol string) bool {
-	if protocol == "" {
-		return false
-	}
-	for _, p := range r.Protocols {
-		if string(p) == protocol {
-			return true
-		}
-	}
-	return false
+	return protocol != "" && slices.ContainsFunc(r.Protocols, func(p []byte) bool { return string(p) == protocol })
 }
 
 // tokenProtocol starts a subprotocol that carries the token: a browser cannot set

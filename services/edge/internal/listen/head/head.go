@@ -105,12 +105,11 @@ func (r *Request) requestLine(line []byte) error {
 	if !ok || !ok2 || len(target) == 0 || !token(method) || !visible(target) {
 		return ErrMalformed
 	}
-	if len(version) != 8 || string(version[:5]) != "HTTP/" || version[6] != '.' || !digit(version[5]) || !digit(version[7]) {
+	if r.Major, r.Minor, ok = http.ParseHTTPVersion(string(version)); !ok {
 		return ErrMalformed
 	}
 	r.Method = methodName(method)
 	r.Path, r.Query, _ = bytes.Cut(originForm(target), []byte("?"))
-	r.Major, r.Minor = int(version[5]-'0'), int(version[7]-'0')
 	return nil
 }
 
@@ -157,9 +156,9 @@ func (r *Request) header(line []byte) error {
 	case is(name, "sec-websocket-protocol"):
 		r.addProtocols(value)
 	case is(name, "upgrade"):
-		r.WebSocket = r.WebSocket || has(value, "websocket")
+		r.WebSocket = r.WebSocket || HasToken(value, "websocket")
 	case is(name, "connection"):
-		r.Upgrade = r.Upgrade || has(value, "upgrade")
+		r.Upgrade = r.Upgrade || HasToken(value, "upgrade")
 	case is(name, "transfer-encoding"):
 		r.Body = true
 	case is(name, "content-length"):
@@ -205,8 +204,8 @@ func is(name []byte, lower string) bool {
 	return len(name) == len(lower) && bytes.EqualFold(name, []byte(lower))
 }
 
-// has reports whether a comma-separated value contains the token.
-func has(value []byte, lower string) bool {
+// HasToken reports whether a comma-separated value contains a lower-case token.
+func HasToken(value []byte, lower string) bool {
 	for v := range bytes.SplitSeq(value, []byte(",")) {
 		if is(bytes.Trim(v, " \t"), lower) {
 			return true
@@ -215,34 +214,22 @@ func has(value []byte, lower string) bool {
 	return false
 }
 
-func digit(c byte) bool { return '0' <= c && c <= '9' }
-
 // visible reports whether b is visible ASCII, as a request target must be (RFC 3986).
 func visible(b []byte) bool {
-	for _, c := range b {
-		if c <= ' ' || c >= 0x7f {
-			return false
-		}
-	}
-	return true
+	return !bytes.ContainsFunc(b, func(c rune) bool { return c <= ' ' || c >= 0x7f })
 }
 
 // fieldValue reports whether b has no control characters except tab (RFC 9110,
 // section 5.5).
 func fieldValue(b []byte) bool {
-	for _, c := range b {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
+	return !bytes.ContainsFunc(b, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f })
 }
 
 // token reports whether b is a token (RFC 9110, section 5.6.2).
 func token(b []byte) bool {
 	for _, c := range b {
 		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '-', digit(c):
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
 		case bytes.IndexByte([]byte("!#$%&'*+.^_`|~"), c) >= 0:
 		default:
 			return false
