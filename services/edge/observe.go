@@ -149,7 +149,7 @@ func (e *edge) instrument(m metric.Meter) error {
 		errs = append(errs, err)
 	}
 	gauge("chat.connections.active", "{connection}", "Open connections.", func(r reporter) { r(e.connTotals().open) })
-	gauge("chat.rooms.active", "{room}", "Rooms with members on this edge.", func(r reporter) { r(uint64(e.relay.Counts().Rooms)) })
+	gauge("chat.rooms.active", "{room}", "Rooms with members: on this edge, or in the shards of this room instance.", func(r reporter) { r(uint64(e.relay.Counts().Rooms)) })
 	gauge("chat.memberships.active", "{membership}", "Memberships of connections in rooms.", func(r reporter) {
 		r(uint64(e.relay.Counts().Memberships))
 	})

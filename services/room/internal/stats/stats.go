@@ -75,7 +75,7 @@ func (c *Counters) Register(meter metric.Meter, load func() wire.RoomLoad) error
 	accepted, err1 := meter.Int64ObservableCounter("chat.messages.accepted",
 		metric.WithUnit("{message}"), metric.WithDescription("Messages sent to rooms, by outcome."))
 	rooms, err2 := meter.Int64ObservableUpDownCounter("chat.rooms.active",
-		metric.WithUnit("{room}"), metric.WithDescription("Rooms that have members."))
+		metric.WithUnit("{room}"), metric.WithDescription("Rooms with members: on this edge, or in the shards of this room instance."))
 	users, err3 := meter.Int64ObservableUpDownCounter("chat.users.online",
 		metric.WithUnit("{user}"), metric.WithDescription("Users online in the shards owned."))
 	retries, err4 := meter.Int64ObservableCounter("chat.log.retries",
