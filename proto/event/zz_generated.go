@@ -12,7 +12,6 @@ func Catalog() []Def {
 		joinRoom,
 		leaveRoom,
 		messageRead,
-		pinMessage,
 		refreshToken,
 		sendMessage,
 		typing,
@@ -26,7 +25,6 @@ func ServerEvents() []ServerDef {
 		failure,
 		gap,
 		messageReadUpdate,
-		pinUpdate,
 		ping,
 		presenceUpdate,
 		receiveMessage,
@@ -255,41 +253,6 @@ func (m *MessageReadReply) AppendJSON(dst []byte) []byte {
 }
 
 // Decode implements Request.
-func (p *PinMessage) Decode(data []byte) error {
-	*p = PinMessage{}
-	var d decoder
-	for d.begin(data); d.next(); {
-		switch string(d.r.Key()) {
-		case "roomId":
-			p.RoomID = d.text("roomId")
-		case "messageId":
-			p.MessageID = d.limited("messageId", maxMessageID)
-		}
-	}
-	if err := d.end(); err != nil {
-		return err
-	}
-	if p.MessageID == "" {
-		return missing("messageId")
-	}
-	if err := checkRoomID("roomId", p.RoomID); err != nil {
-		return err
-	}
-	return nil
-}
-
-// Room implements RoomRequest.
-func (p *PinMessage) Room() RoomID { return p.RoomID }
-
-// AppendJSON implements Reply.
-func (m *MessagePinned) AppendJSON(dst []byte) []byte {
-	dst = appendText(dst, `{"success":true,"messageId":`, m.MessageID)
-	dst = appendUint(dst, `,"seq":`, m.Seq)
-	dst = appendTime(dst, `,"pinnedAt":`, m.PinnedAt)
-	return append(dst, '}')
-}
-
-// Decode implements Request.
 func (p *RefreshToken) Decode(data []byte) error {
 	*p = RefreshToken{}
 	var d decoder
@@ -464,17 +427,6 @@ func (m *MessageReadUpdate) AppendJSON(dst []byte) []byte {
 	dst = appendText(dst, `,"messageId":`, m.MessageID)
 	dst = appendUint(dst, `,"seq":`, m.Seq)
 	dst = appendTime(dst, `,"timestamp":`, m.Timestamp)
-	return append(dst, '}')
-}
-
-// AppendJSON implements Payload.
-func (m *PinUpdate) AppendJSON(dst []byte) []byte {
-	dst = appendText(dst, `{"roomId":`, m.RoomID)
-	dst = appendText(dst, `,"userId":`, m.UserID)
-	dst = appendText(dst, `,"username":`, m.Username)
-	dst = appendText(dst, `,"messageId":`, m.MessageID)
-	dst = appendUint(dst, `,"seq":`, m.Seq)
-	dst = appendTime(dst, `,"pinnedAt":`, m.PinnedAt)
 	return append(dst, '}')
 }
 

@@ -96,20 +96,6 @@ export interface MessageReadReply {
   readReceipt: ReadReceipt;
 }
 
-/** PinMessage shows a message of a room to all its members. */
-export interface PinMessage {
-  roomId: RoomId;
-  messageId: string;
-}
-
-/** MessagePinned answers PinMessage. */
-export interface MessagePinned {
-  success: true;
-  messageId: string;
-  seq: number;
-  pinnedAt: Time;
-}
-
 /** RefreshToken replaces the token before it expires, with one of the same user. */
 export interface RefreshToken {
   token: string;
@@ -204,16 +190,6 @@ export interface MessageReadUpdate {
   messageId: string;
   seq: number;
   timestamp: Time;
-}
-
-/** PinUpdate is the payload of pinUpdate. */
-export interface PinUpdate {
-  roomId: RoomId;
-  userId: UserId;
-  username: string;
-  messageId: string;
-  seq: number;
-  pinnedAt: Time;
 }
 
 /** Ping is the payload of ping. */
@@ -459,8 +435,6 @@ export interface Requests {
   leaveRoom: [payload: LeaveRoom];
   /** Marks the messages of a room as read, up to the given one. */
   messageRead: [payload: MessageRead];
-  /** Shows a message of a room to all its members. */
-  pinMessage: [payload: PinMessage];
   /** Replaces the token before it expires, with one of the same user. */
   refreshToken: [payload: RefreshToken];
   /** Stores a message and delivers it to the room. */
@@ -480,7 +454,6 @@ export interface ReplyNames {
   joinRoom: "joinedRoom";
   leaveRoom: "leftRoom";
   messageRead: "messageRead";
-  pinMessage: "messagePinned";
   refreshToken: "tokenRefreshed";
   sendMessage: "messageSent";
   typing: "typingUpdated";
@@ -503,8 +476,6 @@ export interface Replies {
   leftRoom: LeftRoom;
   /** MessageReadReply answers MessageRead. */
   messageRead: MessageReadReply;
-  /** MessagePinned answers PinMessage. */
-  messagePinned: MessagePinned;
   /** TokenRefreshed answers RefreshToken. */
   tokenRefreshed: TokenRefreshed;
   /** MessageSent answers SendMessage once the message is stored. */
@@ -526,8 +497,6 @@ export interface ServerEvents {
   gap: Gap;
   /** When a user has read a message, in rooms of up to 200 members; several are merged into one. */
   messageReadUpdate: MessageReadUpdate;
-  /** When somebody has pinned a message of the room. */
-  pinUpdate: PinUpdate;
   /** Every heartbeat interval (30 s); answering with heartbeat is optional. */
   ping: Ping;
   /** When a user sets their status; your own connections get it too. */

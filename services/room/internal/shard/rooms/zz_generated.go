@@ -10,6 +10,5 @@ func (s *Set) Rules() []request.Rule {
 		request.On("getHistory", s.GetHistory),
 		request.On("getRoomStats", s.GetRoomStats),
 		request.On("messageRead", s.MessageRead),
-		request.On("pinMessage", s.PinMessage),
 	}
 }
