@@ -5,7 +5,9 @@
 package engine
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,10 +70,14 @@ const upgradeTimeout = 10 * time.Second
 
 // Server opens sessions on one path. Its exported methods may be called concurrently.
 type Server struct {
-	Options  // static
-	locals   []*local
-	sessions sync.Map      // of *Socket, over long-polling, by id
-	opened   atomic.Uint32 // sessions over long-polling; chooses the next one's loop
+	// Static.
+	Options
+	locals []*local
+
+	opened atomic.Uint32 // sessions over long-polling; chooses the next one's loop
+
+	mu       sync.Mutex         // guards the following
+	sessions map[string]*Socket // over long-polling, by id
 }
 
 // local is the server's part on one loop.
@@ -90,7 +96,7 @@ func New(o Options) *Server {
 	if o.Admit == nil {
 		o.Admit = func(netip.Addr) (func(), *code.Error) { return func() {}, nil }
 	}
-	s := &Server{Options: o}
+	s := &Server{Options: o, sessions: make(map[string]*Socket)}
 	polling := o.Conn
 	polling.Heartbeat = -1
 	// A client that sends no GET for so long has gone: it is not a slow consumer.
@@ -120,8 +126,11 @@ func (s *Server) ConnStats() []*conn.Stats {
 // endPolling ends the loop's sessions over long-polling. The loop does not know their
 // transports and cannot end them.
 func (l *local) endPolling() {
-	for _, s := range l.server.sessions.Range {
-		if s := s.(*Socket); s.local == l {
+	l.server.mu.Lock()
+	sessions := slices.Collect(maps.Values(l.server.sessions))
+	l.server.mu.Unlock()
+	for _, s := range sessions {
+		if s.local == l {
 			s.polling.fail(poll.ErrStopped)
 		}
 	}
@@ -129,9 +138,21 @@ func (l *local) endPolling() {
 
 // find returns the session over long-polling with that id, or nil.
 func (s *Server) find(sid string) *Socket {
-	found, _ := s.sessions.Load(sid)
-	socket, _ := found.(*Socket)
-	return socket
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[sid]
+}
+
+func (s *Server) addSession(sid string, socket *Socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions[sid] = socket
+}
+
+func (s *Server) removeSession(sid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, sid)
 }
 
 // newSocket returns a session that has no connection yet.
