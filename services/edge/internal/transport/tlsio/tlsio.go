@@ -1,8 +1,7 @@
-// Package tlsio puts TLS on a loop's sockets. (Pumps take a tls.Conn as they take
-// any connection; what is here needs a transport that can be detached at any time,
-// which a goroutine in the middle of a Read cannot.) Only the handshake has a
-// goroutine; from then on crypto/tls is driven by what the loop reads, over a
-// wire whose Read reports a temporary error when nothing has come.
+// Package tlsio runs TLS on a loop's sockets. Only the handshake has a goroutine. After it the
+// loop drives crypto/tls over a wire whose Read returns a temporary error when no bytes have
+// arrived. The transport below must be detachable at any time, so goroutine transports do not
+// use this package: they take a tls.Conn like any other connection.
 package tlsio
 
 import (
@@ -17,26 +16,27 @@ import (
 )
 
 const (
-	// chunk is the most that one Write encrypts ahead of what the transport takes.
+	// chunk is how many bytes one Write encrypts before it checks whether the transport accepts
+	// them.
 	chunk = 64 << 10
 
-	// plainBuffer takes one record (RFC 8446 section 5.1).
+	// plainBuffer holds one record (RFC 8446 section 5.1).
 	plainBuffer = 16 << 10
 
-	// goodbye is how long Close waits for the transport to take what was written.
-	goodbye = 2 * time.Second
+	// closePatience is how long Close waits for the transport to accept what was written.
+	closePatience = 2 * time.Second
 )
 
 // errClosed is returned by Write on a stream that is closed.
 var errClosed = errors.New("tls stream is closed")
 
-// Acceptor speaks TLS on every transport that it is given, and gives accept the
-// plain side, at once: its handler hears nothing before the handshake is done, and
-// may end it, when it takes too long, by Close.
+// Acceptor returns an acceptor that runs TLS on each new transport and passes the plain side to
+// accept at once. The plain side's handler is not called before the handshake is done; its user
+// may end a slow handshake with Close.
 func Acceptor(config *tls.Config, loops int, accept poll.Acceptor) poll.Acceptor {
 	config = config.Clone()
-	config.DynamicRecordSizingDisabled = true // frames come in batches, not as one long stream
-	plain := make([][]byte, loops)            // each its loop's
+	config.DynamicRecordSizingDisabled = true // frames are written in batches, not as one long stream
+	plain := make([][]byte, loops)            // one per loop
 	for i := range plain {
 		plain[i] = make([]byte, plainBuffer)
 	}
@@ -54,9 +54,8 @@ func Acceptor(config *tls.Config, loops int, accept poll.Acceptor) poll.Acceptor
 	}
 }
 
-// stream is a poll.Transport with TLS, and the handler of the transport below.
-// Owned by the loop, except for the handshake's goroutine, which has conn until it
-// posts its outcome.
+// stream is a poll.Transport with TLS, and the handler of the transport below. Owned by the
+// loop, except that the handshake's goroutine owns conn until it posts its outcome.
 type stream struct {
 	// Static.
 	t     poll.Transport
@@ -64,40 +63,40 @@ type stream struct {
 	wire  *wire
 	conn  *tls.Conn
 
-	handler poll.Handler
-	timer   poll.Timer
-	waiting []byte // encrypted, not taken by t
-	state   state
-	full    bool // Write took less than it was given
-	paused  bool
-	wrote   bool
-	shut    bool // CloseWrite when waiting is empty
+	handler           poll.Handler
+	timer             poll.Timer
+	waiting           []byte // encrypted, not yet accepted by t
+	state             state
+	full              bool // Write accepted less than it was passed
+	paused            bool
+	wrote             bool
+	closeWritePending bool // call CloseWrite when waiting is empty
 }
 
 type state uint8
 
 const (
-	shaking state = iota
+	handshaking state = iota
 	open
-	leaving // closed, with bytes that the transport has not taken
-	over
+	closing // Close was called, and the transport has not accepted all bytes
+	ended
 )
 
-// handshake is the goroutine of that name.
+// handshake runs on a goroutine of its own.
 func (s *stream) handshake() {
 	err := s.conn.Handshake()
-	s.t.Loop().Post(func() { s.shaken(err) })
+	s.t.Loop().Post(func() { s.finishHandshake(err) })
 }
 
-// shaken handles the outcome of the handshake.
-func (s *stream) shaken(err error) {
+// finishHandshake handles the outcome of the handshake.
+func (s *stream) finishHandshake(err error) {
 	switch {
-	case s.state != shaking:
+	case s.state != handshaking:
 	case err != nil:
 		s.fail(err)
 	default:
 		s.state = open
-		s.wire.settle()
+		s.wire.handshakeDone()
 		if s.full {
 			s.full = false
 			s.handler.Writable()
@@ -109,10 +108,10 @@ func (s *stream) shaken(err error) {
 // Readable implements poll.Handler: b is encrypted.
 func (s *stream) Readable(b []byte) {
 	switch s.state {
-	case shaking:
-		s.wire.feed(b)
+	case handshaking:
+		s.wire.addHandshakeBytes(b)
 	case open:
-		s.wire.lend(b)
+		s.wire.setInput(b)
 		s.decrypt()
 	}
 }
@@ -131,22 +130,22 @@ func (s *stream) decrypt() {
 			s.fail(err)
 		}
 	}
-	s.wire.keep()
+	s.wire.keepInput()
 }
 
 // Writable implements poll.Handler.
 func (s *stream) Writable() {
-	if s.waiting = s.waiting[s.put(s.waiting):]; len(s.waiting) > 0 {
+	if s.waiting = s.waiting[s.writeTransport(s.waiting):]; len(s.waiting) > 0 {
 		return
 	}
 	s.waiting = nil
 	switch {
-	case s.state == leaving:
+	case s.state == closing:
 		s.t.Close()
-		s.end()
+		s.release()
 		return
-	case s.shut:
-		s.shut = false
+	case s.closeWritePending:
+		s.closeWritePending = false
 		s.t.CloseWrite()
 	}
 	if s.full && s.state == open {
@@ -155,9 +154,9 @@ func (s *stream) Writable() {
 	}
 }
 
-// put writes to the transport as much of b as it accepts. If the transport fails, the rest
+// writeTransport writes as much of b as the transport accepts. If the transport fails, the rest
 // is lost with the connection, which Closed reports.
-func (s *stream) put(b []byte) int {
+func (s *stream) writeTransport(b []byte) int {
 	n, err := s.t.Write(b)
 	if err != nil {
 		return len(b)
@@ -167,19 +166,19 @@ func (s *stream) put(b []byte) int {
 
 // send writes what TLS has encrypted.
 func (s *stream) send(b []byte) {
-	if s.state == over {
+	if s.state == ended {
 		return
 	}
 	if len(s.waiting) == 0 {
-		b = b[s.put(b):]
+		b = b[s.writeTransport(b):]
 	}
 	s.waiting = append(s.waiting, b...)
 }
 
 // Closed implements poll.Handler.
 func (s *stream) Closed(reason error) {
-	h, open := s.handler, s.state < leaving
-	s.end()
+	h, open := s.handler, s.state < closing
+	s.release()
 	if h != nil && open {
 		h.Closed(reason)
 	}
@@ -191,39 +190,39 @@ func (s *stream) Expire() { s.Abort() }
 // fail ends the connection from TLS's side. The alert that says why was sent.
 func (s *stream) fail(reason error) {
 	h := s.handler
-	s.leave()
+	s.closeTransport()
 	if h != nil {
 		h.Closed(reason)
 	}
 }
 
-func (s *stream) end() {
-	s.state = over
+func (s *stream) release() {
+	s.state = ended
 	s.handler = nil
 	s.waiting = nil
 	s.wire.close()
 	s.t.Loop().Disarm(&s.timer)
 }
 
-// leave closes the transport when it has accepted what waits.
-func (s *stream) leave() {
+// closeTransport closes the transport when it has accepted what waits.
+func (s *stream) closeTransport() {
 	if len(s.waiting) == 0 {
 		s.t.Close()
-		s.end()
+		s.release()
 		return
 	}
-	s.state, s.handler = leaving, nil
+	s.state, s.handler = closing, nil
 	s.wire.close()
-	s.t.Loop().Arm(&s.timer, s.t.Loop().Tick()+s.t.Loop().Ticks(goodbye))
+	s.t.Loop().Arm(&s.timer, s.t.Loop().Tick()+s.t.Loop().Ticks(closePatience))
 }
 
-// Write implements poll.Transport. Before the handshake is done it takes nothing.
+// Write implements poll.Transport. It accepts nothing before the handshake is done.
 func (s *stream) Write(b []byte) (n int, err error) {
 	switch s.state {
-	case shaking:
+	case handshaking:
 		s.full = s.full || len(b) > 0
 		return 0, nil
-	case leaving, over:
+	case closing, ended:
 		return 0, errClosed
 	}
 	s.wrote = true
@@ -241,12 +240,12 @@ func (s *stream) Write(b []byte) (n int, err error) {
 // CloseWrite implements poll.Transport.
 func (s *stream) CloseWrite() {
 	switch {
-	case s.state == shaking:
+	case s.state == handshaking:
 		s.t.CloseWrite()
 	case s.state != open:
 	default:
-		s.goodbye()
-		if s.shut = len(s.waiting) > 0; !s.shut {
+		s.sendCloseNotify()
+		if s.closeWritePending = len(s.waiting) > 0; !s.closeWritePending {
 			s.t.CloseWrite()
 		}
 	}
@@ -255,25 +254,25 @@ func (s *stream) CloseWrite() {
 // Close implements poll.Transport.
 func (s *stream) Close() {
 	switch s.state {
-	case shaking:
+	case handshaking:
 		s.t.Close()
-		s.end()
+		s.release()
 	case open:
-		s.goodbye()
-		s.leave()
+		s.sendCloseNotify()
+		s.closeTransport()
 	}
 }
 
-// goodbye sends the close_notify alert (RFC 8446 section 6.1).
-func (s *stream) goodbye() {
+// sendCloseNotify sends the close_notify alert (RFC 8446 section 6.1).
+func (s *stream) sendCloseNotify() {
 	_ = s.conn.CloseWrite() // the wire never fails; Closed reports a lost peer
 }
 
 // Abort implements poll.Transport.
 func (s *stream) Abort() {
-	if s.state != over {
+	if s.state != ended {
 		s.t.Abort()
-		s.end()
+		s.release()
 	}
 }
 
@@ -283,8 +282,7 @@ func (s *stream) PauseReads() {
 	s.t.PauseReads()
 }
 
-// ResumeReads implements poll.Transport. What was decrypted no further comes
-// first, from the loop.
+// ResumeReads implements poll.Transport. Bytes that have already arrived are decrypted first.
 func (s *stream) ResumeReads() {
 	if !s.paused || s.state > open {
 		return
@@ -303,7 +301,7 @@ func (s *stream) Loop() *poll.Loop { return s.t.Loop() }
 // RemoteAddr implements poll.Transport.
 func (s *stream) RemoteAddr() netip.AddrPort { return s.t.RemoteAddr() }
 
-// Detach implements poll.Transport: TLS goes along.
+// Detach implements poll.Transport: the connection keeps its TLS.
 func (s *stream) Detach() (net.Conn, error) {
 	if s.state != open || s.wrote || len(s.waiting) > 0 {
 		return nil, poll.ErrDetach
@@ -312,7 +310,7 @@ func (s *stream) Detach() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.state, s.handler = over, nil
+	s.state, s.handler = ended, nil
 	s.wire.detach(nc)
 	return s.conn, nil
 }

@@ -7,89 +7,89 @@ import (
 	"time"
 )
 
-// errEmpty is returned by a settled wire's Read when nothing has arrived.
+// errEmpty is returned by Read on the loop when no bytes have arrived.
 var errEmpty error = empty{}
 
 // empty is a temporary error, the only kind that crypto/tls does not keep forever.
 type empty struct{}
 
-func (empty) Error() string   { return "nothing has come yet" }
+func (empty) Error() string   { return "no bytes have arrived yet" }
 func (empty) Timeout() bool   { return true }
 func (empty) Temporary() bool { return true }
 
-// wire is the net.Conn below a tls.Conn. It has three lives: with the handshake's
-// goroutine, whose Read waits for the loop and whose Write posts to it; settled on
-// the loop; and detached, on a connection of its own. Each begins when the one
-// before has ended, so only what the loop brings during the handshake needs a lock.
+// wire is the net.Conn below a tls.Conn. It passes through three stages. During the handshake
+// the handshake's goroutine uses it: Read waits for bytes from the loop, and Write posts to the
+// loop. Then only the loop uses it. After detach it has a connection of its own. Only the bytes
+// that the loop adds during the handshake need a lock.
 type wire struct {
-	s       *stream // static
-	settled bool
-	nc      net.Conn // when detached
+	s      *stream  // static
+	onLoop bool     // the handshake is done
+	nc     net.Conn // when detached
 
-	mu     sync.Mutex // guards the following during the handshake
-	came   *sync.Cond
-	in     []byte // encrypted bytes that came
-	lent   bool   // in is the loop's buffer
-	closed bool
+	mu       sync.Mutex // guards the following during the handshake
+	arrived  *sync.Cond
+	in       []byte // encrypted bytes that have arrived
+	borrowed bool   // in is the loop's buffer
+	closed   bool
 }
 
 func newWire(s *stream) *wire {
 	w := &wire{s: s}
-	w.came = sync.NewCond(&w.mu)
+	w.arrived = sync.NewCond(&w.mu)
 	return w
 }
 
-// feed passes bytes to the handshake.
-func (w *wire) feed(b []byte) {
+// addHandshakeBytes passes bytes to the handshake.
+func (w *wire) addHandshakeBytes(b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.in = append(w.in, b...)
-	w.came.Signal()
+	w.arrived.Signal()
 }
 
-// close ends a Read that waits.
+// close ends a waiting Read.
 func (w *wire) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
-	w.came.Signal()
+	w.arrived.Signal()
 }
 
-func (w *wire) settle() { w.settled = true }
+func (w *wire) handshakeDone() { w.onLoop = true }
 
-// lend shows bytes of the loop's buffer until keep.
-func (w *wire) lend(b []byte) {
+// setInput makes bytes of the loop's buffer readable until keepInput.
+func (w *wire) setInput(b []byte) {
 	if len(w.in) > 0 {
 		w.in = append(w.in, b...)
 		return
 	}
-	w.in, w.lent = b, true
+	w.in, w.borrowed = b, true
 }
 
-// keep copies what is left of the loop's buffer: reads were paused.
-func (w *wire) keep() {
+// keepInput copies what is left of the loop's buffer, if reads were paused.
+func (w *wire) keepInput() {
 	switch {
-	case w.nc != nil: // others have it
+	case w.nc != nil: // detached
 	case len(w.in) == 0:
-		w.in, w.lent = nil, false
-	case w.lent:
-		w.in, w.lent = append([]byte(nil), w.in...), false
+		w.in, w.borrowed = nil, false
+	case w.borrowed:
+		w.in, w.borrowed = append([]byte(nil), w.in...), false
 	}
 }
 
-// detach goes on with nc, behind what has come already.
+// detach continues with nc, after the bytes that have already arrived.
 func (w *wire) detach(nc net.Conn) {
-	w.keep()
+	w.keepInput()
 	w.nc = nc
 }
 
 // Read implements net.Conn.
 func (w *wire) Read(b []byte) (int, error) {
-	if !w.settled {
+	if !w.onLoop {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for len(w.in) == 0 && !w.closed {
-			w.came.Wait()
+			w.arrived.Wait()
 		}
 		if w.closed {
 			return 0, io.ErrUnexpectedEOF
@@ -111,7 +111,7 @@ func (w *wire) Write(b []byte) (int, error) {
 	switch {
 	case w.nc != nil:
 		return w.nc.Write(b)
-	case w.settled:
+	case w.onLoop:
 		w.s.send(b)
 	default:
 		own := append([]byte(nil), b...)
