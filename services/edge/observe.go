@@ -176,6 +176,7 @@ func (e *edge) instrument(m metric.Meter) error {
 		r(t.droppedTyping, attribute.String("action", "dropped_typing"))
 		r(t.droppedPresence, attribute.String("action", "dropped_presence"))
 	})
+	counter("chat.nats.malformed", "{message}", "Malformed messages from NATS that were dropped.", func(r reporter) { r(e.relay.Counts().Malformed) })
 	counter("chat.sequence.gaps", "{gap}", "Gaps found in the sequence of a room and repaired.", func(r reporter) { r(e.relay.Counts().Repaired) })
 	counter("chat.messages.gone", "{message}", "Messages reported to clients as no longer available.", func(r reporter) { r(e.relay.Counts().Gone) })
 	counter("chat.requests.refused", "{request}", "Requests refused, by code.", func(r reporter) {

@@ -20,8 +20,17 @@ func (in *intake) onRoomBroadcast(m *nats.Msg) {
 	}
 	in.beginSpans(m.Header)
 	if len(b.Record) > 0 { // valid even from an owner that has lost the shard: the log has accepted it
-		r.setTotal(b.Total)
-		r.record(b.Record)
+		if items, err := in.decodeRecord(b.Record); err != nil {
+			in.relay.malformed.drop(in.now, m.Subject, err)
+		} else {
+			r.setTotal(b.Total)
+			r.stream.Record(in.now, items, &in.out)
+			r.deliverOut()
+		}
+		return
+	}
+	if err := in.checkEvent(b.Event, b.Data); err != nil {
+		in.relay.malformed.drop(in.now, m.Subject, err)
 		return
 	}
 	// Presence comes from the owner of a user shard, whose epochs are unrelated.
@@ -44,25 +53,26 @@ func (in *intake) onRoomBroadcast(m *nats.Msg) {
 func (in *intake) decodeBroadcast(m *nats.Msg) *wire.Broadcast {
 	in.decoded = wire.Broadcast{}
 	if err := wire.Unmarshal(m.Data, &in.decoded); err != nil {
-		in.log.Error("malformed broadcast", "event", "relay.broadcast", "subject", m.Subject, "err", err)
+		in.relay.malformed.drop(in.now, m.Subject, err)
 		return nil
 	}
 	return &in.decoded
 }
 
-// record adds messages of the room to its stream.
-func (r *room) record(data []byte) {
+// decodeRecord returns the messages of a record.
+func (in *intake) decodeRecord(data []byte) ([]wire.Item, error) {
 	var rec wire.Record
 	if err := wire.Unmarshal(data, &rec); err != nil {
-		r.in.log.Error("malformed record", "event", "relay.record", "room", r.hub.ID, "err", err)
-		return
+		return nil, err
 	}
 	items := make([]wire.Item, len(rec.Entries))
 	for i := range rec.Entries {
 		items[i] = wire.Item{Seq: rec.First + uint64(i), JSON: rec.Entries[i].JSON}
+		if err := in.checkJSON(items[i].JSON); err != nil {
+			return nil, err
+		}
 	}
-	r.stream.Record(r.in.now, items, &r.in.out)
-	r.deliverOut()
+	return items, nil
 }
 
 // deliverOut passes the output of the stream to the hub, and queues the repair that it
@@ -134,6 +144,10 @@ func (in *intake) onUserBroadcast(m *nats.Msg) {
 	if b.Only != "" && in.user(b.Only) == nil { // the user is not connected here
 		return
 	}
+	if err := in.checkEvent(b.Event, b.Data); err != nil {
+		in.relay.malformed.drop(in.now, m.Subject, err)
+		return
+	}
 	in.hub.SendToAll(eventOf(b))
 }
 
@@ -142,7 +156,7 @@ func (in *intake) onUserBroadcast(m *nats.Msg) {
 func (in *intake) onDigest(shard int, m *nats.Msg) {
 	var d wire.Digest
 	if err := wire.Unmarshal(m.Data, &d); err != nil {
-		in.log.Error("malformed digest", "event", "relay.digest", "subject", m.Subject, "err", err)
+		in.relay.malformed.drop(in.now, m.Subject, err)
 		return
 	}
 	in.updateHeads(d.Heads)

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/confab-chat/confab/proto/strictjson"
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
@@ -65,6 +66,7 @@ type intake struct {
 	spans     []trace.Span              // of the messages that wait for the flush
 	withTimer map[*room]struct{}        // rooms whose stream has something due later
 	decoded   wire.Broadcast            // scratch of decodeBroadcast
+	reader    strictjson.Reader         // scratch of checkJSON
 	out       stream.Out
 	repairs   repairs
 	idle      []*idling // oldest first

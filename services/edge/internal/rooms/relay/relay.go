@@ -61,7 +61,8 @@ type Relay struct {
 	tracer    trace.Tracer // may be nil
 	intakes   []*intake
 
-	gen atomic.Uint64
+	gen       atomic.Uint64
+	malformed malformed
 }
 
 // New subscribes to what every edge receives. Nothing is processed before Run.
@@ -77,6 +78,7 @@ func New(o Options) (*Relay, error) {
 		dead: cmp.Or(o.Dead, declaredDead), silence: cmp.Or(o.Silence, digestSilence),
 	}
 	r.gen.Store(o.Gen)
+	r.malformed.log = o.Logger
 	for i, nc := range o.Conns {
 		in, err := newIntake(r, i, nc)
 		if err != nil {
@@ -300,11 +302,12 @@ type Counts struct {
 	Repaired                  uint64 // holes
 	Gone                      uint64 // messages that could not be delivered
 	Stale                     uint64 // broadcasts of owners that had lost their shard
+	Malformed                 uint64 // messages from NATS that were dropped
 }
 
 // Counts returns the sums over all intakes.
 func (r *Relay) Counts() Counts {
-	var c Counts
+	c := Counts{Malformed: r.malformed.dropped.Load()}
 	for _, in := range r.intakes {
 		c.Rooms += int(in.counts.rooms.Load())
 		c.Users += int(in.counts.users.Load())
