@@ -24,9 +24,6 @@ func TestBrokenMessages(t *testing.T) {
 		"big number":   `{"event":"heartbeat","data":1e400}`,
 		"deep":         strings.Repeat("[", 10000) + strings.Repeat("]", 10000),
 		"no object":    `["heartbeat"]`,
-		"negative id":  `{"id":-1,"event":"heartbeat"}`,
-		"fraction":     `{"id":1.5,"event":"heartbeat"}`,
-		"huge id":      `{"id":9007199254740992,"event":"heartbeat"}`,
 		"no event":     `{"id":7}`,
 		"event number": `{"event":5}`,
 	} {
@@ -50,6 +47,34 @@ func TestBrokenMessages(t *testing.T) {
 				t.Errorf("after five: %+v", end)
 			}
 		})
+	}
+}
+
+// A sound message with an id of another kind is refused, but it is no abuse; null is no id.
+func TestWrongIDs(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	for _, id := range []string{`"7"`, `1.5`, `-1`, `9007199254740992`, `true`, `[1]`} {
+		a := w.dial("ann")
+		for range 10 {
+			a.write(`{"id":` + id + `,"event":"heartbeat"}`)
+		}
+		a.wait("ten errors", func(all []frame) bool { return len(all) == 10 })
+		for _, f := range a.heard() {
+			if b := f.body(t); f.Event != "error" || f.ID != nil || b.Error != "BAD_REQUEST" || !strings.HasPrefix(string(b.Message), `"id must be`) {
+				t.Fatalf("id %s: %s %s", id, f.Event, f.Data)
+			}
+		}
+		if f := a.ask("heartbeat", `null`); f.Event != "heartbeatResponse" {
+			t.Errorf("id %s, after ten errors: %s", id, f.Event)
+		}
+	}
+	b := w.dial("bob")
+	for range 10 {
+		b.write(`{"id":null,"event":"heartbeat"}`) // asks for no reply
+	}
+	if f := b.ask("heartbeat", `null`); f.Event != "heartbeatResponse" || len(b.heard()) != 1 {
+		t.Errorf("after ids of null: %v", b.heard())
 	}
 }
 

@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -21,7 +22,7 @@ var errDate = errors.New("a date out of range")
 // the names that identity providers send (OpenID Connect Core, section 5.1). It
 // implements jwt.Claims.
 type claims struct {
-	// Dates are whole seconds. ExpiresAt is after 1970; NotBefore and IssuedAt are nil when
+	// Dates are rounded down to whole seconds. ExpiresAt is after 1970; NotBefore and IssuedAt are nil when
 	// absent.
 	jwt.RegisteredClaims
 
@@ -38,14 +39,14 @@ func (c *claims) UnmarshalJSON(b []byte) error {
 	for r.BeginObject(); r.NextMember(); {
 		switch string(r.Key()) {
 		case "sub":
-			c.Subject = r.Text()
+			c.Subject = subject(&r)
 		case "iss":
 			c.Issuer = r.Text()
 		case "aud":
 			c.Audience = texts(&r)
 		case "exp":
-			n := r.Int() // the library would round
-			c.ExpiresAt, sound = jwt.NewNumericDate(time.Unix(n, 0)), sound && n > 0 && n <= maxDate
+			c.ExpiresAt = date(&r, &sound)
+			sound = sound && c.ExpiresAt.Unix() > 0
 		case "nbf":
 			c.NotBefore = date(&r, &sound)
 		case "iat":
@@ -65,6 +66,15 @@ func (c *claims) UnmarshalJSON(b []byte) error {
 		return errDate
 	}
 	return nil
+}
+
+// subject reads a string, or a whole number, whose decimal text is the user id: token
+// issuers often use the number of a database row.
+func subject(r *strictjson.Reader) string {
+	if r.Kind() == strictjson.Number {
+		return strconv.FormatInt(r.Int(), 10)
+	}
+	return r.Text()
 }
 
 // date reads a NumericDate, which may have a fraction, down to its second. It

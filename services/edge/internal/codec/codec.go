@@ -21,8 +21,13 @@ const (
 	NoReply int64 = -2
 )
 
-// ErrBroken is returned for a message after which the connection must be closed.
-var ErrBroken = errors.New("invalid packet")
+var (
+	// ErrBroken is returned for a message after which the connection must be closed.
+	ErrBroken = errors.New("invalid packet")
+	// ErrID is returned for a sound message whose id is none: a client library that writes
+	// ids of another kind is not abuse.
+	ErrID = errors.New("id must be a whole number from 0 to 9007199254740991")
+)
 
 // Request is a decoded client message. Its slices alias the message's bytes.
 type Request struct {

@@ -174,8 +174,9 @@ func (s *Session) malformed(id int64, err error) {
 		return
 	}
 	refusal := code.New(code.BadRequest, "%s", err.Error())
-	if bad, ok := errors.AsType[*strictjson.Error](err); ok && bad.Text {
-		s.fail(context.Background(), id, "", refusal) // a bad text in a sound frame is not abuse
+	bad, isJSON := errors.AsType[*strictjson.Error](err)
+	if isJSON && bad.Text || errors.Is(err, codec.ErrID) { // a bad text or id in a sound message is not abuse
+		s.fail(context.Background(), id, "", refusal)
 		return
 	}
 	now := s.local.loop.Now()

@@ -5,6 +5,7 @@ package native
 
 import (
 	"errors"
+	"math"
 	"strconv"
 
 	"github.com/confab-chat/confab/proto/strictjson"
@@ -15,12 +16,8 @@ import (
 // Subprotocol is what clients offer for this codec (RFC 6455 section 1.9).
 const Subprotocol = "confab.v1"
 
-var (
-	// ErrID is returned for an id that is negative.
-	ErrID = errors.New("id must be a whole number from 0 to 9007199254740991")
-	// ErrEvent is returned for a frame without an event.
-	ErrEvent = errors.New("a frame needs an event")
-)
+// ErrEvent is returned for a frame without an event.
+var ErrEvent = errors.New("a frame needs an event")
 
 // Codec implements [codec.Codec]. Safe for concurrent use.
 type Codec struct{}
@@ -28,7 +25,7 @@ type Codec struct{}
 var _ codec.Codec = Codec{}
 
 // Decode reads a frame's payload. Members other than id, event and data are
-// ignored, as is the order of the three.
+// ignored, as is the order of the three. An id of null means none.
 func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {
 	req := codec.Request{ID: codec.NoID}
 	wrong := error(nil)
@@ -36,10 +33,10 @@ func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {
 	for r.BeginObject(); r.NextMember(); {
 		switch string(r.Key()) {
 		case "id":
-			if id := r.Int(); id >= 0 && r.Err() == nil {
+			if id, ok := readID(r); ok {
 				req.ID = id
 			} else {
-				wrong = ErrID
+				wrong = codec.ErrID
 			}
 		case "event":
 			req.Event = codec.EventName(r)
@@ -57,6 +54,20 @@ func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {
 		wrong = ErrEvent
 	}
 	return req, wrong
+}
+
+// readID reads an id: a whole number, or null for none. It returns false for any other
+// value.
+func readID(r *strictjson.Reader) (id int64, ok bool) {
+	switch r.Kind() {
+	case strictjson.Null:
+		return codec.NoID, r.Null()
+	case strictjson.Number:
+		n := r.Float()
+		return int64(n), n >= 0 && n <= strictjson.MaxInt && n == math.Trunc(n)
+	}
+	r.Skip()
+	return 0, false
 }
 
 // AppendReply appends the frame that answers request id; nothing without one.
