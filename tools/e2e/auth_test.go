@@ -54,7 +54,7 @@ func (sc *scene) unusable() map[string]struct {
 		"no sub":            bad(claims(jwt.MapClaims{"exp": later})),
 		"sub with blank":    bad(claims(jwt.MapClaims{"sub": "a b", "exp": later})),
 		"sub too long":      bad(claims(jwt.MapClaims{"sub": strings.Repeat("x", 129), "exp": later})),
-		"sub as number":     bad(claims(jwt.MapClaims{"sub": 7, "exp": later})),
+		"sub as fraction":   bad(claims(jwt.MapClaims{"sub": 7.5, "exp": later})),
 		"crit":              bad(devtoken.Sign(sc.secret, b64(`{"alg":"HS256","crit":["x"],"x":1}`), b64(fmt.Sprintf(`{"sub":"ann","exp":%d}`, later)))),
 		"long":              bad(claims(jwt.MapClaims{"sub": "ann", "exp": later, "pad": strings.Repeat("x", 5000)})),
 	}
