@@ -66,7 +66,7 @@ type LimitLoad struct {
 	Keys   int   `json:"keys"`
 }
 
-// Telemetry is published by every instance every 5 seconds on subject.Telemetry, as JSON.
+// Telemetry is published by every instance each second on subject.Telemetry, as JSON.
 // Counters and latencies count since the start of the process (Gen), so that the difference
 // of two reports is correct even if one between them was lost. The first telemetry of a
 // process has Seq 1.

@@ -1,5 +1,5 @@
-// Package heartbeat publishes an instance's heartbeat every second and its counters
-// (telemetry) every five seconds. Room owners detect dead edges by missing heartbeats;
+// Package heartbeat publishes an instance's heartbeat and its counters (telemetry) every
+// second. Room owners detect dead edges by missing heartbeats;
 // the monitor computes health and statistics from both.
 package heartbeat
 
@@ -17,12 +17,8 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// Interval is the time between heartbeats. TelemetryEvery is the number of heartbeats
-// between two telemetry reports.
-const (
-	Interval       = time.Second
-	TelemetryEvery = 5
-)
+// Interval is the time between heartbeats.
+const Interval = time.Second
 
 // Source is the instance that Run reports. Its functions are called on Run's goroutine
 // and must not block; each may be nil.
@@ -35,7 +31,8 @@ type Source struct {
 	// Beat sets State, Note and the service's load; Run sets the other fields. An empty
 	// State means ok.
 	Beat func(*wire.Heartbeat)
-	// Count sets counters, latencies and the other fields that the service reports every five seconds.
+	// Count sets the counters and latencies, which are sums since the start of the process,
+	// and the other fields of the telemetry.
 	Count func(*wire.Telemetry)
 }
 
@@ -83,18 +80,17 @@ func (h *heart) beat() error {
 	if err := h.publish(subject.Heartbeat(h.src.Service, h.src.Instance), hb); err != nil {
 		return err
 	}
-	if h.src.Count == nil || !telemetryDue(h.seq) {
+	return h.count()
+}
+
+// count publishes the telemetry that accompanies the last heartbeat.
+func (h *heart) count() error {
+	if h.src.Count == nil {
 		return nil
 	}
 	tel := wire.Telemetry{Service: h.src.Service, Instance: h.src.Instance, Gen: h.src.Gen, Seq: h.seq}
 	h.src.Count(&tel)
 	return h.publish(subject.Telemetry(h.src.Service, h.src.Instance), tel)
-}
-
-// telemetryDue reports whether telemetry accompanies a heartbeat: each of the first ones,
-// because subscribers may not be listening yet when a process starts, and every fifth.
-func telemetryDue(seq uint64) bool {
-	return seq <= TelemetryEvery || (seq-1)%TelemetryEvery == 0
 }
 
 // flushWait bounds the flush of the last heartbeat.
@@ -103,6 +99,9 @@ const flushWait = 500 * time.Millisecond
 func (h *heart) stop() error {
 	hb := h.heartbeat()
 	hb.State = wire.StateStopped
+	if err := h.count(); err != nil { // what happened since the last report
+		return err
+	}
 	if err := h.publish(subject.Heartbeat(h.src.Service, h.src.Instance), hb); err != nil {
 		return err
 	}

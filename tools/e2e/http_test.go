@@ -47,8 +47,8 @@ func (sc *scene) head(url, origin string) http.Header {
 	return resp.Header
 }
 
-// becomes repeats a request until the answer matches: heartbeats (each second) and
-// telemetry (every five seconds) take a while to arrive.
+// becomes repeats a request until the answer matches: heartbeats and telemetry are
+// published each second.
 func (sc *scene) becomes(url string, wantStatus int, pattern string) {
 	sc.Helper()
 	want := decode(sc, sc.expand(pattern))

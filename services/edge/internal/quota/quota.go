@@ -24,6 +24,10 @@ const (
 	Patience = 50 * time.Millisecond
 	// Probe is how often a shard that did not answer is tried again.
 	Probe = time.Second
+
+	// fallbackIdle is how long Fallback counts a shard that is due for an attempt but gets none,
+	// because no permit is requested.
+	fallbackIdle = 2 * time.Second
 	// localKeys bounds the local limiter: 100 000 users and actions in a minute take about
 	// 30 MB. limit.Table says what happens when it is full.
 	localKeys = 100_000
@@ -191,10 +195,13 @@ func (q *Quota) noteReachable(shard int, err error, now time.Time) {
 	}
 }
 
-// Fallback reports whether the local limiter decides for some shard now.
+// Fallback reports whether the local limiter decides for some shard: one that has not
+// answered, and was asked lately. Otherwise an idle shard would be in fallback until its
+// next permit.
 func (q *Quota) Fallback() bool {
+	oldest := q.Now().Add(-fallbackIdle).UnixNano()
 	for i := range q.shards {
-		if q.shards[i].Load() != 0 {
+		if q.shards[i].Load() > oldest {
 			return true
 		}
 	}
@@ -206,12 +213,11 @@ func (q *Quota) Stats() Stats {
 	return Stats{Asked: q.asked.Load(), Leased: q.leased.Load(), Denied: q.denied.Load(), Local: q.local.Load()}
 }
 
-// Latency returns the times that ratelimit took since the last call.
-func (q *Quota) Latency() wire.Histogram {
+// Latency returns the times that ratelimit took since the start.
+func (q *Quota) Latency() (h wire.Histogram) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	h := q.latency
-	q.latency = wire.Histogram{}
+	h.Merge(q.latency)
 	return h
 }
 

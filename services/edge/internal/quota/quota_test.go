@@ -140,7 +140,10 @@ func TestFallbackIsHalfAndComesBack(t *testing.T) {
 				t.Errorf("fallback %v, %+v", f.Fallback(), f.Stats())
 			}
 
-			f.now = f.now.Add(quota.Probe)
+			f.now = f.now.Add(4 * quota.Probe)
+			if f.Fallback() {
+				t.Error("still in fallback although no permit was requested for seconds")
+			}
 			f.service.err, f.service.taken = nil, wire.Taken{OK: true}
 			if d := f.take(t, "alice", wire.ActionMessage); !d.OK || d.Local {
 				t.Errorf("the probe: %+v", d)

@@ -94,14 +94,12 @@ func New(o Options) *Core {
 // are sent. A reply that fills the queue would make the client a slow consumer.
 func (c *Core) halfQueue() int { return c.QueueBytes / 2 }
 
-// Accepts returns how long sendMessage took from its receipt to its reply, since
-// the last call.
+// Accepts returns how long sendMessage took from its receipt to its reply, since the start.
 func (c *Core) Accepts() wire.Histogram {
 	var all wire.Histogram
 	for _, l := range c.locals {
 		l.mu.Lock()
 		all.Merge(l.accepts)
-		l.accepts = wire.Histogram{}
 		l.mu.Unlock()
 	}
 	return all

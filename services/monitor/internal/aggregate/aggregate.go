@@ -1,5 +1,5 @@
 // Package aggregate sums the counters of all processes: as totals, and over the last
-// minute. Each process reports running sums since its start. The tally adds the
+// seconds or minute. Each process reports running sums since its start. The tally adds the
 // difference from the process's previous report, so restarts and repeated reports are
 // not counted twice. It reads no clock: callers pass the time.
 package aggregate
@@ -34,7 +34,7 @@ func New(start time.Time) *Tally {
 // Add adds the report t. before is the previous report of the same process, received
 // span earlier, or nil. followed reports whether an earlier process of the same
 // instance is known. The first report received from a process that has run for a while
-// contains its whole past. That past is added to the totals, and to the last minute
+// contains its whole past. That past is added to the totals, and to the window
 // only if t.Seq says that it is the process's first report, or if followed is true.
 func (y *Tally) Add(now time.Time, before, t *wire.Telemetry, span time.Duration, followed bool) {
 	recent := before != nil || followed || t.Seq <= 1
@@ -99,12 +99,14 @@ func (y *Tally) Total(service, name string) (uint64, bool) {
 	return n, known
 }
 
-// Rate returns events per second over the last minute; false if no process has ever
-// reported the counter.
+// Rate returns events per second over ten seconds, up to a second or two ago; false if no
+// process has ever reported the counter, or within the first seconds after the start.
 func (y *Tally) Rate(now time.Time, service, name string) (float64, bool) {
 	key := series{service, name}
-	_, known := y.totals[key]
-	return y.window.rate(now, key), known
+	if _, reported := y.totals[key]; !reported {
+		return 0, false
+	}
+	return y.window.rate(now, key)
 }
 
 // Latencies returns the durations of the last minute, merged by name.

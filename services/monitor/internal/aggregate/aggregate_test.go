@@ -23,7 +23,7 @@ func report(seq, n uint64) *wire.Telemetry {
 
 func TestRate(t *testing.T) {
 	t.Parallel()
-	const period = 5 * time.Second
+	const period = time.Second
 	tests := []struct {
 		name string
 		feed func(y *aggregate.Tally)
@@ -31,28 +31,38 @@ func TestRate(t *testing.T) {
 		want float64
 	}{
 		{"steady", func(y *aggregate.Tally) {
-			for i := uint64(1); i <= 24; i++ {
-				y.Add(at(time.Duration(i)*period), report(i-1, (i-1)*50), report(i, i*50), period, false)
+			for i := uint64(1); i <= 120; i++ {
+				y.Add(at(time.Duration(i)*period), report(i-1, (i-1)*300), report(i, i*300), period, false)
 			}
-		}, 2*time.Minute + 4999*time.Millisecond, 10},
+		}, 2*time.Minute + 999*time.Millisecond, 300},
+		{"begun twelve seconds ago", func(y *aggregate.Tally) {
+			for i := uint64(1); i <= 12; i++ {
+				y.Add(at(time.Hour+time.Duration(i)*period), report(i-1, (i-1)*300), report(i, i*300), period, false)
+			}
+		}, time.Hour + 12*time.Second, 300},
+		{"an earlier release, a report every five seconds", func(y *aggregate.Tally) {
+			for i := uint64(1); i <= 24; i++ {
+				y.Add(at(time.Duration(i)*5*period), report(i-1, (i-1)*50), report(i, i*50), 5*period, false)
+			}
+		}, 2 * time.Minute, 10},
 		{"the past of a process that was there before", func(y *aggregate.Tally) {
 			y.Add(at(time.Minute), nil, report(99, 1e6), 0, false)
-		}, time.Minute, 0},
+		}, time.Minute + 3*period, 0},
 		{"the first report of a process", func(y *aggregate.Tally) {
-			y.Add(at(time.Minute), nil, report(1, 550), 0, false)
-		}, time.Minute, 10},
+			y.Add(at(time.Minute), nil, report(1, 550), period, false)
+		}, time.Minute + 3*period, 55},
 		{"a restart, its first report lost", func(y *aggregate.Tally) {
-			y.Add(at(time.Minute), nil, report(2, 550), 0, true)
-		}, time.Minute, 10},
+			y.Add(at(time.Minute), nil, report(2, 550), 2*period, true)
+		}, time.Minute + 3*period, 55},
 		{"back after ten minutes", func(y *aggregate.Tally) {
 			y.Add(at(10*time.Minute), report(1, 0), report(2, 6000), 10*time.Minute, false)
-		}, 10 * time.Minute, 600. / 55},
-		{"a minute later", func(y *aggregate.Tally) {
-			y.Add(at(time.Second), nil, report(1, 600), 0, false)
-		}, time.Minute, 0},
+		}, 10 * time.Minute, 10},
+		{"fifteen seconds later", func(y *aggregate.Tally) {
+			y.Add(at(time.Second), nil, report(1, 600), period, false)
+		}, 16 * time.Second, 0},
 		{"a sum that falls", func(y *aggregate.Tally) {
 			y.Add(at(time.Minute), report(1, 100), report(2, 40), period, false)
-		}, time.Minute, 0},
+		}, time.Minute + 3*period, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -60,8 +70,7 @@ func TestRate(t *testing.T) {
 			y := aggregate.New(start)
 			test.feed(y)
 			got, known := y.Rate(at(test.at), service, name)
-			// A slot is 5 s wide: at its begin a minute has 55 s, at its end 60.
-			if !known || math.Abs(got-test.want) > test.want*0.1 {
+			if !known || math.Abs(got-test.want) > test.want*0.01 {
 				t.Errorf("%.2f a second, known: %v; want %.2f", got, known, test.want)
 			}
 		})
@@ -80,6 +89,9 @@ func TestUnknown(t *testing.T) {
 	y.Add(start, nil, report(1, 0), 0, false)
 	if n, known := y.Total(service, name); n != 0 || !known {
 		t.Errorf("total %d, known: %v; want a known zero", n, known)
+	}
+	if _, known := y.Rate(at(time.Second), service, name); known {
+		t.Error("a rate is known before a second is complete")
 	}
 }
 
@@ -140,7 +152,7 @@ func TestTotalIsTheLastReport(t *testing.T) {
 			if got, _ := y.Total(service, name); got != last {
 				t.Fatalf("total %d, want %d", got, last)
 			}
-			if rate, _ := y.Rate(now, service, name); rate*60 > float64(last)*1.1*60/5 {
+			if rate, _ := y.Rate(now.Add(2*time.Second), service, name); rate > float64(last)*1.01 {
 				t.Fatalf("%.1f a second of %d in all", rate, last)
 			}
 		}

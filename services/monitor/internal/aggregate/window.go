@@ -7,8 +7,13 @@ import (
 )
 
 const (
-	slotWidth = 5 * time.Second // the period of telemetry
-	slots     = 12              // one minute
+	slotWidth = time.Second // the period of telemetry
+	slots     = 60          // one minute: of latencies
+
+	// A rate is the mean of rateSlots slots. It leaves out the last lateSlots, for which
+	// some reports have not been received yet.
+	rateSlots = 10
+	lateSlots = 2
 )
 
 // window holds what happened in the last minute, in slots of slotWidth.
@@ -23,9 +28,8 @@ type slot struct {
 	latency  map[series]*wire.Histogram
 }
 
-// at returns the slot of now. A slot left over from an earlier round is emptied first.
-func (w *window) at(now time.Time) *slot {
-	index := int(max(now.Sub(w.start), 0) / slotWidth)
+// at returns the slot with an index. A slot left over from an earlier round is emptied first.
+func (w *window) at(index int) *slot {
 	s := &w.ring[index%slots]
 	if s.index != index || s.counters == nil {
 		*s = slot{index, make(map[series]float64), make(map[series]*wire.Histogram)}
@@ -33,18 +37,29 @@ func (w *window) at(now time.Time) *slot {
 	return s
 }
 
-// count adds n events that happened during span before now. If span is longer than the
-// window (after a network partition), it adds the last minute's share only.
+// indexOf returns the index of the slot of now.
+func (w *window) indexOf(now time.Time) int { return int(max(now.Sub(w.start), 0) / slotWidth) }
+
+// count adds n events that happened during span before now, spread evenly over it. Those of
+// more than a minute ago, or before the start, are left out.
 func (w *window) count(now time.Time, span time.Duration, key series, n uint64) {
-	share := 1.0
-	if span > slots*slotWidth {
-		share = float64(slots*slotWidth) / float64(span)
+	last := w.indexOf(now)
+	if span <= 0 {
+		w.at(last).counters[key] += float64(n)
+		return
 	}
-	w.at(now).counters[key] += float64(n) * share
+	end := now.Sub(w.start)
+	begin := end - span
+	for i := max(last-slots+1, 0); i <= last; i++ {
+		from, to := max(time.Duration(i)*slotWidth, begin), min(time.Duration(i+1)*slotWidth, end)
+		if to > from {
+			w.at(i).counters[key] += float64(n) * float64(to-from) / float64(span)
+		}
+	}
 }
 
 func (w *window) observe(now time.Time, key series, h wire.Histogram) {
-	s := w.at(now)
+	s := w.at(w.indexOf(now))
 	if s.latency[key] == nil {
 		if len(s.latency) >= maxSeries {
 			return
@@ -54,29 +69,32 @@ func (w *window) observe(now time.Time, key series, h wire.Histogram) {
 	s.latency[key].Merge(h)
 }
 
-// recent calls do with each slot that is not older than the window, and returns the
-// time that those slots cover.
-func (w *window) recent(now time.Time, do func(*slot)) time.Duration {
-	last := int(max(now.Sub(w.start), 0) / slotWidth)
-	first := max(last-slots+1, 0)
+// each calls do with every slot that is in use, from index first to index last.
+func (w *window) each(first, last int, do func(*slot)) {
 	for i := range w.ring {
 		if s := &w.ring[i]; s.counters != nil && s.index >= first && s.index <= last {
 			do(s)
 		}
 	}
-	return max(now.Sub(w.start.Add(time.Duration(first)*slotWidth)), slotWidth)
 }
 
-// rate returns events per second over the last minute.
-func (w *window) rate(now time.Time, key series) float64 {
+// rate returns events per second over rateSlots; false while no slot is complete.
+func (w *window) rate(now time.Time, key series) (float64, bool) {
+	end := w.indexOf(now) - lateSlots + 1 // the first slot that is left out
+	first := max(end-rateSlots, 0)
+	if end <= first {
+		return 0, false
+	}
 	var sum float64
-	elapsed := w.recent(now, func(s *slot) { sum += s.counters[key] })
-	return sum / elapsed.Seconds()
+	w.each(first, end-1, func(s *slot) { sum += s.counters[key] })
+	return sum / (time.Duration(end-first) * slotWidth).Seconds(), true
 }
 
+// latencies returns the durations of the last minute, merged by name.
 func (w *window) latencies(now time.Time) map[string]*wire.Histogram {
 	merged := make(map[string]*wire.Histogram)
-	w.recent(now, func(s *slot) {
+	last := w.indexOf(now)
+	w.each(last-slots+1, last, func(s *slot) {
 		for key, h := range s.latency {
 			if merged[key.name] == nil {
 				merged[key.name] = &wire.Histogram{}

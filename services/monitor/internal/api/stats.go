@@ -21,7 +21,7 @@ type Stats struct {
 }
 
 // Connections counts client connections: current ones, and all since the processes
-// started.
+// started. Those that were lost with an edge are no longer current, and are disconnections.
 type Connections struct {
 	Current             *int    `json:"current"`
 	Total               *uint64 `json:"total"`
@@ -66,7 +66,7 @@ type Instance struct {
 	Limit          *wire.LimitLoad `json:"limit,omitempty"`
 }
 
-// Rates are events per second, averaged over the last minute.
+// Rates are events per second, averaged over ten seconds.
 type Rates struct {
 	Messages       *float64 `json:"messages"`
 	Deliveries     *float64 `json:"deliveries"`

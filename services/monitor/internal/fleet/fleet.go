@@ -21,14 +21,18 @@ const (
 	StaleAfter = 3 * time.Second
 	// MissingAfter is how long an instance may be silent before it counts as missing.
 	MissingAfter = 5 * time.Second
+	// DeadAfter is how long an instance may be silent before its load leaves the totals:
+	// its connections count as disconnections, and its rooms are not listed. It is longer
+	// than an edge may be silent for the owners of rooms, who let its users go first.
+	DeadAfter = 10 * time.Second
 	// DropAfter is how long a silent instance stays listed.
 	DropAfter = 60 * time.Second
 	// WarmUp is how long after its start, or after a disconnection, a Fleet cannot know
 	// which instances are missing.
 	WarmUp = MissingAfter
-	// telemetryAfter is the age at which an instance's counters are out of date: two
-	// periods of 5 s, and 2 s more.
-	telemetryAfter = 12 * time.Second
+	// telemetryAfter is the age at which an instance's counters and rooms are out of date:
+	// two reports of one second may be lost.
+	telemetryAfter = 3 * time.Second
 )
 
 // maxInstances bounds the remembered instances, departed ones included: ten times the
@@ -90,6 +94,7 @@ func (f *Fleet) Heartbeat(now time.Time, hb *wire.Heartbeat) bool {
 	if in.promote(now, p) || hb.State == wire.StateStopped {
 		f.sorted = false
 	}
+	f.countLost(now, in)
 	return true
 }
 
@@ -104,8 +109,9 @@ func (f *Fleet) Telemetry(now time.Time, t *wire.Telemetry) bool {
 	if p.telemetry != nil && t.Seq <= p.telemetry.Seq {
 		return false
 	}
-	f.sums.Add(now, p.telemetry, t, now.Sub(p.telemetryAt), in.restarted())
-	p.telemetry, p.telemetryAt, p.lastSeen = t, now, now
+	f.addCounters(now, in, p, t)
+	p.telemetryAt, p.lastSeen = now, now
+	f.countLost(now, in)
 	if t.Config != nil {
 		f.edgeConfig = t.Config
 	}
@@ -147,6 +153,9 @@ func (f *Fleet) connectedSince() time.Time {
 func (f *Fleet) Sweep(now time.Time) {
 	f.refused, f.sorted = false, false // rooms of instances that are no longer listed must go
 	f.watchShards(now)
+	for _, in := range f.instances {
+		f.countLost(now, in)
+	}
 	if len(f.instances) <= maxInstances/2 {
 		return
 	}

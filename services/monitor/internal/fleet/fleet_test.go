@@ -272,6 +272,9 @@ func TestRestart(t *testing.T) {
 		t.Errorf("%d instances, %d connections of %d; want 1, 3 of 105",
 			len(s.Instances), *s.Connections.Current, *s.Connections.Total)
 	}
+	if closed := *s.Connections.TotalDisconnections; closed != 101 {
+		t.Errorf("%d disconnections, want the 101 connections of the old process", closed)
+	}
 }
 
 // After a restart with the clock set back the old start looks newer; it must

@@ -78,14 +78,23 @@ func (in *instance) restarted() bool {
 // that it stopped, or has been silent for DropAfter.
 func (f *Fleet) listed(now time.Time, in *instance) bool {
 	p := in.current
-	if p == nil || p.beat.State == wire.StateStopped {
-		return false
+	return p != nil && p.beat.State != wire.StateStopped && f.silence(now, p) <= DropAfter
+}
+
+// dead reports whether a listed instance has been silent for so long that its load does not
+// count.
+func (f *Fleet) dead(now time.Time, in *instance) bool { return f.silence(now, in.current) > DeadAfter }
+
+// silence returns for how long nothing was received from p although the monitor was connected.
+func (f *Fleet) silence(now time.Time, p *process) time.Duration {
+	if !f.disconnectedAt.IsZero() {
+		return 0
 	}
 	since := p.lastSeen
 	if f.reconnectedAt.After(since) {
 		since = f.reconnectedAt
 	}
-	return !f.disconnectedAt.IsZero() || now.Sub(since) <= DropAfter
+	return now.Sub(since)
 }
 
 // status returns the status of a listed instance.

@@ -2,14 +2,15 @@ package fleet
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// load is the load of all listed instances; silent ones count with their last report.
-// A nil field was reported by no listed instance.
+// load is the load of all listed instances that are not dead; silent ones count with their
+// last report. A nil field was reported by none of them.
 type load struct {
 	connections          *int // edges
 	users, rooms, typing *int // room instances
@@ -18,6 +19,7 @@ type load struct {
 // load returns the load of the instances in list.
 func (f *Fleet) load(now time.Time, list []*instance) load {
 	var sum load
+	list = f.withoutDead(now, list)
 	for _, in := range list {
 		if e := in.current.beat.Edge; e != nil {
 			add(&sum.connections, e.Connections, 1)
@@ -30,6 +32,11 @@ func (f *Fleet) load(now time.Time, list []*instance) load {
 		add(&sum.typing, r.Typing, share)
 	}
 	return sum
+}
+
+// withoutDead returns the instances of list that are not dead.
+func (f *Fleet) withoutDead(now time.Time, list []*instance) []*instance {
+	return slices.DeleteFunc(slices.Clone(list), func(in *instance) bool { return f.dead(now, in) })
 }
 
 func add(sum **int, n int, share float64) {
@@ -62,13 +69,14 @@ type shards struct {
 	// Shards that another instance has taken over from a silent one count there only.
 	share map[*instance]float64
 	owned int // number of shards owned by an instance that is not silent
+	owner [subject.Shards]*instance
 }
 
 // shards assigns each shard to one of the instances that claim it. Instances that report
 // come before silent ones; among those the latest report wins.
 func (f *Fleet) shards(now time.Time, list []*instance, service string) shards {
-	var owner [subject.Shards]*instance
 	result := shards{share: make(map[*instance]float64)}
+	owner := &result.owner
 	for _, in := range list {
 		claims, reports := in.claims()
 		if in.service != service || !reports {

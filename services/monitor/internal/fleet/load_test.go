@@ -3,9 +3,11 @@ package fleet_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/monitor/internal/api"
 	"github.com/confab-chat/confab/services/monitor/internal/fleet"
@@ -73,15 +75,15 @@ func TestUnknownIsNull(t *testing.T) {
 		t.Errorf("stats know something: %+v", s)
 	}
 
-	// The edges are silent, then dropped: their figures stay, then are unknown.
+	// The edges are silent, then dead: their figures stay, then are unknown.
 	edge := newProcess(t, f, wire.ServiceEdge, "e", 1)
 	edge.hb.Edge.Connections = 8
 	edge.beat(now)
-	if got := stats(t, f, at(70*time.Second)).Connections.Current; got == nil || *got != 8 {
-		t.Errorf("silent for a minute: %v connections, want 8", got)
+	if got := stats(t, f, now.Add(fleet.DeadAfter)).Connections.Current; got == nil || *got != 8 {
+		t.Errorf("silent for ten seconds: %v connections, want 8", got)
 	}
-	if got := stats(t, f, at(71*time.Second)).Connections.Current; got != nil {
-		t.Errorf("dropped: %d connections, want null", *got)
+	if got := stats(t, f, now.Add(fleet.DeadAfter+1)).Connections.Current; got != nil {
+		t.Errorf("dead: %d connections, want null", *got)
 	}
 }
 
@@ -186,10 +188,10 @@ func TestRoomsLeaveWithTheirOwner(t *testing.T) {
 	if n := len(stats(t, f, now).Rooms.Details); n != 1 {
 		t.Fatalf("%d rooms, want 1", n)
 	}
-	late := at(80 * time.Second)
+	late := now.Add(fleet.DeadAfter + 1)
 	f.Sweep(late)
 	if n := len(stats(t, f, late).Rooms.Details); n != 0 {
-		t.Errorf("dropped: %d rooms listed", n)
+		t.Errorf("dead: %d rooms listed", n)
 	}
 	room.beat(late)
 	f.Sweep(late)
@@ -200,5 +202,68 @@ func TestRoomsLeaveWithTheirOwner(t *testing.T) {
 	room.beat(late)
 	if n := len(stats(t, f, late).Rooms.Details); n != 0 {
 		t.Errorf("stopped: %d rooms listed", n)
+	}
+}
+
+// The rooms of a silent owner are listed until another instance has taken its shards over.
+func TestRoomsOfASilentOwner(t *testing.T) {
+	t.Parallel()
+	f, now := fleet.New(start), at(10*time.Second)
+	dead := newProcess(t, f, wire.ServiceRoom, "a", 1)
+	dead.tel.Rooms = []wire.RoomDetail{{RoomID: "general", UserCount: 10, LastActivityMs: 1}}
+	dead.beat(now)
+	dead.sendTelemetry(now, nil)
+	live := newProcess(t, f, wire.ServiceRoom, "b", 1)
+	live.hb.Room.Shards = nil
+	for second := range 9 {
+		now := now.Add(time.Duration(second) * time.Second)
+		taken := second >= 5
+		if taken {
+			live.hb.Room.Shards = shards(0, subject.Shards)
+		}
+		live.beat(now)
+		live.sendTelemetry(now, nil)
+		f.Sweep(now)
+		if n := len(stats(t, f, now).Rooms.Details); n != 1 && !taken || n != 0 && taken {
+			t.Errorf("after %d s: %d rooms listed; taken over: %v", second, n, taken)
+		}
+	}
+}
+
+// An edge dies, and another one that was cut off returns: their connections leave the totals,
+// are counted as closed once, and never less than before.
+func TestConnectionsOfADeadEdge(t *testing.T) {
+	t.Parallel()
+	f, now := fleet.New(start), at(10*time.Second)
+	all := cluster(t, f, now)
+	all[wire.ServiceEdge].hb.Edge.Connections = 1
+	dead, cut := newProcess(t, f, wire.ServiceEdge, "dead", 1), newProcess(t, f, wire.ServiceEdge, "cut", 1)
+	for _, edge := range []*process{dead, cut} {
+		edge.hb.Edge.Connections = 50
+		edge.beat(now)
+		edge.sendTelemetry(now, map[string]uint64{wire.CountConnections: 70, wire.CountDisconnections: 20})
+	}
+	check := func(now time.Time, current int, closed uint64) {
+		t.Helper()
+		beatAll(all, now)
+		all[wire.ServiceEdge].sendTelemetry(now, nil)
+		f.Sweep(now)
+		c := stats(t, f, now).Connections
+		if *c.Current != current || *c.Total != 140 || *c.TotalDisconnections != closed {
+			t.Errorf("%v: %d of %d connections, %d closed; want %d of 140, %d closed",
+				now.Sub(start), *c.Current, *c.Total, *c.TotalDisconnections, current, closed)
+		}
+	}
+	check(now.Add(fleet.DeadAfter), 101, 40)
+	check(now.Add(fleet.DeadAfter+time.Second), 1, 140)
+	if notes := stats(t, f, now.Add(fleet.DeadAfter+time.Second)).Notes; !slices.Contains(notes, "edge/dead: missing; its 50 connections count as closed") {
+		t.Errorf("notes %q", notes)
+	}
+	back := now.Add(20 * time.Second)
+	for i, disconnections := range []uint64{20, 21, 65, 70} {
+		cut.hb.Edge.Connections = int(70 - disconnections)
+		cut.beat(back)
+		cut.sendTelemetry(back, map[string]uint64{wire.CountConnections: 70, wire.CountDisconnections: disconnections})
+		check(back.Add(time.Duration(i)*time.Second), 1+int(70-disconnections), 140)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 )
 
@@ -39,17 +40,24 @@ func (f *Fleet) page(now time.Time, cursor string) ([]wire.RoomDetail, string, e
 }
 
 // rooms merges the rooms that the listed room instances report. Two instances may report
-// the same room during a hand-over: the one with the newer activity counts.
+// the same room during a hand-over: the one with the newer activity counts. A dead instance,
+// and a silent one whose shards another instance has taken over, lists none.
 func (f *Fleet) rooms(now time.Time) []wire.RoomDetail {
 	if f.sorted {
 		return f.details
 	}
 	newest := make(map[string]wire.RoomDetail)
-	for _, in := range f.list(now) {
+	list := f.withoutDead(now, f.list(now))
+	owner := f.shards(now, list, wire.ServiceRoom).owner
+	for _, in := range list {
 		if in.current.telemetry == nil {
 			continue
 		}
+		silent := in.status(now).Silent()
 		for _, r := range in.current.telemetry.Rooms {
+			if silent && owner[subject.Shard(r.RoomID)] != in {
+				continue
+			}
 			if have, ok := newest[r.RoomID]; !ok || r.LastActivityMs > have.LastActivityMs {
 				newest[r.RoomID] = r
 			}

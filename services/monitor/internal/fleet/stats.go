@@ -6,7 +6,6 @@ import (
 
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/monitor/internal/aggregate"
 	"github.com/confab-chat/confab/services/monitor/internal/api"
 )
 
@@ -53,27 +52,6 @@ func (f *Fleet) Stats(now time.Time, cursor string) (api.Stats, error) {
 		})
 	}
 	return s, nil
-}
-
-// Counters returns the sum of every counter.
-func (f *Fleet) Counters() []aggregate.Counter { return f.sums.Counters() }
-
-// noteMissingCounters adds a note for each live instance whose counters are unknown or
-// out of date.
-func (f *Fleet) noteMissingCounters(now time.Time, v *view) {
-	for _, in := range v.list {
-		if p := in.current; !in.status(now).Silent() && (p.telemetry == nil || now.Sub(p.telemetryAt) > telemetryAfter) {
-			v.unknown(in.service + "/" + in.id.instance + ": no counters received")
-		}
-	}
-}
-
-// total returns a counter's sum; nil if no instance has reported it.
-func (f *Fleet) total(service, name string) *uint64 {
-	if n, known := f.sums.Total(service, name); known {
-		return &n
-	}
-	return nil
 }
 
 func (f *Fleet) rates(now time.Time) api.Rates {

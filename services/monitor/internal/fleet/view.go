@@ -36,7 +36,7 @@ func (f *Fleet) view(now time.Time) view {
 	if f.refused {
 		v.fault("more than %d instances: some are not included", maxInstances)
 	}
-	live := v.addInstances(now)
+	live := f.addInstances(now, &v)
 	for _, service := range services {
 		switch {
 		case live[service] > 0:
@@ -60,14 +60,18 @@ func (f *Fleet) view(now time.Time) view {
 
 // addInstances adds notes about silent and unhealthy instances, and returns the number
 // of live instances of each service.
-func (v *view) addInstances(now time.Time) map[string]int {
+func (f *Fleet) addInstances(now time.Time, v *view) map[string]int {
 	live := make(map[string]int, len(services))
 	for _, in := range v.list {
 		status, name := in.status(now), in.service+"/"+in.id.instance
 		switch {
 		case status == api.StatusMissing:
 			v.missing = append(v.missing, name)
-			v.fault("%s: missing", name)
+			note := name + ": missing"
+			if e := in.current.beat.Edge; e != nil && f.dead(now, in) {
+				note += fmt.Sprintf("; its %d connections count as closed", e.Connections)
+			}
+			v.fault("%s", note)
 			continue
 		case status == api.StatusStale:
 			v.fault("%s: stale", name)

@@ -85,7 +85,7 @@ func (s *Server) Load() wire.RoomLoad {
 	return load
 }
 
-// Details lists the most active rooms of each owned shard, at most some seconds old, in no
+// Details lists the most active rooms of each owned shard, at most a second old, in no
 // particular order.
 func (s *Server) Details() []wire.RoomDetail {
 	s.mu.Lock()

@@ -29,10 +29,8 @@ const (
 	// of a shard that are in flight at once. A dropped reply is a timeout.
 	maxReplies = 8192
 
-	// reportEvery and detailsEvery are how often a shard updates its report and the list of
-	// rooms in it.
-	reportEvery  = time.Second
-	detailsEvery = 5 * time.Second
+	// reportEvery is how often a shard updates its report.
+	reportEvery = time.Second
 
 	// detailsEach is how many rooms each shard lists: with 64 shards eight times as many as one
 	// page shows of the whole cluster.
@@ -67,7 +65,6 @@ type shard struct {
 	tickAt    time.Time
 	armed     time.Time // what the timer waits for
 	reportAt  time.Time
-	detailsAt time.Time
 	ending    bool // stop was called
 }
 
@@ -208,15 +205,7 @@ func (s *shard) tick() {
 
 // updateReport publishes what the shard holds, for heartbeat and telemetry.
 func (s *shard) updateReport() {
-	details := 0
-	if s.now.Sub(s.detailsAt) >= detailsEvery {
-		s.detailsAt, details = s.now, detailsEach
-	}
-	rep := &report{s.rooms.Report(details), s.users.Online()}
-	if details == 0 {
-		rep.Details = s.report.Load().Details
-	}
-	s.report.Store(rep)
+	s.report.Store(&report{s.rooms.Report(detailsEach), s.users.Online()})
 }
 
 // finish runs the commands that have arrived and waits for the appends under way.

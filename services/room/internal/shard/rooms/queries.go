@@ -146,10 +146,20 @@ func (s *Set) Report(details int) Report {
 	if details <= 0 {
 		return rep
 	}
-	all := make([]wire.RoomDetail, 0, s.occupied)
+	// Twice as many as wanted are kept at most, so that a large set need not be sorted.
+	all := make([]wire.RoomDetail, 0, min(s.occupied, 2*details))
+	keep := func() {
+		slices.SortFunc(all, func(a, b wire.RoomDetail) int {
+			return cmp.Or(cmp.Compare(b.LastActivityMs, a.LastActivityMs), cmp.Compare(a.RoomID, b.RoomID))
+		})
+		all = all[:min(details, len(all))]
+	}
 	for id, r := range s.rooms {
 		if !r.counted {
 			continue
+		}
+		if len(all) == 2*details {
+			keep()
 		}
 		d := wire.RoomDetail{
 			RoomID: id, UserCount: r.members.Len(),
@@ -160,10 +170,8 @@ func (s *Set) Report(details int) Report {
 		}
 		all = append(all, d)
 	}
-	slices.SortFunc(all, func(a, b wire.RoomDetail) int {
-		return cmp.Or(cmp.Compare(b.LastActivityMs, a.LastActivityMs), cmp.Compare(a.RoomID, b.RoomID))
-	})
-	rep.Details = slices.Clip(all[:min(details, len(all))])
+	keep()
+	rep.Details = slices.Clip(all)
 	return rep
 }
 
