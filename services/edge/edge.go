@@ -252,7 +252,7 @@ func (e *edge) listen(verifier auth.Verifier, secret []byte) error {
 	if err != nil {
 		return err
 	}
-	e.ln, err = lifecycle.Listen("CONFAB_EDGE_ADDR", e.cfg.Addr)
+	e.ln, err = e.deps.Listen("CONFAB_EDGE_ADDR", e.cfg.Addr)
 	return err
 }
 

@@ -27,7 +27,7 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	check := func() admin.Result { return ready(status.State(), cfg.ReadyNATSGrace) }
 	d.Admin.Ready(d.Service, check)
 	defer context.AfterFunc(ctx, d.Admin.Drain)()
-	listener, err := lifecycle.Listen("CONFAB_MONITOR_ADDR", cfg.Addr)
+	listener, err := d.Listen("CONFAB_MONITOR_ADDR", cfg.Addr)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ package lifecycle
 
 import (
 	"crypto/rand"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -58,6 +59,8 @@ type Deps struct {
 	Identity
 	NATS      nats.InProcessConnProvider // an embedded server; nil: connect to the URL of the settings
 	Telemetry *telemetry.Telemetry
+	// OpenListener replaces the package's Listen, for a simulation without sockets. Nil: TCP.
+	OpenListener func(variable, addr string) (net.Listener, error)
 	// Admin is served by the code that created it. It is not ready until the service
 	// has registered a readiness check under its own name.
 	Admin *admin.Server

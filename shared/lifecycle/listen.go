@@ -6,6 +6,15 @@ import (
 	"syscall"
 )
 
+// Listen opens the listener of a setting: a TCP listener, see the package's Listen, unless
+// OpenListener is set.
+func (d Deps) Listen(variable, addr string) (net.Listener, error) {
+	if d.OpenListener != nil {
+		return d.OpenListener(variable, addr)
+	}
+	return Listen(variable, addr)
+}
+
 // Listen opens a TCP listener for a setting. Its error is an *IOError that names the
 // variable, its value, and the problem.
 func Listen(variable, addr string) (net.Listener, error) {
