@@ -177,7 +177,8 @@ func (l *lane) tick() {
 		if c.finished {
 			continue
 		}
-		if c.inFlight { // this is the retry
+		if c.inFlight { // this is the retry, and it waits longer for its answer than maxRetry
+			l.retryAt = l.in.now.Add(maxRetry)
 			return
 		}
 		if l.send(c); !c.finished {
