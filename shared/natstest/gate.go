@@ -111,7 +111,7 @@ func (g *Gate) InProcessConn() (net.Conn, error) {
 		return nil, err
 	}
 	near, inner := net.Pipe()
-	l := &link{gate: g, inner: inner, far: far, done: make(chan struct{})}
+	l := newLink(g, inner, far)
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
