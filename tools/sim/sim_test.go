@@ -1,0 +1,127 @@
+package sim_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server/ats"
+)
+
+var (
+	seedsFlag  = flag.Int("seeds", 0, "how many seeds to run")
+	seedFlag   = flag.Uint64("seed", 0, "run this seed only")
+	firstFlag  = flag.Uint64("first", 1, "the first seed")
+	forFlag    = flag.Duration("for", 0, "end after the seed that is running then; 0: after all seeds")
+	stepsFlag  = flag.String("steps", "", "run these steps instead of those of a seed")
+	allFlag    = flag.Bool("all", false, "go on after a seed that fails")
+	logFlag    = flag.Bool("log", false, "print the steps and what the services logged")
+	shrinkFlag = flag.Bool("shrink", true, "find out which steps of a failing schedule are needed")
+)
+
+// shrinkRuns is how often a schedule is run before shrink counts it as one that passes: the order
+// in which goroutines run is not reproducible.
+const shrinkRuns = 2
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// The server's clock goroutine must belong to no bubble, or time would stand still in them.
+	ats.Register()
+	code := m.Run()
+	ats.Unregister()
+	os.Exit(code)
+}
+
+// TestSeeds runs the schedules of many seeds, or what the flags say.
+func TestSeeds(t *testing.T) {
+	switch {
+	case *stepsFlag != "":
+		check(t, parseSchedule(*stepsFlag), 1)
+		return
+	case *seedFlag != 0:
+		check(t, newSchedule(*seedFlag), *seedFlag)
+		return
+	case *seedsFlag == 0:
+		t.Skip("no seeds: task sim and bash .ci/run give some")
+	}
+	start, ran := time.Now(), 0
+	for seed := *firstFlag; ran < *seedsFlag && (*forFlag == 0 || time.Since(start) < *forFlag); seed++ {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { check(t, newSchedule(seed), seed) })
+		ran++
+		if t.Failed() && !*allFlag {
+			break
+		}
+	}
+	t.Logf("%d seeds in %v", ran, time.Since(start).Round(time.Second))
+}
+
+// check runs a schedule. When it fails, check reports with how few steps it still does.
+func check(t *testing.T, steps []step, seed uint64) {
+	t.Helper()
+	found, log := run(t, steps, seed)
+	if len(found) > 0 && *shrinkFlag {
+		steps = shrink(steps, func(fewer []step) bool {
+			for range shrinkRuns {
+				if f, l := run(t, fewer, seed); len(f) > 0 {
+					found, log = f, l
+					return true
+				}
+			}
+			return false
+		})
+	}
+	if *logFlag {
+		t.Log(log)
+	}
+	if len(found) > 0 {
+		t.Errorf("seed %d: %s\n%s", seed, format(steps), strings.Join(found, "\n"))
+	}
+}
+
+// run plays a schedule in a bubble of its own. It returns the violations and what was logged.
+func run(t *testing.T, steps []step, seed uint64) (found []string, log string) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		ctx, cancel := context.WithCancel(context.Background())
+		w.ctx, w.stop = ctx, cancel
+		w.probe = &probe{world: w}
+		for i, d := range devices {
+			c := newClient(w, fmt.Sprint(d.user, i), d.user, d.edge, rand.New(rand.NewPCG(seed, uint64(i)+2)))
+			c.online = true
+			for _, room := range roomNames[:1+i%len(roomNames)] {
+				c.rooms[room] = true
+			}
+			w.clients = append(w.clients, c)
+			c.start(ctx)
+		}
+		w.running.Go(func() { w.probe.run(ctx) })
+		time.Sleep(20 * time.Second) // the suite is up, and everybody is where they want to be
+		w.checkConnected()
+		for _, s := range steps {
+			w.play(s)
+		}
+		w.heal()
+		time.Sleep(converged)
+		w.checkConnected()
+		w.checkTruth(ctx, converged, true)
+		time.Sleep(departed - converged)
+		w.checkTruth(ctx, departed, false)
+		time.Sleep(forgotten - departed)
+		w.checkStatistics()
+		w.endViews()
+		w.checkMessages(ctx)
+		w.close()
+		found, log = w.found, w.log.String()
+	})
+	// nats.go keeps timers in a sync.Pool; one of another bubble must not be reused.
+	runtime.GC()
+	runtime.GC()
+	return found, log
+}
