@@ -19,9 +19,12 @@ type Retention struct {
 }
 
 const (
-	// retainEvery is how often a room is checked for messages that are too old, when
-	// the age of its oldest message is unknown.
-	retainEvery = time.Hour
+	// A room is checked for messages that are too old after a 168th of MaxAge, within these
+	// bounds: each hour for a week, as removing messages costs the server more than keeping
+	// them, and each half minute for ages of up to an hour or so.
+	retainShare  = 168
+	minRetention = 30 * time.Second
+	maxRetention = time.Hour
 
 	// retainBatch is how many records one read may bring and one purge remove; the check
 	// repeats as long as there are more.
@@ -48,9 +51,9 @@ func (keep Retention) slack() uint64 {
 // every returns how often a room is checked for its age.
 func (keep Retention) every() time.Duration {
 	if keep.MaxAge > 0 {
-		return min(retainEvery, keep.MaxAge)
+		return min(max(keep.MaxAge/retainShare, minRetention), maxRetention)
 	}
-	return retainEvery
+	return maxRetention
 }
 
 // Retain removes the messages of a loaded room that are not to be kept, in a task. It

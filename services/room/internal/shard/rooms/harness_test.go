@@ -28,6 +28,7 @@ type scene struct {
 	count *stats.Counters
 
 	publisher *publisher.Publisher
+	age       time.Duration // of the messages that new owners keep
 
 	replies map[string][]byte
 	casts   []*wire.Broadcast // since the last look
@@ -43,7 +44,7 @@ const (
 func newScene(t *testing.T) *scene {
 	s := &scene{
 		T: t, world: logtest.New(), edges: liveness.NewTable(),
-		count: stats.New(slog.New(slog.DiscardHandler)), replies: map[string][]byte{},
+		count: stats.New(slog.New(slog.DiscardHandler)), replies: map[string][]byte{}, age: maxAge,
 	}
 	s.takeOver(1)
 	return s
@@ -57,7 +58,7 @@ func (s *scene) takeOver(owner int) {
 		Log: &logtest.Log{World: s.world, Owner: owner}, Publisher: s.publisher,
 		Now: func() time.Time { return s.world.Now }, Logger: slog.New(slog.DiscardHandler),
 		Counters: s.count, Edges: s.edges, SweepEvery: sweepEvery, IdleAfter: idleAfter,
-		Keep: sequencer.Retention{MaxAge: maxAge, MaxMessages: 5000},
+		Keep: sequencer.Retention{MaxAge: s.age, MaxMessages: 5000},
 	})
 }
 

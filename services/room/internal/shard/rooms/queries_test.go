@@ -304,22 +304,47 @@ func TestLogAway(t *testing.T) {
 	}
 }
 
+// fill stores messages in a room, all of them now.
+func (s *scene) fill(room string, messages int) log.Room {
+	place, now := log.RoomOf(room, 1), uint64(s.world.Now.UnixMilli())
+	for seq := 1; seq <= messages; seq++ {
+		s.world.Store(place, wire.Marshal(&wire.Record{First: uint64(seq), Room: room, CreatedMs: now, Entries: []wire.Entry{
+			{User: "u", ClientID: fmt.Sprint(seq), AtMs: now, JSON: []byte("{}")},
+		}}))
+	}
+	return place
+}
+
+// Messages are removed within a minute of their age from a room in memory, and within ten
+// minutes from others, when the age is an hour.
+func TestRetentionIsInTime(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.age = time.Hour
+	s.takeOver(2)
+	open, closed := s.fill("open", 1500), s.fill("closed", 1500)
+	s.join("e1", "open", "ann")
+	left := func(place log.Room) int { return len(s.world.Records[place]) }
+	s.pass(s.age-time.Second, "e1")
+	if left(open) != 1500 || left(closed) != 1500 {
+		t.Errorf("too early: %d and %d are left", left(open), left(closed))
+	}
+	s.pass(time.Minute+time.Second, "e1")
+	if left(open) != 1000 {
+		t.Errorf("in memory: %d are left a minute late", left(open))
+	}
+	s.pass(9*time.Minute, "e1")
+	if left(closed) != 1000 || s.Has("closed") {
+		t.Errorf("not in memory: %d are left ten minutes late", left(closed))
+	}
+}
+
 // Rooms that nobody opens lose what is too old too, one after another, and never their
 // last message; small ones are left alone.
 func TestPatrol(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	old := uint64(s.world.Now.UnixMilli())
-	fill := func(room string, messages int) log.Room {
-		place := log.RoomOf(room, 1)
-		for seq := 1; seq <= messages; seq++ {
-			s.world.Store(place, wire.Marshal(&wire.Record{First: uint64(seq), Room: room, CreatedMs: old, Entries: []wire.Entry{
-				{User: "u", ClientID: fmt.Sprint(seq), AtMs: old, JSON: []byte("{}")},
-			}}))
-		}
-		return place
-	}
-	large, small := []log.Room{fill("one", 1500), fill("two", 3000)}, fill("small", 10)
+	large, small := []log.Room{s.fill("one", 1500), s.fill("two", 3000)}, s.fill("small", 10)
 	s.world.Now = s.world.Now.Add(2 * maxAge)
 	for range int((8 * time.Hour) / time.Minute) { // in steps, for speed
 		s.world.Now = s.world.Now.Add(time.Minute)

@@ -142,6 +142,7 @@ func (s *Set) Tick(now time.Time) (back bool) {
 	if now.Sub(s.digestAt) >= everySecond {
 		s.digestAt = now
 		s.publishDigest(now)
+		s.retain(now)
 		s.sweepRetention(now)
 		back = s.holders.CheckEdges(now, func(e membership.Edge, grace time.Duration) { s.loseEdge(now, e, grace) })
 	}
@@ -174,7 +175,6 @@ func (s *Set) sweepIdle(now time.Time) {
 	s.env.DropIdleChunks(now)
 	for id, r := range s.rooms {
 		r.DropIdleMemory(now)
-		r.Retain(now, s.cfg.Keep)
 		switch {
 		case !r.members.Empty() || !r.Quiet() || r.ephemeral != nil:
 			r.idleFrom = now
