@@ -27,7 +27,7 @@ func (f *Fleet) addCounters(now time.Time, in *instance, p *process, t *wire.Tel
 }
 
 // countLost counts the connections of an edge's processes that have ended as disconnections:
-// nobody else can report those that were lost with a process.
+// those that were lost with a process were not reported.
 func (f *Fleet) countLost(now time.Time, in *instance) {
 	if in.service != wire.ServiceEdge || in.current == nil {
 		return

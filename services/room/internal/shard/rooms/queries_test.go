@@ -339,7 +339,7 @@ func TestRetentionIsInTime(t *testing.T) {
 	}
 }
 
-// Rooms that nobody opens lose what is too old too, one after another, and never their
+// Rooms that are not opened lose what is too old too, one after another, and never their
 // last message; small ones are left alone.
 func TestPatrol(t *testing.T) {
 	t.Parallel()
