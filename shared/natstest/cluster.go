@@ -14,17 +14,11 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/freeport"
 )
 
-const (
-	// clusterTimeout covers an election after a failed one: the server's own
-	// constant is 4 to 9 s.
-	clusterTimeout = 30 * time.Second
-	pollInterval   = 5 * time.Millisecond
-
-	globalAccount = server.DEFAULT_GLOBAL_ACCOUNT
-)
+const globalAccount = server.DEFAULT_GLOBAL_ACCOUNT
 
 // Cluster is several routed servers with JetStream. It implements
 // [nats.InProcessConnProvider]: each attempt goes to the next running server.
@@ -62,7 +56,7 @@ func StartCluster(tb testing.TB, n int) *Cluster {
 // ready waits for a meta leader that knows all running servers.
 func (c *Cluster) ready(tb testing.TB) {
 	tb.Helper()
-	eventually(tb, "meta leader with all peers", func() bool {
+	eventually.True(tb, "meta leader with all peers", func() bool {
 		running, known := 0, 0
 		for _, node := range c.nodes {
 			srv := node.NATS()
@@ -117,7 +111,7 @@ func (c *Cluster) Tap(tb testing.TB) *Tap {
 func (c *Cluster) Leader(tb testing.TB, stream string) int {
 	tb.Helper()
 	leader := -1
-	eventually(tb, "leader of "+stream, func() bool {
+	eventually.True(tb, "leader of "+stream, func() bool {
 		leader = c.leader(stream)
 		return leader >= 0
 	})
@@ -141,7 +135,7 @@ func (c *Cluster) StepDown(tb testing.TB, stream string) {
 	old := c.Leader(tb, stream)
 	nc := c.Conn(tb)
 	defer nc.Close()
-	eventually(tb, "other leader of "+stream, func() bool {
+	eventually.True(tb, "other leader of "+stream, func() bool {
 		now := c.leader(stream)
 		if now == old {
 			if err := stepDown(nc, stream); err != nil {
@@ -165,15 +159,4 @@ func stepDown(nc *nats.Conn, stream string) error {
 		return errors.New(answer.Error.Description)
 	}
 	return nil
-}
-
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for deadline := time.Now().Add(clusterTimeout); !ok(); <-ticker.C {
-		if time.Now().After(deadline) {
-			tb.Fatalf("no %s after %s", what, clusterTimeout)
-		}
-	}
 }

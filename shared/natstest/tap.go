@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 // maxSubjects bounds a Tap's memory. A test with more subjects has a naming defect, and
@@ -71,11 +73,11 @@ func (t *Tap) Count(pattern string) int {
 	return total
 }
 
-// Wait waits for at least n messages on pattern, and fails the test after half a minute.
-// It must not be called concurrently.
+// Wait waits for at least n messages on pattern, see package eventually. It must not be called
+// concurrently.
 func (t *Tap) Wait(tb testing.TB, pattern string, n int) {
 	tb.Helper()
-	deadline := time.NewTimer(30 * time.Second)
+	deadline := time.NewTimer(eventually.Patience())
 	defer deadline.Stop()
 	for t.Count(pattern) < n {
 		select {

@@ -15,12 +15,12 @@ import (
 // embedded server: publish, store, answer, show to the watch.
 func BenchmarkIdleHolder(b *testing.B) {
 	srv := natstest.Start(b)
-	l := newLedger(b)
+	rec := newRecorder(b)
 	nc := srv.Conn(b)
 	o := options(nc, "a")
 	o.Renew = 10 * time.Millisecond
-	l.start(o)
-	l.waitShared("a")
+	rec.start(o)
+	rec.waitShared("a")
 
 	b.ReportAllocs()
 	b.ResetTimer()

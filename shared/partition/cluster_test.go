@@ -13,12 +13,12 @@ import (
 
 const bucketStream = "KV_chat_own"
 
-// replicated returns the options of an instance on a cluster. Elections last
+// replicated returns the options of an instance on a cluster, in real time. An election lasts
 // longer than the shortest TTL.
 func replicated(tb testing.TB, c *natstest.Cluster, name string) partition.Options {
 	o := options(c.Conn(tb), name)
 	o.Replicas = 3
-	o.TTL, o.Renew = partition.DefaultTTL, partition.DefaultRenew
+	o.TTL = partition.DefaultTTL
 	return o
 }
 
@@ -29,25 +29,23 @@ func TestClusterSharesAndSurvivesLeaders(t *testing.T) {
 		t.Skip("three servers")
 	}
 	c := natstest.StartCluster(t, 3)
-	l := newLedger(t)
+	rec := newRecorder(t)
 	// Together: they race for the bucket and for the shards.
-	a := l.start(replicated(t, c, "a"))
-	l.start(replicated(t, c, "b"))
-	l.start(replicated(t, c, "c"))
-	l.waitShared("a", "b", "c")
+	a := rec.start(replicated(t, c, "a"))
+	rec.start(replicated(t, c, "b"))
+	rec.start(replicated(t, c, "c"))
+	rec.waitShared("a", "b", "c")
 
 	c.StepDown(t, bucketStream)
 	waitRenewed(t, c)
-	l.waitShared("a", "b", "c")
+	rec.waitShared("a", "b", "c")
 
-	begin := time.Now()
 	a.stop()
-	l.waitShared("b", "c")
-	t.Logf("graceful stop to others serving: %v", time.Since(begin))
+	rec.waitShared("b", "c")
 
 	c.Node(c.Leader(t, bucketStream)).Restart(t)
-	l.start(replicated(t, c, "d"))
-	l.waitShared("b", "c", "d")
+	rec.start(replicated(t, c, "d"))
+	rec.waitShared("b", "c", "d")
 }
 
 // waitRenewed returns when the bucket has stored two renewals of everything from now.
@@ -77,20 +75,23 @@ func TestClusterForgetsEverything(t *testing.T) {
 		t.Skip("three servers")
 	}
 	c := natstest.StartCluster(t, 3)
-	l := newLedger(t)
-	l.start(replicated(t, c, "a"))
-	l.start(replicated(t, c, "b"))
-	l.waitShared("a", "b")
-	before := l.epochsNow()
+	rec := newRecorder(t)
+	for _, name := range []string{"a", "b"} {
+		o := replicated(t, c, name)
+		o.TTL = 2 * time.Second // the test waits for the leases to end
+		rec.start(o)
+	}
+	rec.waitShared("a", "b")
+	before := rec.epochsNow()
 	for i := range 3 {
 		c.Node(i).Stop()
 	}
-	l.wait("leases to end", func() bool { return len(l.counts()) == 0 })
+	rec.wait("leases to end", func() bool { return len(rec.counts()) == 0 })
 	for i := range 3 {
 		c.Node(i).Restart(t)
 	}
-	l.waitNewEpochs(before)
-	l.waitShared("a", "b")
+	rec.waitNewEpochs(before)
+	rec.waitShared("a", "b")
 }
 
 // A bucket that was made on one server is replicated when that is asked for.
@@ -98,14 +99,14 @@ func TestBucketIsReplicatedLater(t *testing.T) {
 	t.Parallel()
 	srv := natstest.StartCluster(t, 3)
 	nc := srv.Conn(t)
-	l := newLedger(t)
-	a := l.start(patient(options(nc, "a")))
-	l.waitShared("a")
+	rec := newRecorder(t)
+	o := replicated(t, srv, "a")
+	o.Replicas = 1
+	a := rec.start(o)
+	rec.waitShared("a")
 	a.stop()
-	o := patient(options(nc, "b"))
-	o.Replicas = 3
-	l.start(o)
-	l.waitShared("b")
+	rec.start(replicated(t, srv, "b"))
+	rec.waitShared("b")
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)

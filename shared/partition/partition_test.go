@@ -18,63 +18,59 @@ import (
 )
 
 func TestOneInstanceTakesEverything(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	l := newLedger(t)
-	begin := time.Now()
-	a := l.start(options(srv.Conn(t), "a"))
-	l.waitShared("a")
-	t.Logf("%d shards after %v", shards, time.Since(begin))
+	virtual(t, func(t *testing.T, srv *natstest.Server, rec *recorder) {
+		a := rec.start(options(srv.Conn(t), "a"))
+		rec.waitShared("a")
 
-	eventually.True(t, "the stats", func() bool { return len(a.Held()) == shards })
-	for shard, held := range a.Held() {
-		if held.Shard != shard || held.Epoch == 0 || held.Epoch >= 1<<53 {
-			t.Errorf("lease %d is %+v", shard, held)
+		eventually.True(t, "the stats", func() bool { return len(a.Held()) == shards })
+		for shard, held := range a.Held() {
+			if held.Shard != shard || held.Epoch == 0 || held.Epoch >= 1<<53 {
+				t.Errorf("lease %d is %+v", shard, held)
+			}
+			if got := a.Owner(shard); got != (partition.Owner{Instance: "a", Epoch: held.Epoch}) {
+				t.Errorf("owner of shard %d is %+v, held %+v", shard, got, held)
+			}
 		}
-		if got := a.Owner(shard); got != (partition.Owner{Instance: "a", Epoch: held.Epoch}) {
-			t.Errorf("owner of shard %d is %+v, held %+v", shard, got, held)
+		if live := a.Live(); !slices.Equal(live, []string{"a"}) {
+			t.Errorf("live: %v", live)
 		}
-	}
-	if live := a.Live(); !slices.Equal(live, []string{"a"}) {
-		t.Errorf("live: %v", live)
-	}
-	if got := a.Owner(shards) == (partition.Owner{}) && a.Owner(-1) == (partition.Owner{}); !got {
-		t.Error("a shard that does not exist has an owner")
-	}
-	if err := a.Run(t.Context()); !errors.Is(err, partition.ErrRan) {
-		t.Errorf("second Run: %v", err)
-	}
+		if got := a.Owner(shards) == (partition.Owner{}) && a.Owner(-1) == (partition.Owner{}); !got {
+			t.Error("a shard that does not exist has an owner")
+		}
+		if err := a.Run(t.Context()); !errors.Is(err, partition.ErrRan) {
+			t.Errorf("second Run: %v", err)
+		}
 
-	lease := a.Held()[0]
-	if now := time.Now(); !lease.Valid(now) || lease.Valid(now.Add(partition.DefaultTTL)) {
-		t.Error("a lease is valid until a TTL after its last renewal")
-	}
+		lease := a.Held()[0]
+		if now := time.Now(); !lease.Valid(now) || lease.Valid(now.Add(partition.DefaultTTL)) {
+			t.Error("a lease is valid until a TTL after its last renewal")
+		}
 
-	a.stop()
-	if a.err != nil {
-		t.Errorf("Run: %v", a.err)
-	}
-	if n := l.counts(); len(n) != 0 {
-		t.Errorf("served after Run: %v", n)
-	}
-	if len(a.Held()) != 0 {
-		t.Errorf("held after Run: %v", a.Held())
-	}
+		a.stop()
+		if a.err != nil {
+			t.Errorf("Run: %v", a.err)
+		}
+		if n := rec.counts(); len(n) != 0 {
+			t.Errorf("served after Run: %v", n)
+		}
+		if len(a.Held()) != 0 {
+			t.Errorf("held after Run: %v", a.Held())
+		}
+	})
 }
 
 // Renewals keep the leases over several TTLs, with the epochs they began with.
 func TestLeasesAreKept(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	l := newLedger(t)
-	l.start(steady(options(srv.Conn(t), "a")))
-	l.waitShared("a")
-	waitRenewals(t, srv, 0, 36) // 10.8 s
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.acquired != shards {
-		t.Errorf("%d acquisitions of %d shards", l.acquired, shards)
-	}
+	virtual(t, func(t *testing.T, srv *natstest.Server, rec *recorder) {
+		rec.start(options(srv.Conn(t), "a"))
+		rec.waitShared("a")
+		waitRenewals(t, srv, 0, 36) // ten TTLs
+		rec.mu.Lock()
+		defer rec.mu.Unlock()
+		if rec.acquired != shards {
+			t.Errorf("%d acquisitions of %d shards", rec.acquired, shards)
+		}
+	})
 }
 
 // waitRenewals returns when the lease of a shard has been renewed n times more.
@@ -97,87 +93,87 @@ func waitRenewals(tb testing.TB, srv *natstest.Server, shard, n int) {
 }
 
 func TestInstancesShare(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	l := newLedger(t)
-	a := l.start(patient(options(srv.Conn(t), "a")))
-	l.waitShared("a")
-	b := l.start(patient(options(srv.Conn(t), "b")))
-	l.waitShared("a", "b")
-	c := l.start(patient(options(srv.Conn(t), "c")))
-	l.waitShared("a", "b", "c")
-	if l.overlaps > 0 {
-		t.Errorf("%d shards were served twice during hand-overs", l.overlaps)
-	}
-	// 32 move to b, then 21 to c, and nothing else.
-	if want := shards + 32 + 21; l.acquired != want {
-		t.Errorf("%d acquisitions, want %d", l.acquired, want)
-	}
-	eventually.True(t, "all to agree on the owners", func() bool {
-		for shard := range shards {
-			o := a.Owner(shard)
-			if o.Instance == "" || o != b.Owner(shard) || o != c.Owner(shard) {
-				return false
-			}
+	virtual(t, func(t *testing.T, srv *natstest.Server, rec *recorder) {
+		a := rec.start(options(srv.Conn(t), "a"))
+		rec.waitShared("a")
+		b := rec.start(options(srv.Conn(t), "b"))
+		rec.waitShared("a", "b")
+		c := rec.start(options(srv.Conn(t), "c"))
+		rec.waitShared("a", "b", "c")
+		if rec.overlaps > 0 {
+			t.Errorf("%d shards were served twice during hand-overs", rec.overlaps)
 		}
-		return slices.Equal(a.Live(), []string{"a", "b", "c"})
+		// 32 move to b, then 21 to c, and nothing else.
+		if want := shards + 32 + 21; rec.acquired != want {
+			t.Errorf("%d acquisitions, want %d", rec.acquired, want)
+		}
+		eventually.True(t, "all to agree on the owners", func() bool {
+			for shard := range shards {
+				o := a.Owner(shard)
+				if o.Instance == "" || o != b.Owner(shard) || o != c.Owner(shard) {
+					return false
+				}
+			}
+			return slices.Equal(a.Live(), []string{"a", "b", "c"})
+		})
+		// A graceful stop hands the shards over at once.
+		begin := time.Now()
+		a.stop()
+		rec.waitShared("b", "c")
+		if took := time.Since(begin); took > testRenew {
+			t.Errorf("b and c have everything after %v, want less than a renewal", took)
+		}
+		if rec.overlaps > 0 {
+			t.Errorf("%d shards were served twice", rec.overlaps)
+		}
 	})
-	// Graceful: much faster than the TTL, which cannot be asserted; no overlap can.
-	begin := time.Now()
-	a.stop()
-	l.waitShared("b", "c")
-	t.Logf("graceful stop to others serving: %v", time.Since(begin))
-	if l.overlaps > 0 {
-		t.Errorf("%d shards were served twice", l.overlaps)
-	}
 }
 
 func TestGroupsDoNotMeet(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	rooms, limits := newLedger(t), newLedger(t)
-	rooms.start(options(srv.Conn(t), "a"))
-	o := options(srv.Conn(t), "a")
-	o.Group = "rl"
-	limits.start(o)
-	rooms.waitShared("a")
-	limits.waitShared("a")
+	virtual(t, func(t *testing.T, srv *natstest.Server, rooms *recorder) {
+		limits := newRecorder(t)
+		rooms.start(options(srv.Conn(t), "a"))
+		o := options(srv.Conn(t), "a")
+		o.Group = "rl"
+		limits.start(o)
+		rooms.waitShared("a")
+		limits.waitShared("a")
+	})
 }
 
-// A slow Release holds only its own shard back, and its lease is renewed meanwhile.
+// A slow Release delays only its own shard, whose lease is renewed meanwhile.
 func TestStopWaitsForRelease(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	l := newLedger(t)
-	h := &slowRelease{holder: holder{ledger: l, name: "a"}, shard: 5, begun: make(chan struct{}), end: make(chan struct{})}
-	m, err := partition.New(steady(options(srv.Conn(t), "a")), h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- m.Run(ctx) }()
-	l.waitShared("a")
-	b := l.start(steady(options(srv.Conn(t), "b")))
-	l.wait("b to come", func() bool { return l.counts()["b"] > 0 })
-	cancel()
-	<-h.begun
-	l.wait("b to have the rest", func() bool { return l.counts()["b"] == shards-1 })
-	waitRenewals(t, srv, 5, 20) // 6 s: longer than the TTL
-	if got := b.Owner(5).Instance; got != "a" {
-		t.Errorf("shard 5 is owned by %q while a releases it", got)
-	}
-	if v, _ := h.contexts.Load(5); v.(context.Context).Err() != nil {
-		t.Error("the lease's context ended while it was renewed")
-	}
-	close(h.end)
-	if err := <-done; err != nil {
-		t.Errorf("Run: %v", err)
-	}
-	l.waitShared("b")
-	if v, _ := h.contexts.Load(5); v.(context.Context).Err() == nil {
-		t.Error("the lease's context outlives the lease")
-	}
+	virtual(t, func(t *testing.T, srv *natstest.Server, rec *recorder) {
+		h := &slowRelease{holder: holder{recorder: rec, name: "a"}, shard: 5, begun: make(chan struct{}), end: make(chan struct{})}
+		m, err := partition.New(options(srv.Conn(t), "a"), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- m.Run(ctx) }()
+		rec.waitShared("a")
+		b := rec.start(options(srv.Conn(t), "b"))
+		rec.wait("b to come", func() bool { return rec.counts()["b"] > 0 })
+		cancel()
+		<-h.begun
+		rec.wait("b to have the rest", func() bool { return rec.counts()["b"] == shards-1 })
+		waitRenewals(t, srv, 5, 20) // six TTLs
+		if got := b.Owner(5).Instance; got != "a" {
+			t.Errorf("shard 5 is owned by %q while a releases it", got)
+		}
+		if v, _ := h.contexts.Load(5); v.(context.Context).Err() != nil {
+			t.Error("the lease's context ended while it was renewed")
+		}
+		close(h.end)
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		rec.waitShared("b")
+		if v, _ := h.contexts.Load(5); v.(context.Context).Err() == nil {
+			t.Error("the lease's context outlives the lease")
+		}
+	})
 }
 
 type slowRelease struct {
@@ -196,82 +192,78 @@ func (h *slowRelease) Release(shard int) {
 
 // What an instance cannot serve is served by another one.
 func TestAcquireFails(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	l := newLedger(t)
-	h := &holder{ledger: l, name: "a", err: func(le partition.Lease) error {
-		if le.Shard%2 == 0 {
-			return errors.New("cannot")
-		}
-		return nil
-	}}
-	l.startHolder(options(srv.Conn(t), "a"), h)
-	l.wait("a to serve what it can", func() bool { return l.counts()["a"] == shards/2 })
-	l.start(options(srv.Conn(t), "b"))
-	l.waitShared("a", "b")
+	virtual(t, func(t *testing.T, srv *natstest.Server, rec *recorder) {
+		h := &holder{recorder: rec, name: "a", err: func(le partition.Lease) error {
+			if le.Shard%2 == 0 {
+				return errors.New("cannot")
+			}
+			return nil
+		}}
+		rec.startHolder(options(srv.Conn(t), "a"), h)
+		rec.wait("a to serve what it can", func() bool { return rec.counts()["a"] == shards/2 })
+		rec.start(options(srv.Conn(t), "b"))
+		rec.waitShared("a", "b")
+	})
 }
 
 func TestNatsAbsentAtStart(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	srv.Stop()
-	l := newLedger(t)
-	a := l.start(options(srv.Conn(t, nats.RetryOnFailedConnect(true)), "a"))
-	b := l.start(options(srv.Conn(t, nats.RetryOnFailedConnect(true)), "b"))
-	b.stop() // although there is no instance to hand over to
-	if b.err != nil {
-		t.Errorf("Run: %v", b.err)
-	}
-	srv.Restart(t)
-	l.waitShared("a")
-	if len(a.Live()) != 1 {
-		t.Errorf("live: %v", a.Live())
-	}
+	virtual(t, func(t *testing.T, srv *natstest.Server, rec *recorder) {
+		srv.Stop()
+		a := rec.start(options(srv.Conn(t, nats.RetryOnFailedConnect(true)), "a"))
+		b := rec.start(options(srv.Conn(t, nats.RetryOnFailedConnect(true)), "b"))
+		b.stop() // although there is no instance to hand over to
+		if b.err != nil {
+			t.Errorf("Run: %v", b.err)
+		}
+		srv.Restart(t)
+		rec.waitShared("a")
+		if len(a.Live()) != 1 {
+			t.Errorf("live: %v", a.Live())
+		}
+	})
 }
 
 func TestConnectionClosedForGood(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	l := newLedger(t)
-	nc := srv.Conn(t)
-	a := l.start(options(nc, "a"))
-	l.waitShared("a")
-	nc.Close()
-	<-a.done
-	if !errors.Is(a.err, nats.ErrConnectionClosed) {
-		t.Errorf("Run: %v", a.err)
-	}
-	if n := l.counts(); len(n) != 0 {
-		t.Errorf("served after Run: %v", n)
-	}
+	virtual(t, func(t *testing.T, srv *natstest.Server, rec *recorder) {
+		nc := srv.Conn(t)
+		a := rec.start(options(nc, "a"))
+		rec.waitShared("a")
+		nc.Close()
+		<-a.done
+		if !errors.Is(a.err, nats.ErrConnectionClosed) {
+			t.Errorf("Run: %v", a.err)
+		}
+		if n := rec.counts(); len(n) != 0 {
+			t.Errorf("served after Run: %v", n)
+		}
+	})
 }
 
 // The bucket can be read with the usual tools.
 func TestBucketIsAKeyValueBucket(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	l := newLedger(t)
-	nc := srv.Conn(t)
-	a := l.start(options(nc, "a"))
-	l.waitShared("a")
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kv, err := js.KeyValue(t.Context(), "chat_own")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := kv.Get(t.Context(), "room.7")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("room.7 = %s", e.Value())
-	a.stop()
-	keys, err := kv.Keys(t.Context())
-	if !errors.Is(err, jetstream.ErrNoKeysFound) {
-		t.Errorf("keys after a graceful stop: %v, %v", keys, err)
-	}
+	virtual(t, func(t *testing.T, srv *natstest.Server, rec *recorder) {
+		nc := srv.Conn(t)
+		a := rec.start(options(nc, "a"))
+		rec.waitShared("a")
+		js, err := jetstream.New(nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kv, err := js.KeyValue(t.Context(), "chat_own")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := kv.Get(t.Context(), "room.7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("room.7 = %s", e.Value())
+		a.stop()
+		keys, err := kv.Keys(t.Context())
+		if !errors.Is(err, jetstream.ErrNoKeysFound) {
+			t.Errorf("keys after a graceful stop: %v, %v", keys, err)
+		}
+	})
 }
 
 func TestOptions(t *testing.T) {

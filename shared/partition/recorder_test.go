@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/confab-chat/confab/shared/eventually"
+	"github.com/confab-chat/confab/shared/natstest"
 	"github.com/confab-chat/confab/shared/partition"
 )
 
@@ -19,56 +20,62 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const shards = 64
 
-// ledger books every call of every instance of a group, and fails the test at
+// recorder records every call of every instance of a group, and fails the test at
 // once when an epoch does not grow, calls of one instance do not alternate, or a
 // shard is acquired while another instance's lease of it is valid.
-type ledger struct {
+type recorder struct {
 	tb testing.TB
 
 	mu       sync.Mutex // guards the rest
 	epochs   map[int]uint64
 	serving  map[int]map[string]partition.Lease
 	acquired int
-	overlaps int           // a shard was acquired before another instance had released it: it was late, or is held up
+	overlaps int           // counts acquisitions of a shard that another instance had not released
 	changed  chan struct{} // closed and replaced at every change
 }
 
-func newLedger(tb testing.TB) *ledger {
-	return &ledger{tb: tb, epochs: make(map[int]uint64), serving: make(map[int]map[string]partition.Lease), changed: make(chan struct{})}
+// virtual runs f in virtual time, with a server and a recorder of its own.
+func virtual(t *testing.T, f func(t *testing.T, srv *natstest.Server, rec *recorder)) {
+	t.Helper()
+	natstest.VirtualTime(t, func(t *testing.T) { f(t, natstest.Start(t), newRecorder(t)) })
 }
 
-func (l *ledger) note() {
-	close(l.changed)
-	l.changed = make(chan struct{})
+func newRecorder(tb testing.TB) *recorder {
+	return &recorder{tb: tb, epochs: make(map[int]uint64), serving: make(map[int]map[string]partition.Lease), changed: make(chan struct{})}
+}
+
+func (rec *recorder) note() {
+	close(rec.changed)
+	rec.changed = make(chan struct{})
 }
 
 // wait returns when cond, which is called with the lock held, is true.
-func (l *ledger) wait(what string, cond func() bool) {
-	l.tb.Helper()
+func (rec *recorder) wait(what string, cond func() bool) {
+	rec.tb.Helper()
 	timeout := time.NewTimer(eventually.Patience())
 	defer timeout.Stop()
 	for {
-		l.mu.Lock()
-		ok, changed := cond(), l.changed
+		rec.mu.Lock()
+		ok, changed := cond(), rec.changed
 		state := ""
 		if !ok {
-			state = fmt.Sprint(l.counts())
+			state = fmt.Sprint(rec.counts())
 		}
-		l.mu.Unlock()
+		rec.mu.Unlock()
 		if ok {
 			return
 		}
 		select {
 		case <-changed:
 		case <-timeout.C:
-			l.tb.Fatalf("waited in vain for %s; shards by instance: %v", what, state)
+			rec.tb.Fatalf("still waiting for %s; shards by instance: %v", what, state)
 		}
 	}
 }
 
-func (l *ledger) counts() map[string]int {
+func (rec *recorder) counts() map[string]int {
 	n := make(map[string]int)
-	for _, by := range l.serving {
+	for _, by := range rec.serving {
 		for name := range by {
 			n[name]++
 		}
@@ -77,10 +84,10 @@ func (l *ledger) counts() map[string]int {
 }
 
 // waitShared returns when the shards are served by the named instances only, evenly.
-func (l *ledger) waitShared(names ...string) {
-	l.tb.Helper()
-	l.wait(fmt.Sprintf("%v to share", names), func() bool {
-		n, total := l.counts(), 0
+func (rec *recorder) waitShared(names ...string) {
+	rec.tb.Helper()
+	rec.wait(fmt.Sprintf("%v to share", names), func() bool {
+		n, total := rec.counts(), 0
 		for _, name := range names {
 			if n[name] < shards/len(names) || n[name] > (shards+len(names)-1)/len(names) {
 				return false
@@ -91,11 +98,11 @@ func (l *ledger) waitShared(names ...string) {
 	})
 }
 
-func (l *ledger) epochsNow() map[int]uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	out := make(map[int]uint64, len(l.epochs))
-	for s, e := range l.epochs {
+func (rec *recorder) epochsNow() map[int]uint64 {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	out := make(map[int]uint64, len(rec.epochs))
+	for s, e := range rec.epochs {
 		out[s] = e
 	}
 	return out
@@ -103,7 +110,7 @@ func (l *ledger) epochsNow() map[int]uint64 {
 
 // holder is the service of one instance.
 type holder struct {
-	*ledger
+	*recorder
 	name string
 	err  func(partition.Lease) error // of Acquire; nil: none
 
@@ -162,26 +169,31 @@ type instance struct {
 	err    error // of Run, after done
 }
 
-// options are those of most tests: the shortest TTL the server knows.
+const (
+	testTTL   = time.Second // the shortest that the server accepts
+	testRenew = 300 * time.Millisecond
+)
+
+// options returns the options of most tests.
 func options(nc *nats.Conn, name string) partition.Options {
 	return partition.Options{
 		Conn: nc, Group: "room", Instance: name, Shards: shards,
-		TTL: time.Second, Renew: 300 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+		TTL: testTTL, Renew: testRenew, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
 // start runs an instance until the test ends or it is stopped.
-func (l *ledger) start(o partition.Options) *instance {
-	l.tb.Helper()
-	h := &holder{ledger: l, name: o.Instance}
-	return l.startHolder(o, h)
+func (rec *recorder) start(o partition.Options) *instance {
+	rec.tb.Helper()
+	h := &holder{recorder: rec, name: o.Instance}
+	return rec.startHolder(o, h)
 }
 
-func (l *ledger) startHolder(o partition.Options, h *holder) *instance {
-	l.tb.Helper()
+func (rec *recorder) startHolder(o partition.Options, h *holder) *instance {
+	rec.tb.Helper()
 	m, err := partition.New(o, h)
 	if err != nil {
-		l.tb.Fatal(err)
+		rec.tb.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	i := &instance{Member: m, holder: h, cancel: cancel, done: make(chan struct{})}
@@ -189,7 +201,7 @@ func (l *ledger) startHolder(o partition.Options, h *holder) *instance {
 		defer close(i.done)
 		i.err = m.Run(ctx)
 	}()
-	l.tb.Cleanup(i.stop)
+	rec.tb.Cleanup(i.stop)
 	return i
 }
 

@@ -1,0 +1,42 @@
+package natstest
+
+import (
+	"runtime"
+	"testing"
+	"testing/synctest"
+
+	"github.com/nats-io/nats-server/v2/server/ats"
+)
+
+// VirtualTime runs f in a synctest bubble in which servers may be started. The servers, their
+// connections and gates share f's virtual time: an hour takes no time, and a deadline is met
+// exactly, however busy the machine is.
+//
+// Virtual time advances only while all goroutines of the bubble wait for one another. It stands
+// still while one waits for a socket, so f must not use [Listen], [Gate.Listen],
+// [StartCluster] or an HTTP server.
+//
+// t must not be parallel, and f must not call its Parallel. Tests that are parallel run later,
+// after all that are not.
+func VirtualTime(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	t.Setenv("CONFAB_TEST_TIME", "virtual") // panics if t is parallel
+
+	// nats.go keeps its timers for the whole process, and a timer of a bubble must not be used
+	// outside of it.
+	dropPools()
+	defer dropPools()
+
+	// The stores of all servers share one goroutine. If it was started in the bubble, virtual
+	// time would stand still: it waits for a channel of the process.
+	ats.Register()
+	defer ats.Unregister()
+
+	synctest.Test(t, f)
+}
+
+// dropPools empties every sync.Pool: a value survives one collection, and not two.
+func dropPools() {
+	runtime.GC()
+	runtime.GC()
+}
