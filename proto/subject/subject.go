@@ -29,6 +29,7 @@ const (
 	OpSend  RoomOp = "send"
 	OpHist  RoomOp = "hist"
 	OpHeads RoomOp = "heads"
+	OpCheck RoomOp = "check" // of what the edge holds in the shard, users included
 )
 
 // UserOp is an operation on a user's presence: one of the following, or the name of a

@@ -40,10 +40,20 @@ type Presence struct {
 	LastSeenMs uint64 `wire:"6"` // unix milliseconds; now while online, 0 when never seen
 }
 
-// Sync asks every edge for what it holds in a shard (subject.EdgesSync), when a
-// new owner begins. Each edge answers with one or more Snapshots.
+// Check compares what an edge holds in a shard with what the owner believes of it. It is sent
+// every few seconds in the order of the edge's other room commands, so that it finds those
+// before it carried out. An owner that differs asks for a Snapshot. Reply: Done.
+type Check struct {
+	Origin
+	Members Sum `wire:"3,4"` // of MemberSum, those whose Join has no answer yet included
+	Users   Sum `wire:"5,6"` // of UserSum, as in UserUp
+}
+
+// Sync asks edges for what they hold in a shard (subject.EdgesSync): all edges when a new
+// owner begins, later the one with the id Edge. Each answers with one or more Snapshots.
 type Sync struct {
 	Shard uint64 `wire:"1"`
+	Edge  string `wire:"2"` // empty: all; the generation does not matter
 }
 
 // Snapshot is what an edge holds in a shard: members of rooms and users. It is
@@ -54,10 +64,16 @@ type Snapshot struct {
 	Rooms []RoomMembers `wire:"4"`
 	Users []UserUp      `wire:"5"`
 	Last  bool          `wire:"6"`
+	Part  uint64        `wire:"7"` // 1 is the first; 0 in earlier releases
+
+	// Opening are users whose UserUp has no answer yet. They are reported by it, and not
+	// gone either.
+	Opening []string `wire:"8"`
 }
 
 // RoomMembers are the users whose connections on one edge have joined a room.
 type RoomMembers struct {
-	Room  string `wire:"1"`
-	Users []User `wire:"2"`
+	Room    string   `wire:"1"`
+	Users   []User   `wire:"2"`
+	Joining []string `wire:"3"` // users whose Join has no answer yet, as in Snapshot.Opening
 }

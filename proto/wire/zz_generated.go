@@ -247,6 +247,11 @@ func (m *Heads) fields(c *codec) {
 	c.strings(1, &m.Rooms)
 }
 
+func (m *Sum) fields(c *codec) {
+	c.uint(1, &m.Count)
+	c.uint(2, &m.Hash)
+}
+
 func (m *UserUp) fields(c *codec) {
 	m.Origin.fields(c)
 	c.string(3, &m.User.ID)
@@ -280,8 +285,17 @@ func (m *Presence) fields(c *codec) {
 	c.uint(6, &m.LastSeenMs)
 }
 
+func (m *Check) fields(c *codec) {
+	m.Origin.fields(c)
+	c.uint(3, &m.Members.Count)
+	c.uint(4, &m.Members.Hash)
+	c.uint(5, &m.Users.Count)
+	c.uint(6, &m.Users.Hash)
+}
+
 func (m *Sync) fields(c *codec) {
 	c.uint(1, &m.Shard)
+	c.string(2, &m.Edge)
 }
 
 func (m *Snapshot) fields(c *codec) {
@@ -290,9 +304,12 @@ func (m *Snapshot) fields(c *codec) {
 	repeated(c, 4, &m.Rooms)
 	repeated(c, 5, &m.Users)
 	c.bool(6, &m.Last)
+	c.uint(7, &m.Part)
+	c.strings(8, &m.Opening)
 }
 
 func (m *RoomMembers) fields(c *codec) {
 	c.string(1, &m.Room)
 	repeated(c, 2, &m.Users)
+	c.strings(3, &m.Joining)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
 
+	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/shared/eventually"
 )
 
@@ -44,6 +45,14 @@ func TestIdleMemory(t *testing.T) {
 				fds = append(fds, w.openIdle(protocol, "ann"))
 			}
 			eventually.True(t, "no request is open", func() bool { return runtime.NumGoroutine() < quiet+50 })
+			eventually.True(t, "every owner was checked: their goroutines have grown", func() bool {
+				for shard := range subject.Shards {
+					if w.owner.Checked(shard).Edge == "" {
+						return false
+					}
+				}
+				return true
+			})
 			before := used()
 			for range clients {
 				fds = append(fds, w.openIdle(protocol, "ann"))

@@ -32,7 +32,6 @@ func (e *edge) source() heartbeat.Source {
 func (e *edge) beat(hb *wire.Heartbeat) {
 	e.pulse.beat()
 	counts := e.relay.Counts()
-	hb.EdgeGen = e.relay.Origin().Gen
 	hb.Edge = &wire.EdgeLoad{
 		Connections: e.hub.ConnCount(), Users: counts.Users, Rooms: counts.Rooms, Memberships: counts.Memberships,
 		QueuedBytes: int(e.connTotals().queued), Fallback: e.quota.Fallback(),

@@ -34,6 +34,7 @@ func (s *shard) newHandlers() map[string]handler {
 		string(subject.OpSend):  {on(s, func(c *wire.Send) string { return c.Room }, s.rooms.Send), false},
 		string(subject.OpHist):  {on(s, func(c *wire.History) string { return c.Room }, s.rooms.History), false},
 		string(subject.OpHeads): {on(s, nil, s.rooms.Heads), false},
+		string(subject.OpCheck): {on(s, nil, s.check), true},
 
 		userOp + string(subject.OpUserUp):   {on(s, nil, s.users.Up), true},
 		userOp + string(subject.OpUserDown): {on(s, nil, s.users.Down), true},
@@ -109,7 +110,7 @@ func (s *shard) handleCommand(m *nats.Msg) {
 	}
 	switch m.Sub {
 	case s.syncSub:
-		s.applySnapshot(m)
+		s.receiveSnapshot(m)
 		return
 	case s.typingSub:
 		var t wire.Typing
@@ -159,7 +160,7 @@ func (s *shard) subscribe() error {
 	s.userSub, errs[1] = nc.ChanQueueSubscribe(subject.UserCommands(shard), subject.QueueRoom, s.commands)
 	s.typingSub, errs[2] = nc.ChanQueueSubscribe(subject.RoomTyping(shard), subject.QueueRoom, s.commands)
 	s.sync.inbox = nc.NewInbox()
-	s.syncSub, errs[3] = nc.ChanSubscribe(s.sync.inbox+".*", s.commands)
+	s.syncSub, errs[3] = nc.ChanSubscribe(s.sync.inbox, s.commands)
 	return errors.Join(errs[:]...)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/confab-chat/confab/services/room/internal/publisher"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
+	"github.com/confab-chat/confab/services/room/internal/shard/agreement"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms"
 	"github.com/confab-chat/confab/services/room/internal/shard/users"
 	"github.com/confab-chat/confab/shared/mailbox"
@@ -29,7 +30,7 @@ const (
 	// of a shard that are in flight at once. A dropped reply is a timeout.
 	maxReplies = 8192
 
-	// reportEvery is how often a shard updates its report.
+	// reportEvery is how often a shard updates its report, and requests missing snapshots.
 	reportEvery = time.Second
 
 	// detailsEach is how many rooms each shard lists: with 64 shards eight times as many as one
@@ -56,6 +57,7 @@ type shard struct {
 	mailbox *mailbox.Mailbox // bounded by the requests in flight
 
 	// Owned by run.
+	startedAt time.Time // static
 	now       time.Time
 	rooms     *rooms.Set
 	users     *users.Set
@@ -81,7 +83,9 @@ func newShard(cfg Config, lease partition.Lease) (*shard, error) {
 		replies:  make(chan *nats.Msg, maxReplies),
 		mailbox:  mailbox.New(),
 		now:      time.Now(),
+		sync:     snapshotSync{edges: agreement.New()},
 	}
+	s.startedAt = s.now
 	s.report.Store(&report{})
 	var err error
 	if s.req, err = natsconn.NewRequester(cfg.Conn, s.replies); err != nil {
@@ -139,7 +143,7 @@ func (s *shard) run() {
 	defer s.rooms.Close()
 	timer := time.AfterFunc(0, s.mailbox.Wake)
 	defer timer.Stop()
-	s.requestSnapshots(false)
+	s.startSync()
 	for {
 		select {
 		case m := <-s.replies:
@@ -193,12 +197,11 @@ func (s *shard) step() (next time.Time) {
 const maxCommandBurst = 64
 
 func (s *shard) tick() {
-	back := s.rooms.Tick(s.now)
-	if s.users.Tick(s.now) || back {
-		s.resync()
-	}
+	s.rooms.Tick(s.now)
+	s.users.Tick(s.now)
 	if s.now.Sub(s.reportAt) >= reportEvery {
 		s.reportAt = s.now
+		s.requestMissing()
 		s.updateReport()
 	}
 }

@@ -2,14 +2,16 @@ package shard
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/shard/agreement"
+	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
 )
 
@@ -20,99 +22,100 @@ const (
 
 	// maxDeferred bounds the commands that wait meanwhile.
 	maxDeferred = 2 * maxCommands
-
-	// resyncEvery is the least time between two requests for snapshots.
-	resyncEvery = 2 * time.Second
 )
 
-// snapshotSync is how a new owner learns which users are connected: it asks all edges for
-// snapshots.
+// snapshotSync is how an owner learns which users are connected, and corrects what it
+// believes: it requests snapshots from edges.
 type snapshotSync struct {
-	inbox       string // subject of the snapshots, without its last token
-	active      bool   // waiting for the first snapshots
-	until       time.Time
-	awaited     map[membership.Edge]struct{} // edges that have not answered yet
-	deferred    []*nats.Msg                  // commands that wait for finishSync
-	requestedAt time.Time                    // the last request, except the first
+	inbox    string // subject of the snapshots
+	edges    *agreement.Edges
+	active   bool // waiting for the first snapshots
+	until    time.Time
+	deferred []*nats.Msg // commands that wait for finishSync
 }
 
-// Last tokens of the inbox: the first snapshots are applied silently, later ones with
-// announcements.
-const (
-	silentToken   = "q"
-	announceToken = "a"
-)
+// startSync requests the first snapshots, from all edges.
+func (s *shard) startSync() {
+	s.sync.active, s.sync.until = true, s.now.Add(syncWait)
+	s.sync.edges.Asked(s.now, s.cfg.Edges.Live(s.now))
+	s.requestSnapshot("")
+}
 
-// requestSnapshots asks every edge for its connections of this shard's members and users. With
-// announce, users that are new here are announced.
-func (s *shard) requestSnapshots(announce bool) {
-	token := silentToken
-	if announce {
-		token = announceToken
-	} else {
-		s.sync.active, s.sync.until = true, s.now.Add(syncWait)
-		s.sync.awaited = make(map[membership.Edge]struct{})
-		for _, e := range s.cfg.Edges.Live(s.now) {
-			s.sync.awaited[e] = struct{}{}
-		}
+// requestMissing requests the snapshots of the live edges that have not sent one.
+func (s *shard) requestMissing() {
+	for _, e := range s.sync.edges.Update(s.now, s.cfg.Edges.Live(s.now)) {
+		s.requestSnapshot(e.ID)
 	}
-	msg := wire.Marshal(&wire.Sync{Shard: uint64(s.lease.Shard)})
-	if err := s.cfg.Conn.PublishRequest(subject.EdgesSync, s.sync.inbox+"."+token, msg); err != nil {
+}
+
+// check compares what an edge holds with what this owner believes of it. Reply: wire.Done.
+func (s *shard) check(cmd *wire.Check, reply string) {
+	s.publisher.Publish(reply, &wire.Done{})
+	e := membership.Edge{ID: cmd.Edge, Gen: cmd.Gen}
+	same := s.rooms.Held(e) == cmd.Members && s.users.Held(e) == cmd.Users
+	if s.sync.edges.Checked(s.now, e, same) {
+		s.cfg.Logger.Info("an edge holds other users than this owner believes, requesting its snapshot",
+			"event", "sync.differs", "shard", strconv.Itoa(s.lease.Shard), "edge", e.ID)
+		s.requestSnapshot(e.ID)
+	}
+}
+
+// requestSnapshot asks an edge for its connections of this shard's members and users; every
+// edge if the id is empty.
+func (s *shard) requestSnapshot(edge string) {
+	msg := wire.Marshal(&wire.Sync{Shard: uint64(s.lease.Shard), Edge: edge})
+	if err := s.cfg.Conn.PublishRequest(subject.EdgesSync, s.sync.inbox, msg); err != nil {
 		s.cfg.Logger.Debug("snapshot request failed", "err", err)
 	}
 }
 
-// resync requests snapshots again, because an edge that was given up is alive.
-func (s *shard) resync() {
-	if s.now.Sub(s.sync.requestedAt) < resyncEvery {
-		return
-	}
-	s.sync.requestedAt = s.now
-	s.cfg.Logger.Info("edge is alive after all, requesting snapshots", "event", "sync.again", "shard", strconv.Itoa(s.lease.Shard))
-	s.requestSnapshots(true)
-}
-
-// applySnapshot applies an edge's snapshot.
-func (s *shard) applySnapshot(m *nats.Msg) {
+// receiveSnapshot receives a part of an edge's snapshot, and applies it after the last one.
+func (s *shard) receiveSnapshot(m *nats.Msg) {
 	if len(m.Data) == 0 && m.Header.Get("Status") == strconv.Itoa(http.StatusServiceUnavailable) {
 		s.finishSync() // no edge is running
 		return
 	}
-	var snap wire.Snapshot
-	if err := wire.Unmarshal(m.Data, &snap); err != nil || snap.Shard != uint64(s.lease.Shard) {
+	part := new(wire.Snapshot)
+	if err := wire.Unmarshal(m.Data, part); err != nil || part.Shard != uint64(s.lease.Shard) {
 		s.cfg.Logger.Warn("malformed snapshot", "event", "sync.malformed", "err", err)
 		return
 	}
-	e := membership.Edge{ID: snap.Edge, Gen: snap.Gen}
-	announce := strings.HasSuffix(m.Subject, "."+announceToken)
-	s.rooms.Restore(e, snap.Rooms, announce)
-	s.users.Restore(e, snap.Users, announce)
-	if !snap.Last {
+	parts, first := s.sync.edges.Receive(part)
+	if len(parts) == 0 {
 		return
 	}
-	delete(s.sync.awaited, e)
-	if s.sync.active && len(s.sync.awaited) == 0 && s.hasSeen(e) {
+	e := membership.Edge{ID: part.Edge, Gen: part.Gen}
+	s.applySnapshot(e, parts, first)
+	if s.sync.active && s.sync.edges.Complete() && s.hasSeen(e) {
 		s.finishSync()
 	}
 }
 
+// applySnapshot makes an edge's snapshot the truth about the edge. The users of the first one
+// were announced by the previous owner, unless this owner has had time to announce that they
+// have left.
+func (s *shard) applySnapshot(e membership.Edge, parts []*wire.Snapshot, first bool) {
+	announce := !first || s.now.Sub(s.startedAt) >= liveness.MinAnnounceAge
+	var members []wire.RoomMembers
+	var users []wire.UserUp
+	var opening []string
+	for _, p := range parts {
+		members, users, opening = append(members, p.Rooms...), append(users, p.Users...), append(opening, p.Opening...)
+	}
+	s.rooms.Replace(e, members, announce)
+	s.users.Replace(e, users, opening, announce)
+}
+
 // hasSeen reports whether heartbeats have arrived at all, that of e at least: an instance that
 // has just started does not know how many edges will answer.
-func (s *shard) hasSeen(e membership.Edge) bool {
-	for _, live := range s.cfg.Edges.Live(s.now) {
-		if live == e {
-			return true
-		}
-	}
-	return false
-}
+func (s *shard) hasSeen(e membership.Edge) bool { return slices.Contains(s.cfg.Edges.Live(s.now), e) }
 
 // finishSync runs the commands that waited for the snapshots.
 func (s *shard) finishSync() {
 	if !s.sync.active {
 		return
 	}
-	s.sync.active, s.sync.awaited = false, nil
+	s.sync.active = false
 	held := s.sync.deferred
 	s.sync.deferred = nil
 	for _, m := range held {

@@ -58,6 +58,7 @@ type intake struct {
 	hub       *hub.Hub
 	rooms     map[string]*room
 	users     [subject.Shards]userTable
+	sums      [subject.Shards]sums
 	lanes     [kinds][subject.Shards]*lane // nil until needed
 	stalled   map[*lane]struct{}
 	epochs    [subject.Shards]uint64
@@ -71,8 +72,8 @@ type intake struct {
 	repairs   repairs
 	idle      []*idling // oldest first
 	retries   []*user   // their last UserUp failed
-	rejoins   rejoinQueue
 	keptAt    time.Time // of the last housekeeping
+	checked   int       // calls of checkOwners
 	lostAt    time.Time // when the connection was lost; zero while it is up
 	headsAt   time.Time // when to request the heads of all rooms; zero if not due
 	timer     *time.Timer
@@ -185,8 +186,8 @@ func (in *intake) runDue() {
 		in.keptAt = in.now
 		in.dropIdle()
 		in.retryUsers()
+		in.checkOwners()
 	}
-	in.rejoins.start(in)
 	if !in.headsAt.IsZero() && !in.now.Before(in.headsAt) {
 		in.headsAt = time.Time{}
 		in.askHeads()

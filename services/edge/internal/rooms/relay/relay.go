@@ -16,7 +16,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -25,7 +24,6 @@ import (
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
-	"github.com/confab-chat/confab/shared/heartbeat"
 	"github.com/confab-chat/confab/shared/mailbox"
 	"github.com/confab-chat/confab/shared/natsconn"
 )
@@ -33,15 +31,12 @@ import (
 // Options configure a Relay. Edge, Gen, Conns and Hub are required.
 type Options struct {
 	Edge  string // instance id
-	Gen   uint64 // generation of this start, see heartbeat.NewGen
+	Gen   uint64 // of this start, see heartbeat.NewGen
 	Conns []*nats.Conn
 	Hub   *hub.Hub
 	// RoomScope sends presence to the members of shared rooms only (CONFAB_PRESENCE_SCOPE
 	// rooms), instead of to all connections.
 	RoomScope bool
-	// Dead is how long an outage may last without owners declaring this edge dead;
-	// default declaredDead.
-	Dead time.Duration
 	// Silence is how long a shard may send no digest before its heads are requested;
 	// default digestSilence.
 	Silence time.Duration
@@ -52,16 +47,14 @@ type Options struct {
 // Relay is the edge's side of NATS. All methods may be called from any goroutine.
 type Relay struct {
 	// Static.
-	edge      string
+	origin    wire.Origin
 	hub       *hub.Hub
 	roomScope bool
-	dead      time.Duration
 	silence   time.Duration
 	log       *slog.Logger
 	tracer    trace.Tracer // may be nil
 	intakes   []*intake
 
-	gen       atomic.Uint64
 	malformed malformed
 }
 
@@ -74,10 +67,9 @@ func New(o Options) (*Relay, error) {
 		return nil, errors.New("relay: no nats connection")
 	}
 	r := &Relay{
-		edge: o.Edge, hub: o.Hub, roomScope: o.RoomScope, log: o.Logger, tracer: o.Tracer,
-		dead: cmp.Or(o.Dead, declaredDead), silence: cmp.Or(o.Silence, digestSilence),
+		origin: wire.Origin{Edge: o.Edge, Gen: o.Gen}, hub: o.Hub, roomScope: o.RoomScope, log: o.Logger, tracer: o.Tracer,
+		silence: cmp.Or(o.Silence, digestSilence),
 	}
-	r.gen.Store(o.Gen)
 	r.malformed.log = o.Logger
 	for i, nc := range o.Conns {
 		in, err := newIntake(r, i, nc)
@@ -168,21 +160,8 @@ func (in *intake) stop() {
 // intake returns the intake that owns a shard.
 func (r *Relay) intake(shard int) *intake { return r.intakes[shard%len(r.intakes)] }
 
-// Origin identifies the edge and its generation to owners.
-func (r *Relay) Origin() wire.Origin { return wire.Origin{Edge: r.edge, Gen: r.gen.Load()} }
-
-// renewGeneration starts a new generation, because owners may have declared the old one
-// dead. It does nothing if the generation has been renewed since the outage began.
-func (r *Relay) renewGeneration(lostAt time.Time) {
-	old := r.gen.Load()
-	if old > heartbeat.NewGen(lostAt) || !r.gen.CompareAndSwap(old, heartbeat.NewGen(time.Now())) {
-		return // another connection of this edge has done it
-	}
-	r.log.Warn("reconnected after a long outage: sending all members to their owners again", "event", "relay.generation")
-	for _, in := range r.intakes {
-		in.mailbox.Post(in.rejoinAll)
-	}
-}
+// Origin identifies the edge to owners.
+func (r *Relay) Origin() wire.Origin { return r.origin }
 
 // RoomCommand sends a command to the owner of a room's shard. done runs exactly once: on
 // the intake's goroutine or, after the relay has ended, before this returns. done may

@@ -2,11 +2,11 @@ package relay_test
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/confab-chat/confab/proto/subject"
+	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/relay"
 	"github.com/confab-chat/confab/shared/eventually"
 )
@@ -251,27 +251,48 @@ func TestOutageHeals(t *testing.T) {
 	}
 }
 
-func TestLongOutageAnnouncesEverybodyAgain(t *testing.T) {
+// Checks carry the sum of what the edge holds, also right after an outage.
+func TestOwnersAreChecked(t *testing.T) {
 	t.Parallel()
-	e := start(t, func(o *relay.Options) { o.Dead = time.Nanosecond; o.RoomScope = true })
+	e := start(t, func(o *relay.Options) { o.RoomScope = true })
 	ann, bob := e.member("ann", 0), e.member("bob", 1)
-	e.UserOpened(&ann.User, 0, nil)
-	for i := range 20 {
-		ann.join(fmt.Sprint("r", i))
+	shard := subject.Shard("r")
+	want := wire.Check{Origin: wire.Origin{Edge: "e1", Gen: 1}}
+	agree := func(what string) {
+		t.Helper()
+		eventually.True(t, what, func() bool { return e.owner.Checked(shard) == want })
 	}
-	bob.join("r0")
-	before := e.Origin().Gen
+	ann.join("r")
+	bob.join("r")
+	want.Members.Add(wire.MemberSum("r", "ann"))
+	want.Members.Add(wire.MemberSum("r", "bob"))
+	agree("both are in the sum")
+	e.Leave(relay.Leaving{Room: "r", User: "bob", Loop: 1})
+	want.Members.Remove(wire.MemberSum("r", "bob"))
+	agree("one is not any more")
 	e.gate.Cut()
-	e.owner.Say("r0", "x", "unheard")
 	e.gate.Open()
-	eventually.True(t, "everybody joined again", func() bool { return len(e.owner.SeenOp("join")) >= 21+21 })
-	eventually.True(t, "the user is up again", func() bool { return len(e.owner.SeenOp("up")) >= 2 })
-	if after := e.Origin().Gen; after <= before {
-		t.Errorf("generation %d after %d", after, before)
+	want.Members.Add(wire.MemberSum("r", "bob"))
+	bob.join("r")
+	agree("all are in it after an outage")
+}
+
+func TestUsersAreChecked(t *testing.T) {
+	t.Parallel()
+	e := start(t, func(o *relay.Options) { o.RoomScope = true })
+	ann := e.member("ann", 0)
+	shard := subject.Shard("ann")
+	sumIs := func(want wire.Sum) func() bool {
+		return func() bool { return e.owner.Checked(shard).Users == want }
 	}
-	bob.wait("the unheard message", func(all []told) bool {
-		return slices.ContainsFunc(all, func(m told) bool { return m.Data.Seq == 1 })
-	})
+	e.UserOpened(&ann.User, 0, nil)
+	ann.join("r1")
+	ann.join("r2")
+	eventually.True(t, "the user and both rooms", sumIs(wire.UserSum("ann", []string{"r2", "r1"})))
+	e.Leave(relay.Leaving{Room: "r1", User: "ann", Loop: 0})
+	eventually.True(t, "one room less", sumIs(wire.UserSum("ann", []string{"r2"})))
+	e.UserClosed("ann", time.Minute)
+	eventually.True(t, "nothing", sumIs(wire.Sum{}))
 }
 
 func TestSync(t *testing.T) {

@@ -109,8 +109,10 @@ func (in *intake) join(j JoinRequest, done func(Seat, error)) {
 		j.Loop.Post(func() { done(Seat{}, err) })
 		return
 	}
-	r.roster.add(j.User)
-	m := wire.Join{Origin: in.relay.Origin(), Room: j.Room, User: *j.User}
+	if r.roster.add(j.User) {
+		in.sums[r.hub.Shard].members.Add(wire.MemberSum(j.Room, j.User.ID))
+	}
+	m := wire.Join{Origin: in.relay.origin, Room: j.Room, User: *j.User}
 	had := r.list
 	if had != nil {
 		m.List = had.name
@@ -162,18 +164,19 @@ func (r *room) leave(user string, grace time.Duration) {
 	if !last {
 		return
 	}
+	r.in.sums[r.hub.Shard].members.Remove(wire.MemberSum(r.hub.ID, user))
 	if was.known && r.in.relay.roomScope {
 		r.in.relay.userRoom(user, r.hub.ID, false)
 	}
 	if len(r.roster.list) == 0 {
 		r.noteEmpty()
 	}
-	m := wire.Leave{Origin: r.in.relay.Origin(), Room: r.hub.ID, User: user, GraceMs: uint64(grace.Milliseconds())}
+	m := wire.Leave{Origin: r.in.relay.origin, Room: r.hub.ID, User: user, GraceMs: uint64(grace.Milliseconds())}
 	r.in.lane(roomShard, r.hub.Shard).submit(&call{
 		subject: subject.RoomCommand(r.hub.Shard, subject.OpLeave), data: wire.Marshal(&m),
 		deadline: r.in.now.Add(presencePatience),
 		alive:    func() bool { return !r.roster.has(user) },
-		done:     func([]byte, error) {}, // no caller waits; after a minute the snapshot for the next owner corrects it
+		done:     func([]byte, error) {}, // no caller waits; after a minute a check of the owner corrects it
 	})
 }
 

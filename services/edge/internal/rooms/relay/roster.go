@@ -40,11 +40,11 @@ func (r *roster) find(id string) int {
 	return -1
 }
 
-// add counts one more connection of u.
-func (r *roster) add(u *wire.User) {
+// add counts one more connection of u; first reports that it is the user's first.
+func (r *roster) add(u *wire.User) (first bool) {
 	if i := r.find(u.ID); i >= 0 {
 		r.list[i].conns++
-		return
+		return false
 	}
 	if n := len(r.list); n == cap(r.list) && n < maxUnindexed {
 		r.list = append(make([]rosterEntry, 0, n+rosterGrowth), r.list...)
@@ -59,6 +59,7 @@ func (r *roster) add(u *wire.User) {
 			r.index[r.list[i].user.ID] = int32(i)
 		}
 	}
+	return true
 }
 
 // remove counts one connection less. It returns the user's entry, and whether that was

@@ -19,48 +19,71 @@ const (
 	// headsAtOnce is how many rooms one request for heads names.
 	headsAtOnce = 500
 
-	// declaredDead is how long an edge may be silent before an owner may have declared it
-	// dead, with a margin of a second: owners wait 5 s.
-	declaredDead = 4 * time.Second
-
 	// digestSilence is less than the time for which owners repeat a head that has moved
 	// (10 s): a longer silence may have hidden one. Owners send a digest at least every 4 s.
 	digestSilence = 9 * time.Second
 
-	// maxRejoins is how many users are announced again at once.
-	maxRejoins = 256
+	// checkTimeout bounds a check of what an owner believes; the next one follows soon.
+	checkTimeout = time.Second
 )
 
-// sendSnapshot answers a new owner of a shard with its members and users on this edge. It
-// omits those that no owner has counted yet: their own Join or UserUp waits in the lane,
+// sums describe what this edge holds in one shard.
+type sums struct{ members, users wire.Sum }
+
+// checkOwners sends the sums of half of the shards to their owners, so that each owner is
+// checked every other second. An owner that differs requests a snapshot. The other half
+// follows with the next call.
+func (in *intake) checkOwners() {
+	in.checked++
+	for shard := in.index; shard < subject.Shards; shard += len(in.relay.intakes) {
+		if (shard/len(in.relay.intakes)+in.checked)%2 == 0 {
+			in.checkOwner(shard)
+		}
+	}
+}
+
+func (in *intake) checkOwner(shard int) {
+	m := wire.Check{Origin: in.relay.origin, Members: in.sums[shard].members, Users: in.sums[shard].users}
+	in.lane(roomShard, shard).submit(&call{
+		subject: subject.RoomCommand(shard, subject.OpCheck), data: wire.Marshal(&m),
+		deadline: in.now.Add(checkTimeout), done: func([]byte, error) {},
+	})
+}
+
+// sendSnapshot answers the owner of a shard with its members and users on this edge. Those
+// that no owner has counted yet are only named: their own Join or UserUp waits in the lane,
 // and must be reported as new.
 func (in *intake) sendSnapshot(m *nats.Msg) {
 	var q wire.Sync
 	if wire.Unmarshal(m.Data, &q) != nil || m.Reply == "" || q.Shard >= subject.Shards {
 		return
 	}
-	shard := int(q.Shard)
-	if in.relay.intake(shard) != in {
-		return // the intake that owns the shard answers
+	if shard := int(q.Shard); in.relay.intake(shard) == in && (q.Edge == "" || q.Edge == in.relay.origin.Edge) {
+		in.publishSnapshot(shard, m.Reply)
 	}
-	s := wire.Snapshot{Origin: in.relay.Origin(), Shard: q.Shard}
+}
+
+func (in *intake) publishSnapshot(shard int, to string) {
+	s := wire.Snapshot{Origin: in.relay.origin, Shard: uint64(shard), Part: 1}
 	size := 0
 	send := func(more int) {
 		if size += more; size < snapshotBytes {
 			return
 		}
-		in.publish(m.Reply, &s)
-		s.Rooms, s.Users, size = nil, nil, 0
+		in.publish(to, &s)
+		s.Part++
+		s.Rooms, s.Users, s.Opening, size = nil, nil, nil, 0
 	}
 	for _, r := range in.held(shard) {
 		for part := range slices.Chunk(r.roster.list, headsAtOnce) {
 			members := wire.RoomMembers{Room: r.hub.ID}
 			bytes := len(r.hub.ID)
 			for i := range part {
-				if !part[i].known {
-					continue
+				if part[i].known {
+					members.Users = append(members.Users, *part[i].user)
+				} else {
+					members.Joining = append(members.Joining, part[i].user.ID)
 				}
-				members.Users = append(members.Users, *part[i].user)
 				bytes += userBytes(part[i].user)
 			}
 			s.Rooms = append(s.Rooms, members)
@@ -68,7 +91,12 @@ func (in *intake) sendSnapshot(m *nats.Msg) {
 		}
 	}
 	for _, u := range in.users[shard].list() {
-		if u.conns > 0 && u.acked > 0 {
+		switch {
+		case u.conns == 0:
+		case u.acked == 0:
+			s.Opening = append(s.Opening, u.user.ID)
+			send(userBytes(u.user))
+		default:
 			up := u.up()
 			s.Users = append(s.Users, up)
 			bytes := userBytes(u.user)
@@ -79,7 +107,7 @@ func (in *intake) sendSnapshot(m *nats.Msg) {
 		}
 	}
 	s.Last = true
-	in.publish(m.Reply, &s)
+	in.publish(to, &s)
 }
 
 // userBytes returns the approximate size of a user in a snapshot.
@@ -98,9 +126,8 @@ func (in *intake) onStatus(s nats.Status) {
 	switch s {
 	case nats.CONNECTED:
 		if !in.lostAt.IsZero() {
-			lostAt := in.lostAt
 			in.lostAt = time.Time{}
-			in.catchUp(lostAt)
+			in.catchUp()
 		}
 	case nats.RECONNECTING, nats.DISCONNECTED:
 		if in.lostAt.IsZero() {
@@ -109,16 +136,15 @@ func (in *intake) onStatus(s nats.Status) {
 	}
 }
 
-// catchUp recovers from an outage: it requests what was missed, and starts a new
-// generation if the edge may have been declared dead.
-func (in *intake) catchUp(lostAt time.Time) {
+// catchUp recovers from an outage: it requests what was missed, and checks at once what the
+// owners believe.
+func (in *intake) catchUp() {
 	for l := range in.stalled {
 		l.retryAt = in.now
 	}
 	in.repairs.spread(in.now)
-	if in.now.Sub(lostAt) >= in.relay.dead {
-		in.relay.renewGeneration(lostAt)
-	}
+	in.checkOwners()
+	in.checkOwners()
 	in.headsAt = in.now.Add(rand.N(jitter))
 	in.log.Info("catching up after an outage", "event", "relay.catchup")
 }
@@ -159,62 +185,4 @@ func (in *intake) askHeadsOf(shard int, rooms []string) {
 			},
 		})
 	}
-}
-
-// rejoinQueue are rooms whose members are announced again, a few at a time.
-type rejoinQueue struct {
-	queue    []*room
-	inFlight int
-}
-
-// rejoinAll sends all members and users to their owners again, under the edge's new
-// generation.
-func (in *intake) rejoinAll() {
-	in.rejoins.queue = in.rejoins.queue[:0]
-	for _, r := range in.rooms {
-		in.rejoins.queue = append(in.rejoins.queue, r)
-	}
-	for i := range in.users {
-		for _, u := range in.users[i].list() {
-			u.resendPresence()
-		}
-	}
-	in.rejoins.start(in)
-}
-
-func (q *rejoinQueue) start(in *intake) {
-	for len(q.queue) > 0 && q.inFlight < maxRejoins {
-		last := len(q.queue) - 1
-		r := q.queue[last]
-		q.queue[last] = nil
-		q.queue = q.queue[:last]
-		if in.rooms[r.hub.ID] != r {
-			continue
-		}
-		for i := range r.roster.list {
-			in.rejoin(r, r.roster.list[i].user, r.roster.list[i].known)
-		}
-	}
-}
-
-// rejoin asks the owner to count a member that has joined before.
-func (in *intake) rejoin(r *room, u *wire.User, again bool) {
-	in.rejoins.inFlight++
-	m := wire.Join{Origin: in.relay.Origin(), Room: r.hub.ID, User: *u, Again: again}
-	in.lane(roomShard, r.hub.Shard).submit(&call{
-		subject: subject.RoomCommand(r.hub.Shard, subject.OpJoin), data: wire.Marshal(&m),
-		deadline: in.now.Add(presencePatience),
-		alive:    func() bool { return r.roster.has(u.ID) },
-		done: func(reply []byte, err error) {
-			in.rejoins.inFlight--
-			var m wire.Joined
-			if err := Unpack(reply, err, &m); err != nil {
-				in.log.Debug("member not joined again", "event", "relay.rejoin", "room", r.hub.ID, "err", err)
-				return
-			}
-			r.setTotal(m.Total)
-			r.stream.Head(in.now, m.Head, &in.out)
-			r.deliverOut()
-		},
-	})
 }

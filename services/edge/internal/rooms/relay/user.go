@@ -21,7 +21,6 @@ type user struct {
 	acked    uint32 // the version that the owner has confirmed; 0 means none
 	conns    int32
 	shard    uint8 // static
-	again    bool  // an owner has confirmed this state before
 	inFlight bool  // a command is under way
 }
 
@@ -39,6 +38,7 @@ func (r *Relay) UserOpened(u *wire.User, atMost int, refused func()) {
 		}
 		if held.conns++; held.conns == 1 {
 			held.user = u // the name may have changed
+			in.sums[shard].users.Add(held.sum())
 			held.presenceChanged()
 		}
 		if atMost > 0 && int(held.conns) > atMost {
@@ -58,6 +58,7 @@ func (r *Relay) UserClosed(id string, grace time.Duration) {
 		}
 		if u.conns--; u.conns == 0 {
 			u.grace = grace
+			in.sums[u.shard].users.Remove(u.sum())
 			u.presenceChanged()
 		}
 	})
@@ -72,6 +73,7 @@ func (r *Relay) userRoom(id, room string, joined bool) {
 		if u == nil {
 			return
 		}
+		before := u.sum()
 		i := u.rooms.Index(room)
 		switch {
 		case joined && i < 0:
@@ -82,22 +84,19 @@ func (r *Relay) userRoom(id, room string, joined bool) {
 			return
 		}
 		if u.conns > 0 { // what comes after the last close must not change the rooms held at it
+			in.sums[u.shard].users.Remove(before)
+			in.sums[u.shard].users.Add(u.sum())
 			u.presenceChanged()
 		}
 	})
 }
 
+// sum describes the user and the rooms joined here.
+func (u *user) sum() wire.Sum { return wire.UserSum(u.user.ID, u.rooms.Slice()) }
+
 // presenceChanged sends the new state to the owner, or leaves it to the end of the
 // command in flight.
 func (u *user) presenceChanged() {
-	u.again = false
-	u.version++
-	u.sendPresence()
-}
-
-// resendPresence sends the state to the owner again, after an outage.
-func (u *user) resendPresence() {
-	u.again = u.acked == u.version
 	u.version++
 	u.sendPresence()
 }
@@ -119,14 +118,14 @@ func (u *user) sendPresence() {
 		c.subject, c.data = subject.UserCommand(int(u.shard), subject.OpUserUp), wire.Marshal(&m)
 	} else {
 		u.acked = 0
-		m := wire.UserDown{Origin: u.in.relay.Origin(), User: u.user.ID, GraceMs: uint64(u.grace.Milliseconds())}
+		m := wire.UserDown{Origin: u.in.relay.origin, User: u.user.ID, GraceMs: uint64(u.grace.Milliseconds())}
 		c.subject, c.data = subject.UserCommand(int(u.shard), subject.OpUserDown), wire.Marshal(&m)
 	}
 	u.in.lane(userShard, int(u.shard)).submit(c)
 }
 
 func (u *user) up() wire.UserUp {
-	return wire.UserUp{Origin: u.in.relay.Origin(), User: *u.user, Rooms: u.rooms.Slice(), Again: u.again}
+	return wire.UserUp{Origin: u.in.relay.origin, User: *u.user, Rooms: u.rooms.Slice()}
 }
 
 // presenceSent handles the outcome of sending the user's presence.

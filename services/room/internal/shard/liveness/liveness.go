@@ -19,6 +19,10 @@ const (
 	DeadGrace  = 10 * time.Second
 	DrainGrace = 30 * time.Second
 
+	// LeftGrace is how long users stay members whom their edge does not hold any more, although
+	// no departure has arrived.
+	LeftGrace = 2 * time.Second
+
 	// MinAnnounceAge is the least age of an owner at which it can have announced departures
 	// from a dead edge.
 	MinAnnounceAge = Silence + DeadGrace

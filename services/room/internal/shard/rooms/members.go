@@ -50,9 +50,7 @@ func (s *Set) addMember(now time.Time, r *room, e membership.Edge, u wire.User, 
 		r.activeMs = uint64(now.UnixMilli())
 	}
 	s.countOccupied(r)
-	if _, due := r.members.Next(); due {
-		s.pending[r] = struct{}{}
-	}
+	s.expectDepartures(r)
 	return first
 }
 
@@ -122,15 +120,28 @@ func (s *Set) scheduleRoomUsers(r *room) {
 	s.pending[r] = struct{}{}
 }
 
-// Restore applies an edge's snapshot to this shard's rooms. A new owner announces no user: the
-// previous one has. With announce, users who are new here are announced: the edge was given up
-// and is alive after all.
-func (s *Set) Restore(e membership.Edge, rooms []wire.RoomMembers, announce bool) {
+// Held returns the sum of what e holds here.
+func (s *Set) Held(e membership.Edge) wire.Sum { return s.tally.Of(e) }
+
+// Replace makes an edge's snapshot the truth about what the edge holds in this shard's rooms.
+// A new owner announces no user: the previous one has. With announce, users who are new here
+// are announced.
+func (s *Set) Replace(e membership.Edge, rooms []wire.RoomMembers, announce bool) {
 	now := s.cfg.Now()
 	s.holders.Add(now, e)
+	held := make(map[*room]map[string]bool)
 	for _, rm := range rooms {
 		r := s.open(rm.Room)
+		users := held[r]
+		if users == nil {
+			users = make(map[string]bool, len(rm.Users))
+			held[r] = users
+		}
+		for _, id := range rm.Joining {
+			users[id] = true
+		}
 		for _, u := range rm.Users {
+			users[u.ID] = true
 			if r.members.Join(now, e, u) && announce {
 				s.announceJoin(r, now, u)
 			}
@@ -139,6 +150,19 @@ func (s *Set) Restore(e membership.Edge, rooms []wire.RoomMembers, announce bool
 		if !r.Loaded() {
 			s.unloaded = append(s.unloaded, r)
 		}
+	}
+	for _, r := range s.rooms {
+		for _, u := range r.members.LeaveUnless(now, e, liveness.LeftGrace, func(user string) bool { return held[r][user] }) {
+			s.memberLeft(r, now, u)
+		}
+		s.expectDepartures(r)
+	}
+}
+
+// expectDepartures makes Tick look at r if a grace runs there.
+func (s *Set) expectDepartures(r *room) {
+	if _, due := r.members.Next(); due {
+		s.pending[r] = struct{}{}
 	}
 }
 
@@ -176,8 +200,6 @@ func (s *Set) loseEdge(now time.Time, e membership.Edge, grace time.Duration) {
 		for _, u := range r.members.LoseEdge(now, e, grace) {
 			s.memberLeft(r, now, u)
 		}
-		if _, due := r.members.Next(); due {
-			s.pending[r] = struct{}{}
-		}
+		s.expectDepartures(r)
 	}
 }

@@ -47,6 +47,7 @@ type Set struct {
 	pending   map[*room]struct{}            // rooms in which something is due, see runPending
 	moved     map[*sequencer.Room]time.Time // heads that moved lately, for the digest
 	holders   liveness.Holders
+	tally     *membership.Tally
 	unloaded  []*room // restored from snapshots, and not loaded yet
 	retention retentionSweep
 	occupied  int // rooms with members
@@ -86,7 +87,7 @@ func New(cfg Config) *Set {
 	s := &Set{
 		cfg: cfg, rooms: make(map[string]*room),
 		pending: make(map[*room]struct{}), moved: make(map[*sequencer.Room]time.Time),
-		holders: liveness.NewHolders(cfg.Edges), startedAt: cfg.Now(),
+		holders: liveness.NewHolders(cfg.Edges), tally: membership.NewTally(), startedAt: cfg.Now(),
 	}
 	s.env = sequencer.Env{
 		Log: cfg.Log, Publisher: cfg.Publisher, Epoch: cfg.Epoch, Now: cfg.Now, After: s.after, Logger: cfg.Logger,
@@ -100,6 +101,7 @@ func (s *Set) open(id string) *room {
 	r := s.rooms[id]
 	if r == nil {
 		r = &room{idleFrom: s.cfg.Now()}
+		r.members.Init(id, s.tally)
 		r.Room.Init(&s.env, id, log.RoomOf(id, s.cfg.Streams))
 		s.rooms[id] = r
 	}
@@ -130,9 +132,8 @@ const TickEvery = 250 * time.Millisecond
 // everySecond is the interval of the less frequent duties of Tick.
 const everySecond = time.Second
 
-// Tick does what is due at now. back reports that an edge that was given up is alive after
-// all, so that its snapshot is needed.
-func (s *Set) Tick(now time.Time) (back bool) {
+// Tick does what is due at now.
+func (s *Set) Tick(now time.Time) {
 	for r := range s.pending {
 		if !s.runPending(r, now) {
 			delete(s.pending, r)
@@ -144,13 +145,12 @@ func (s *Set) Tick(now time.Time) (back bool) {
 		s.publishDigest(now)
 		s.retain(now)
 		s.sweepRetention(now)
-		back = s.holders.CheckEdges(now, func(e membership.Edge, grace time.Duration) { s.loseEdge(now, e, grace) })
+		s.holders.CheckEdges(now, func(e membership.Edge, grace time.Duration) { s.loseEdge(now, e, grace) })
 	}
 	if now.Sub(s.sweepAt) >= s.cfg.SweepEvery {
 		s.sweepAt = now
 		s.sweepIdle(now)
 	}
-	return back
 }
 
 // Has reports whether the room id is in memory.

@@ -89,25 +89,34 @@ func (s *Set) Get(cmd *wire.UserGet, reply string) {
 	s.cfg.Publisher.Publish(reply, &out)
 }
 
-// Restore applies an edge's snapshot to this shard's users. With announce, changes are
-// published.
-func (s *Set) Restore(e membership.Edge, ups []wire.UserUp, announce bool) {
+// Held returns the sum of what e holds here.
+func (s *Set) Held(e membership.Edge) wire.Sum { return s.presence.Held(e) }
+
+// Replace makes an edge's snapshot the truth about this shard's users on the edge: ups, and
+// those of the users opening that are known here. With announce, who is new here is announced.
+func (s *Set) Replace(e membership.Edge, ups []wire.UserUp, opening []string, announce bool) {
 	now := s.cfg.Now()
 	s.holders.Add(now, e)
-	if !announce {
-		s.presence.Restore(now, e, ups)
-		return
+	held := make(map[string]bool, len(ups)+len(opening))
+	for _, id := range opening {
+		held[id] = true
 	}
 	for _, up := range ups {
-		s.publishEvents(now, s.presence.Up(now, e, up.User, up.Rooms))
+		held[up.User.ID] = true
+		if announce {
+			s.publishEvents(now, s.presence.Up(now, e, up.User, up.Rooms))
+		}
 	}
+	if !announce {
+		s.presence.Restore(now, e, ups)
+	}
+	s.publishEvents(now, s.presence.DownUnless(now, e, liveness.LeftGrace, func(user string) bool { return held[user] }))
 }
 
-// Tick does what is due at now. back reports that an edge that was given up is alive after
-// all, so that its snapshot is needed.
-func (s *Set) Tick(now time.Time) (back bool) {
+// Tick does what is due at now.
+func (s *Set) Tick(now time.Time) {
 	s.publishEvents(now, s.presence.Expire(now))
-	return s.holders.CheckEdges(now, func(e membership.Edge, grace time.Duration) {
+	s.holders.CheckEdges(now, func(e membership.Edge, grace time.Duration) {
 		s.publishEvents(now, s.presence.LoseEdge(now, e, grace))
 	})
 }

@@ -56,16 +56,15 @@ func (s *scene) hears(want ...string) {
 	s.said = nil
 }
 
-// pass lets time pass; alive edges beat. It reports whether a snapshot was requested.
-func (s *scene) pass(d time.Duration, alive ...string) (back bool) {
+// pass lets time pass; alive edges beat.
+func (s *scene) pass(d time.Duration, alive ...string) {
 	for end := s.now.Add(d); s.now.Before(end); {
 		s.now = s.now.Add(250 * time.Millisecond)
 		for _, e := range alive {
 			s.edges.Observe(s.now, &wire.Heartbeat{Instance: e, Gen: 1, State: wire.StateOK})
 		}
-		back = s.Tick(s.now) || back
+		s.Tick(s.now)
 	}
-	return back
 }
 
 var (
@@ -89,17 +88,15 @@ func TestDeadEdge(t *testing.T) {
 		t.Errorf("%d online", s.Online())
 	}
 	// It lives after all: what it holds is news.
-	if !s.pass(time.Second, "e1") {
-		t.Error("nobody asks for the edge's snapshot")
-	}
-	s.Restore(membership.Edge{ID: "e1", Gen: 1}, []wire.UserUp{{User: ann}}, true)
+	s.pass(time.Second, "e1")
+	s.Replace(membership.Edge{ID: "e1", Gen: 1}, []wire.UserUp{{User: ann}}, nil, true)
 	s.hears(all + " " + event.NameUserOnline)
 }
 
 func TestRestoreIsSilent(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, presence.ScopeRooms)
-	s.Restore(membership.Edge{ID: "e1", Gen: 1}, []wire.UserUp{{User: ann, Rooms: []string{"a", "b/c"}}}, false)
+	s.Replace(membership.Edge{ID: "e1", Gen: 1}, []wire.UserUp{{User: ann, Rooms: []string{"a", "b/c"}}}, nil, false)
 	s.hears()
 	if s.Online() != 1 {
 		t.Errorf("%d online", s.Online())

@@ -6,6 +6,7 @@ package relaytest
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,7 @@ type Owner struct {
 	rooms map[string]*Room
 	users map[string]*User
 	seen  []Command
+	sums  map[string]wire.Check // the last of each shard
 
 	// silent, if set, selects commands that are not answered; they are not
 	// carried out either, unless carryOut is set too.
@@ -73,7 +75,7 @@ type User struct {
 // New starts an owner on nc that serves until the test ends.
 func New(tb testing.TB, nc *nats.Conn) *Owner {
 	tb.Helper()
-	o := &Owner{tb: tb, nc: nc, epoch: 1, rooms: map[string]*Room{}, users: map[string]*User{}, answers: map[string]wire.Result{}}
+	o := &Owner{tb: tb, nc: nc, epoch: 1, rooms: map[string]*Room{}, users: map[string]*User{}, sums: map[string]wire.Check{}, answers: map[string]wire.Result{}}
 	o.Serve()
 	return o
 }
@@ -186,6 +188,13 @@ func (o *Owner) Seen() []Command {
 // SeenOp lists those of one operation.
 func (o *Owner) SeenOp(op string) []Command {
 	return slices.DeleteFunc(o.Seen(), func(c Command) bool { return c.Op != op })
+}
+
+// Checked returns the last check of a shard.
+func (o *Owner) Checked(shard int) wire.Check {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.sums[strconv.Itoa(shard)]
 }
 
 // View calls look with a room's state.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 	"unique"
+
+	"github.com/confab-chat/confab/proto/wire"
 )
 
 // heldBy reports whether e holds the member live, or a newer process of the same edge does,
@@ -34,11 +36,15 @@ func (m *member) keepHolders(keep func(holder) bool) bool {
 // loseHolders puts the holders that lost selects into a grace until the given offset, or
 // shortens theirs, and reports whether that changed anything. Holders whose grace has passed
 // at now are removed as long as one remains.
-func (m *member) loseHolders(now, until time.Duration, lost func(unique.Handle[Edge]) bool) (changed bool) {
+func (r *Room) loseHolders(m *member, now, until time.Duration, lost func(unique.Handle[Edge]) bool) (changed bool) {
 	shorten := func(h *holder) {
-		if lost(h.edge) && until < h.until {
-			h.until, changed = until, true
+		if until >= h.until || !lost(h.edge) {
+			return
 		}
+		if h.live() {
+			r.tally.Remove(h.edge, r.sum(m.user.ID))
+		}
+		h.until, changed = until, true
 	}
 	shorten(&m.first)
 	for i := range m.more {
@@ -49,6 +55,9 @@ func (m *member) loseHolders(now, until time.Duration, lost func(unique.Handle[E
 	}
 	return changed
 }
+
+// sum is the member's part of a tally.
+func (r *Room) sum(user string) wire.Sum { return wire.MemberSum(r.id, user) }
 
 // until returns the end of the member's last grace, timerheap.Never while an edge holds them.
 func (m *member) until() time.Duration {

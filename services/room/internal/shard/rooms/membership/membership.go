@@ -28,8 +28,10 @@ const maxGrace = time.Hour
 // an older process of an edge about a user are ignored once a newer process holds that user;
 // the caller must drop commands of a process that is known to be gone.
 //
-// The zero value is an empty room. It must be used on its shard's goroutine.
+// The zero value is an empty room without a tally. It must be used on its shard's goroutine.
 type Room struct {
+	id      string // Static, as is tally.
+	tally   *Tally
 	members roster
 	graces  timerheap.Queue[*member] // members that no edge holds any more
 	clock   timerheap.Clock
@@ -54,6 +56,10 @@ type holder struct {
 
 func (h holder) live() bool { return h.until == timerheap.Never }
 
+// Init sets the room's id, and the tally of its shard. It must be called before any other
+// method.
+func (r *Room) Init(id string, t *Tally) { r.id, r.tally = id, t }
+
 // Join counts u as a member through e. first reports that userJoined must be broadcast: u was
 // not a member, not even in a grace. A Join ends every grace of the user on any edge. The name
 // of the latest Join is the one shown.
@@ -66,10 +72,20 @@ func (r *Room) addHolder(e unique.Handle[Edge], u wire.User) (first bool) {
 	m := r.members.find(u.ID)
 	if m == nil {
 		r.members.insert(&member{user: u, first: holder{e, timerheap.Never}})
+		r.tally.Add(e, r.sum(u.ID))
 		return true
 	}
 	m.user.Name = u.Name
-	held := m.keepHolders(func(h holder) bool { return h.live() && !supersedes(e, h.edge) })
+	if !m.heldBy(e) {
+		r.tally.Add(e, r.sum(u.ID))
+	}
+	held := m.keepHolders(func(h holder) bool {
+		if h.live() && supersedes(e, h.edge) {
+			r.tally.Remove(h.edge, r.sum(u.ID))
+			return false
+		}
+		return h.live()
+	})
 	if !held {
 		m.first = holder{e, timerheap.Never}
 	} else if !m.heldBy(e) {
@@ -90,7 +106,7 @@ func (r *Room) Leave(now time.Time, e Edge, user string, grace time.Duration) (g
 	}
 	at := r.clock.At(now)
 	same := unique.Make(e)
-	if !m.loseHolders(at, at+boundGrace(grace), func(h unique.Handle[Edge]) bool { return h == same }) {
+	if !r.loseHolders(m, at, at+boundGrace(grace), func(h unique.Handle[Edge]) bool { return h == same }) {
 		return false
 	}
 	return r.dropOrSetGrace(m, at)
@@ -100,14 +116,26 @@ func (r *Room) Leave(now time.Time, e Edge, user string, grace time.Duration) (g
 // their members at once. It returns the members for whom userLeft must be broadcast now (none
 // when grace is positive), sorted by id. It visits every member.
 func (r *Room) LoseEdge(now time.Time, e Edge, grace time.Duration) (gone []wire.User) {
-	at := r.clock.At(now)
 	lost := func(h unique.Handle[Edge]) bool {
 		v := h.Value()
 		return v.ID == e.ID && v.Gen <= e.Gen
 	}
+	return r.loseEach(now, grace, lost, func(string) bool { return false })
+}
+
+// LeaveUnless is Leave for each member that e holds and keep does not accept: the edge does
+// not hold them any more. It visits every member.
+func (r *Room) LeaveUnless(now time.Time, e Edge, grace time.Duration, keep func(user string) bool) (gone []wire.User) {
+	same := unique.Make(e)
+	return r.loseEach(now, grace, func(h unique.Handle[Edge]) bool { return h == same }, keep)
+}
+
+// loseEach ends what the selected edges hold of members that keep does not accept.
+func (r *Room) loseEach(now time.Time, grace time.Duration, lost func(unique.Handle[Edge]) bool, keep func(user string) bool) (gone []wire.User) {
+	at := r.clock.At(now)
 	var left []*member
 	for m := range r.members.all() {
-		if !m.loseHolders(at, at+boundGrace(grace), lost) {
+		if keep(m.user.ID) || !r.loseHolders(m, at, at+boundGrace(grace), lost) {
 			continue
 		}
 		if m.pending(at) {

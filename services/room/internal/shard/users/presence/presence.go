@@ -50,12 +50,16 @@ type Set struct {
 	graces timerheap.Queue[*user]
 	past   past
 	clock  timerheap.Clock
+	tally  *membership.Tally
 }
 
 // New returns the presence of a shard of which nothing is known yet.
 func New(scope Scope) *Set {
-	return &Set{scope: scope, users: make(map[string]*user), past: newPast()}
+	return &Set{scope: scope, users: make(map[string]*user), past: newPast(), tally: membership.NewTally()}
 }
+
+// Held returns the sum of what e holds.
+func (s *Set) Held(e Edge) wire.Sum { return s.tally.Of(e) }
 
 // Up reports that e holds connections of u, who is in rooms there (the complete list each
 // time; ScopeAll ignores it). It ends every grace of the user on any edge.
@@ -96,9 +100,22 @@ func (s *Set) LoseEdge(now time.Time, e Edge, grace time.Duration) []Event {
 		v := of.Value()
 		return v.ID == e.ID && v.Gen <= e.Gen
 	}
-	var events []Event
+	return s.endEach(now, grace, lost, func(string) bool { return false })
+}
+
+// DownUnless is Down for each user that e holds and keep does not accept: the edge does not
+// hold them any more. It visits every user of the shard.
+func (s *Set) DownUnless(now time.Time, e Edge, grace time.Duration, keep func(user string) bool) []Event {
+	h := unique.Make(e)
+	return s.endEach(now, grace, func(of unique.Handle[Edge]) bool { return of == h }, keep)
+}
+
+// endEach ends what the selected edges hold of users that keep does not accept.
+func (s *Set) endEach(now time.Time, grace time.Duration, lost func(unique.Handle[Edge]) bool, keep func(user string) bool) (events []Event) {
 	for i := len(s.online) - 1; i >= 0; i-- { // from the end: endHoldings may move the last one to index i
-		events = s.endHoldings(events, s.online[i], now, grace, lost)
+		if x := s.online[i]; !keep(x.info.ID) {
+			events = s.endHoldings(events, x, now, grace, lost)
+		}
 	}
 	return events
 }
@@ -195,7 +212,7 @@ func (s *Set) connect(now time.Time, e Edge, u wire.User, rooms []string) (x *us
 	if s.scope == ScopeAll {
 		rooms = nil
 	}
-	x.addHolder(at, unique.Make(e), sorted(rooms))
+	x.addHolder(at, unique.Make(e), sorted(rooms), s.tally)
 	s.graces.Remove(x)
 	return x, first
 }
@@ -204,7 +221,7 @@ func (s *Set) connect(now time.Time, e Edge, u wire.User, rooms []string) (x *us
 // departure to events or schedules it.
 func (s *Set) endHoldings(events []Event, x *user, now time.Time, grace time.Duration, lost func(unique.Handle[Edge]) bool) []Event {
 	at := s.clock.At(now)
-	if !x.loseHolders(at, at+min(max(grace, 0), maxGrace), lost) {
+	if !x.loseHolders(at, at+min(max(grace, 0), maxGrace), lost, s.tally) {
 		return events
 	}
 	until := x.until()

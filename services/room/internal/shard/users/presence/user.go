@@ -6,6 +6,7 @@ import (
 	"unique"
 
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
 	"github.com/confab-chat/confab/shared/timerheap"
 )
 
@@ -43,7 +44,7 @@ func (h holder) live() bool { return h.until == timerheap.Never }
 
 // addHolder makes e a live holder with rooms, and ends the graces of the user. Reports of an
 // older process than one that holds the user are ignored.
-func (x *user) addHolder(at time.Duration, e unique.Handle[Edge], rooms []string) {
+func (x *user) addHolder(at time.Duration, e unique.Handle[Edge], rooms []string, tally *membership.Tally) {
 	x.lastSeen = time.Time{}
 	held, stale := false, false
 	for i := range x.holders {
@@ -52,10 +53,13 @@ func (x *user) addHolder(at time.Duration, e unique.Handle[Edge], rooms []string
 		case !h.live():
 			h.back = true
 		case h.edge == e:
+			tally.Remove(e, x.sum(h))
 			held, h.rooms = true, rooms
+			tally.Add(e, x.sum(h))
 		case older(e, h.edge):
 			stale = true
 		case older(h.edge, e):
+			tally.Remove(h.edge, x.sum(h))
 			h.back, h.until = true, at+staleGrace
 		}
 	}
@@ -66,18 +70,27 @@ func (x *user) addHolder(at time.Duration, e unique.Handle[Edge], rooms []string
 		x.holders = slices.Delete(x.holders, i, i+1)
 	}
 	x.holders = append(x.holders, holder{edge: e, until: timerheap.Never, rooms: rooms})
+	tally.Add(e, wire.UserSum(x.info.ID, rooms))
 }
+
+// sum is the user's part of the tally of h's edge, while h is live.
+func (x *user) sum(h *holder) wire.Sum { return wire.UserSum(x.info.ID, h.rooms) }
 
 // loseHolders ends or shortens, at until, what the selected edges hold, and reports whether
 // that changed anything.
-func (x *user) loseHolders(at, until time.Duration, lost func(unique.Handle[Edge]) bool) (changed bool) {
+func (x *user) loseHolders(at, until time.Duration, lost func(unique.Handle[Edge]) bool, tally *membership.Tally) (changed bool) {
 	if x.until() == timerheap.Never {
 		x.dropEnded(at) // not later: the rooms held at the last close must be notified of the departure
 	}
 	for i := range x.holders {
-		if h := &x.holders[i]; until < h.until && lost(h.edge) {
-			h.until, changed = until, true
+		h := &x.holders[i]
+		if until >= h.until || !lost(h.edge) {
+			continue
 		}
+		if h.live() {
+			tally.Remove(h.edge, x.sum(h))
+		}
+		h.until, changed = until, true
 	}
 	return changed
 }
