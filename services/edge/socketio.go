@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/engineio"
+	"github.com/confab-chat/confab/proto/socketio"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/codec"
-	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
 	"github.com/confab-chat/confab/services/edge/internal/codec/native"
-	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
+	"github.com/confab-chat/confab/services/edge/internal/codec/sio"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/engine"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/namespace"
@@ -48,7 +49,7 @@ func (c Config) namespaces() []string {
 func (e *edge) codecs() []codec.Codec {
 	all := []codec.Codec{native.Codec{}}
 	for _, name := range e.cfg.namespaces() {
-		all = append(all, socketio.Codec{Namespace: name})
+		all = append(all, sio.Codec{Namespace: name})
 	}
 	for i, c := range all {
 		if e.cfg.EscapeHTML == "all" || e.cfg.EscapeHTML == "socketio" && i != nativePlace {
@@ -86,13 +87,13 @@ func (e *edge) socketNamespaces() []namespace.Namespace {
 			continue
 		}
 		all = append(all, namespace.Namespace{
-			Codec: socketio.Codec{Namespace: name}, Place: uint8(nativePlace + 1 + i),
+			Codec: sio.Codec{Namespace: name}, Place: uint8(nativePlace + 1 + i),
 		})
 	}
 	if e.cfg.Conformance {
 		all = append(all,
-			namespace.Namespace{Codec: socketio.Codec{Namespace: socketio.Main}, Bare: true, Echo: true},
-			namespace.Namespace{Codec: socketio.Codec{Namespace: "/custom"}, Bare: true})
+			namespace.Namespace{Codec: sio.Codec{Namespace: socketio.Main}, Bare: true, Echo: true},
+			namespace.Namespace{Codec: sio.Codec{Namespace: "/custom"}, Bare: true})
 	}
 	return all
 }

@@ -161,8 +161,8 @@ func binariesAreLean(p Package) (broken []string) {
 // Pure lists the packages of the pure core.
 func Pure() []string {
 	return []string{
-		"proto/code", "proto/event", "proto/strictjson", "proto/subject", "proto/wire",
-		"services/edge/internal/codec/engineio", "services/edge/internal/codec/native", "services/edge/internal/codec/socketio", "services/edge/internal/rooms/stream", "services/edge/internal/transport/ws",
+		"proto/code", "proto/engineio", "proto/event", "proto/socketio", "proto/strictjson", "proto/subject", "proto/wire",
+		"services/edge/internal/codec/native", "services/edge/internal/codec/sio", "services/edge/internal/rooms/stream", "services/edge/internal/transport/ws",
 		"services/monitor/internal/fleet", "services/monitor/internal/aggregate",
 		"services/ratelimit/internal/policy",
 		"shared/limit",

@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
+	github.com/confab-chat/confab/proto v0.0.0
 	github.com/confab-chat/confab/shared v0.0.0
 	github.com/gobwas/ws v1.5.0
 	github.com/prometheus/procfs v0.22.0

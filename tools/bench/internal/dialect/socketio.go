@@ -2,88 +2,84 @@ package dialect
 
 import (
 	"bytes"
-	"strconv"
+
+	"github.com/confab-chat/confab/proto/engineio"
+	"github.com/confab-chat/confab/proto/socketio"
 )
 
-// An Engine.IO 4 packet is one digit and its payload. In a message (4), a Socket.IO 5
-// packet has a digit of its own, a namespace that ends with a comma unless it is "/", an
-// acknowledgement id, and JSON. See docs/engine.io-protocol and docs/socket.io-protocol in
-// the repository socketio/socket.io.
-const (
-	eioOpen    = '0'
-	eioPing    = '2'
-	eioPong    = "3"
-	eioMessage = '4'
-
-	sioConnect      = '0'
-	sioEvent        = '2'
-	sioAck          = '3'
-	sioConnectError = '4'
-)
-
-// socketIO is Confab's Socket.IO door: the same events as the native door. The reply is
+// socketIO is Confab's Socket.IO endpoint: the same events as the native one. The reply is
 // the one argument of the acknowledgement.
 type socketIO struct {
-	namespace []byte // as it stands in a packet: empty, or with its comma
+	namespace string // "/" or "/name"
 	traits    Traits
 }
 
 func newSocketIO(namespace string) socketIO {
-	if namespace == "" || namespace == "/" {
-		namespace = ""
-	} else {
-		namespace += ","
+	if namespace == "" {
+		namespace = socketio.Main
 	}
-	return socketIO{[]byte(namespace), Traits{
-		Path: "/socket.io/", Query: "EIO=4&transport=websocket", Hello: "40" + namespace, Pong: eioPong,
+	d := socketIO{namespace: namespace}
+	d.traits = Traits{
+		Path: "/socket.io/", Query: "EIO=" + engineio.Version + "&transport=websocket",
+		Hello: string(d.appendHead(nil, socketio.Connect, socketio.NoID)), Pong: string(engineio.Pong),
 		Resumes: true, Token: true,
-	}}
+	}
+	return d
 }
 
 func (d socketIO) Traits() Traits { return d.traits }
 
-func (d socketIO) Next(p []byte) (m Message, rest []byte) {
-	m.Body = p
-	switch {
-	case p[0] == eioOpen:
+// Next returns the whole payload: a frame has one packet. A packet that cannot be parsed is
+// of kind Other.
+func (d socketIO) Next(payload []byte) (m Message, rest []byte) {
+	m.Body = payload
+	p, err := engineio.Parse(payload)
+	if err != nil {
+		return m, nil
+	}
+	switch p.Type {
+	case engineio.Open:
 		m.Kind = Hello
-	case p[0] == eioPing:
+	case engineio.Ping:
 		m.Kind = Ping
-	case p[0] == eioMessage && len(p) >= 2:
-		if rest, ok := bytes.CutPrefix(p[2:], d.namespace); ok {
-			m.Kind, m.ID = socketIOKind(p[1], rest)
+	case engineio.Message:
+		if p, err := socketio.Parse(p.Data); err == nil && string(p.Namespace) == d.namespace {
+			m.Kind, m.ID = packetKind(p), uint64(max(p.ID, 0))
 		}
 	}
 	return m, nil
 }
 
-// socketIOKind returns what a Socket.IO packet means. rest follows its namespace.
-func socketIOKind(packet byte, rest []byte) (k Kind, id uint64) {
-	id, data := cutNumber(rest)
-	switch packet {
-	case sioConnect:
-		return Opened, 0
-	case sioConnectError:
-		return Refused, 0
-	case sioEvent:
-		name, _ := bytes.CutPrefix(data, []byte(`["`))
-		if k = confabKind(name); k == Ping {
-			k = Other // answering Engine.IO's own ping is enough
+// packetKind returns what a packet of the namespace means.
+func packetKind(p socketio.Packet) Kind {
+	switch p.Type {
+	case socketio.Connect:
+		return Opened
+	case socketio.ConnectError:
+		return Refused
+	case socketio.Event:
+		name, _ := bytes.CutPrefix(p.Data, []byte(`["`))
+		if k := confabKind(name); k != Ping { // answering Engine.IO's own ping is enough
+			return k
 		}
-	case sioAck:
-		k = Refused
-		if name, ok := bytes.CutPrefix(data, []byte(`[{"event":"`)); ok {
-			k = confabKind(name)
+	case socketio.Ack:
+		if name, ok := bytes.CutPrefix(p.Data, []byte(`[{"event":"`)); ok {
+			return confabKind(name)
 		}
+		return Refused
 	}
-	return k, id
+	return Other
+}
+
+// appendHead appends a message with a packet up to its data.
+func (d socketIO) appendHead(dst []byte, t socketio.Type, id int64) []byte {
+	return socketio.AppendHead(append(dst, byte(engineio.Message)), t, 0, d.namespace, id)
 }
 
 // appendEvent appends the start of an event that asks for the acknowledgement id.
 func (d socketIO) appendEvent(dst []byte, id uint64, name string) []byte {
-	dst = append(append(dst, eioMessage, sioEvent), d.namespace...)
-	dst = strconv.AppendUint(dst, id, 10)
-	return append(append(append(dst, `["`...), name...), `",`...)
+	dst = append(d.appendHead(dst, socketio.Event, int64(id)), `["`...)
+	return append(append(dst, name...), `",`...)
 }
 
 func (d socketIO) AppendJoin(dst []byte, id uint64, room string, since int64) []byte {

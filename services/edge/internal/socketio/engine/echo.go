@@ -1,7 +1,7 @@
 package engine
 
 import (
-	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
+	"github.com/confab-chat/confab/proto/engineio"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/confab-chat/confab/proto/code"
-	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
+	"github.com/confab-chat/confab/proto/engineio"
 )
 
 // exchange is a request of long-polling that has not been answered yet.

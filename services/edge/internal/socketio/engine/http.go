@@ -12,10 +12,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/proto/engineio"
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
 )
 
 // bodyTimeout is how long the body of a POST may take to arrive.

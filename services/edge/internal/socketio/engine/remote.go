@@ -4,8 +4,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 
+	"github.com/confab-chat/confab/proto/engineio"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/peers"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )

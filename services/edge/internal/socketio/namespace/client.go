@@ -7,7 +7,8 @@ import (
 	"slices"
 
 	"github.com/confab-chat/confab/proto/code"
-	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
+	"github.com/confab-chat/confab/proto/socketio"
+	"github.com/confab-chat/confab/services/edge/internal/codec/sio"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/engine"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 )
@@ -62,7 +63,7 @@ func (c *Client) Message(_ *engine.Socket, binary bool, data []byte) {
 		return
 	}
 	p, err := socketio.Parse(data)
-	if err != nil || c.partial != nil {
+	if err != nil || c.partial != nil || p.Type == socketio.ConnectError { // which only servers send
 		c.closeInvalid()
 		return
 	}
@@ -70,7 +71,7 @@ func (c *Client) Message(_ *engine.Socket, binary bool, data []byte) {
 		c.connect(p)
 		return
 	}
-	i := c.index(p.Namespace)
+	i := c.index(string(p.Namespace))
 	if i < 0 { // not joined, or left
 		c.closeInvalid()
 		return
@@ -84,7 +85,10 @@ func (c *Client) Message(_ *engine.Socket, binary bool, data []byte) {
 		c.sockets[i].message(p, data, nil)
 	case socketio.BinaryEvent, socketio.BinaryAck:
 		c.awaitAttachments(p, data)
-	case socketio.Ack: // ignored: the server asks for no acknowledgements
+	case socketio.Ack: // otherwise ignored: the server asks for no acknowledgements
+		if !json.Valid(p.Data) {
+			c.closeInvalid()
+		}
 	}
 }
 
@@ -104,7 +108,7 @@ func (c *Client) addAttachment(data []byte) {
 		return
 	}
 	p, _ := socketio.Parse(c.partial.raw) // it was parsed before
-	if i := c.index(p.Namespace); i >= 0 && c.sockets[i].wantsAttachments() {
+	if i := c.index(string(p.Namespace)); i >= 0 && c.sockets[i].wantsAttachments() {
 		c.partial.attachments = append(c.partial.attachments, bytes.Clone(data))
 	}
 	c.partial.missing--
@@ -119,7 +123,7 @@ func (c *Client) deliverWhole() {
 	whole := c.partial
 	c.partial = nil
 	p, _ := socketio.Parse(whole.raw)
-	if i := c.index(p.Namespace); i >= 0 && p.Type == socketio.BinaryEvent {
+	if i := c.index(string(p.Namespace)); i >= 0 && p.Type == socketio.BinaryEvent {
 		c.sockets[i].message(p, whole.raw, whole.attachments)
 	}
 }
@@ -152,14 +156,14 @@ func (c *Client) Closed(_ *engine.Socket, cause conn.Cause) {
 
 // connect handles a CONNECT packet.
 func (c *Client) connect(p socketio.Packet) {
-	if c.index(p.Namespace) >= 0 { // a second one for the same namespace
+	if c.index(string(p.Namespace)) >= 0 { // a second one for the same namespace
 		c.closeInvalid()
 		return
 	}
-	ns := c.server.find(p.Namespace)
+	ns := c.server.find(string(p.Namespace))
 	switch {
 	case ns == nil:
-		unknown := socketio.Codec{Namespace: p.Namespace}
+		unknown := sio.Codec{Namespace: string(p.Namespace)}
 		c.sendRefusal(unknown.AppendConnectError(nil, "Invalid namespace", nil))
 	case ns.Bare:
 		c.connectBare(ns, p.Data)
@@ -176,7 +180,7 @@ func (c *Client) sendRefusal(frame []byte) {
 	}
 }
 
-// sendConnected answers a CONNECT packet; see socketio.Codec.AppendConnect for pid. The
+// sendConnected answers a CONNECT packet; see sio.Codec.AppendConnect for pid. The
 // sid is what a client shows its user: the server never reads it.
 func (c *Client) sendConnected(ns *Namespace, pid string) {
 	c.conn.Send(ns.AppendConnect(nil, rand.Text(), pid), conn.Reply)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
+	"github.com/confab-chat/confab/services/edge/internal/codec/sio"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/engine"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/namespace"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
@@ -33,9 +33,9 @@ func newFixture(tb testing.TB) *fixture {
 	s := &fixture{now: time.Unix(1_700_000_000, 0)}
 	s.loop = poll.NewManual(s.now, time.Second)
 	spaces := namespace.New(namespace.Options{ConnectTimeout: 45 * time.Second, Namespaces: []namespace.Namespace{
-		{Codec: socketio.Codec{Namespace: "/"}, Bare: true, Echo: true},
-		{Codec: socketio.Codec{Namespace: "/custom"}, Bare: true},
-		{Codec: socketio.Codec{Namespace: "/chat"}},
+		{Codec: sio.Codec{Namespace: "/"}, Bare: true, Echo: true},
+		{Codec: sio.Codec{Namespace: "/custom"}, Bare: true},
+		{Codec: sio.Codec{Namespace: "/chat"}},
 	}, Verifier: noToken{}})
 	server := engine.New(engine.Options{
 		Path: "/socket.io/", Loops: []*poll.Loop{s.loop}, Open: spaces.Open,
@@ -167,6 +167,8 @@ func TestConversation(t *testing.T) {
 		"after leaving":         {[]string{`41/custom,`, `42/custom,["message"]`}, invalid},
 		"not joined":            {[]string{`42/chat,["message"]`}, invalid},
 		"malformed packet":      {[]string{`49`}, invalid},
+		"malformed ack":         {[]string{`4313[`}, invalid},
+		"connect error":         {[]string{`44{"message":"x"}`}, invalid},
 		"malformed event":       {[]string{`42["message",]`}, invalid},
 		"reserved event":        {[]string{`42["disconnect"]`}, invalid},
 		"unexpected attachment": {[]string{"bx"}, invalid},

@@ -5,8 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/confab-chat/confab/services/edge/internal/codec"
-	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
+	"github.com/confab-chat/confab/proto/socketio"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/engine"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
@@ -54,8 +53,8 @@ func (b *bareSocket) message(p socketio.Packet, _ []byte, attachments [][]byte) 
 		b.client.closeInvalid()
 	case !b.ns.Echo:
 	case name == "message":
-		b.echo(p.Type, codec.NoID, append([]json.RawMessage{[]byte(`"message-back"`)}, arguments...), attachments)
-	case name == "message-with-ack" && p.ID != codec.NoID:
+		b.echo(p.Type, socketio.NoID, append([]json.RawMessage{[]byte(`"message-back"`)}, arguments...), attachments)
+	case name == "message-with-ack" && p.ID != socketio.NoID:
 		b.echo(p.Type+(socketio.Ack-socketio.Event), p.ID, arguments, attachments)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
+	"github.com/confab-chat/confab/services/edge/internal/codec/sio"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 )
@@ -25,7 +25,7 @@ func (c *Client) connectSession(ns *Namespace, data []byte) {
 	}
 	s := &sessionSocket{Socket: c.conn, client: c, ns: ns, opening: &opening{id: id}}
 	c.sockets = append(c.sockets, s)
-	room, seq, ok := socketio.ParseOffset(given.offset)
+	room, seq, ok := sio.ParseOffset(given.offset)
 	if given.pid == "" || !ok {
 		s.openNew()
 		return

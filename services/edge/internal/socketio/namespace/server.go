@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
+	"github.com/confab-chat/confab/services/edge/internal/codec/sio"
 	"github.com/confab-chat/confab/services/edge/internal/session"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/engine"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/peers"
@@ -18,7 +18,7 @@ import (
 
 // Namespace is one that clients may join.
 type Namespace struct {
-	socketio.Codec
+	sio.Codec
 	Place uint8 // index of the codec in session.Options.Codecs, for its sessions
 	Bare  bool  // it serves the protocol suite, not the contract
 	Echo  bool  // when Bare: it echoes events

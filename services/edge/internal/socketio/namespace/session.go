@@ -3,8 +3,8 @@ package namespace
 import (
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/socketio"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
-	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
 	"github.com/confab-chat/confab/services/edge/internal/session"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/engine"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/proto/code"
-	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
+	"github.com/confab-chat/confab/services/edge/internal/codec/sio"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
 	"github.com/confab-chat/confab/services/edge/internal/session"
 	"github.com/confab-chat/confab/services/edge/internal/socketio/engine"
@@ -43,7 +43,7 @@ func openingSocket(t *testing.T) (*sessionSocket, *conntest.Transport) {
 	client := spaces.Open(engine.Request{}).(*Client)
 	client.Opened(c)
 	s := &sessionSocket{
-		Socket: c, client: client, ns: &Namespace{Codec: socketio.Codec{Namespace: "/chat"}},
+		Socket: c, client: client, ns: &Namespace{Codec: sio.Codec{Namespace: "/chat"}},
 		session: &session.Session{}, opening: &opening{},
 	}
 	client.sockets = []socket{s}

@@ -1,4 +1,4 @@
-package socketio
+package sio
 
 import (
 	"bytes"
@@ -15,8 +15,8 @@ var (
 	seqMember  = []byte(`,"seq":`)
 )
 
-// appendOffsetOf appends the offset of a message, given its JSON as event.Message
-// writes it. It appends nothing to other JSON. A text cannot be mistaken for a member:
+// appendOffsetOf appends the offset of a message as one more argument, given its JSON as
+// event.Message writes it. It appends nothing to other JSON. A text cannot be mistaken for a member:
 // the quotes in it are escaped.
 func appendOffsetOf(dst, message []byte) []byte {
 	i := bytes.Index(message, roomMember)
@@ -37,7 +37,9 @@ func appendOffsetOf(dst, message []byte) []byte {
 	if n == 0 {
 		return dst
 	}
-	return append(append(append(dst, seq[:n]...), '.'), room[:end]...)
+	dst = append(append(dst, `,"`...), seq[:n]...)
+	dst = append(append(dst, '.'), room[:end]...)
+	return append(dst, '"')
 }
 
 // ParseOffset parses an offset. It does not check the room.

@@ -1,12 +1,16 @@
-package socketio_test
+package sio_test
 
 import (
+	"errors"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/socketio"
+	"github.com/confab-chat/confab/proto/strictjson"
 	"github.com/confab-chat/confab/services/edge/internal/codec"
-	"github.com/confab-chat/confab/services/edge/internal/codec/socketio"
+	"github.com/confab-chat/confab/services/edge/internal/codec/sio"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn/conntest"
 )
 
@@ -14,7 +18,7 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 func TestAppend(t *testing.T) {
 	t.Parallel()
-	chat, main := socketio.Codec{Namespace: "/chat"}, socketio.Codec{Namespace: "/"}
+	chat, main := sio.Codec{Namespace: "/chat"}, sio.Codec{Namespace: "/"}
 	obj := []byte(`{"a":1}`)
 	m := event.Message{ID: "x", Content: `say "roomId":"no","seq":9`, RoomID: "a/b.c", MessageType: "TEXT", Seq: 42, Timestamp: 1}
 	msg := m.AppendJSON(nil)
@@ -32,7 +36,7 @@ func TestAppend(t *testing.T) {
 		"refusal":        {main.AppendReply(nil, 7, "error", obj), `437[{"a":1}]`},
 		"connect":        {chat.AppendConnect(nil, "s", ""), `40/chat,{"sid":"s"}`},
 		"connect, pid":   {main.AppendConnect(nil, "s", "p"), `40{"sid":"s","pid":"p"}`},
-		"refused":        {socketio.Codec{Namespace: "/random"}.AppendConnectError(nil, "Invalid namespace", nil), `44/random,{"message":"Invalid namespace"}`},
+		"refused":        {sio.Codec{Namespace: "/random"}.AppendConnectError(nil, "Invalid namespace", nil), `44/random,{"message":"Invalid namespace"}`},
 		"refused, why":   {chat.AppendConnectError(nil, `a "b"`, obj), `44/chat,{"message":"a \"b\"","data":{"a":1}}`},
 		"disconnect":     {chat.AppendDisconnect(nil), `41/chat,`},
 		"raw":            {main.AppendPacket(nil, socketio.BinaryAck, 2, 789, []byte(`[1]`)), `462-789[1]`},
@@ -48,6 +52,56 @@ func TestAppend(t *testing.T) {
 	}
 }
 
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	var r strictjson.Reader
+	for in, want := range map[string]string{
+		`2/chat,12["joinRoom",{"roomId":"r"}]`: `12 joinRoom {"roomId":"r"}`,
+		`2/chat,["heartbeat"]`:                 `-1 heartbeat `,
+		`2/chat,["heartbeat",null]`:            `-1 heartbeat `,
+		`2/chat,["typing",{},"more",[1]]`:      `-1 typing {}`,
+		`2/chat,["send\u004dessage",{}]`:       `-1 sendMessage {}`,
+		`2/chat,[7]`:                           `-1 7 `,
+		`2/chat,[""]`:                          `-1  `,
+	} {
+		req, err := sio.Codec{Namespace: "/chat"}.Decode(&r, []byte(in))
+		got := strings.Join([]string{itoa(req.ID), string(req.Event), string(req.Data)}, " ")
+		if err != nil || got != want {
+			t.Errorf("%s: %q %v", in, got, err)
+		}
+	}
+	for in, broken := range map[string]bool{
+		`2/chat,["joinRoom",{]`:                  true,
+		`2/chat,[]`:                              true,
+		`2/chat,[null]`:                          true,
+		`2/chat,[{}]`:                            true,
+		`2/chat,["disconnect"]`:                  true,
+		`2/chat,["a"]x`:                          true,
+		`3/chat,1["a"]`:                          true,
+		`2/chat,5["joinRoom",{"a":1,"a":2}]`:     false,
+		`2/chat,5["sendMessage",{"a":"\ud800"}]`: false,
+	} {
+		req, err := sio.Codec{Namespace: "/chat"}.Decode(&r, []byte(in))
+		if err == nil || errors.Is(err, codec.ErrBroken) != broken || !broken && req.ID != 5 {
+			t.Errorf("%s: %+v %v", in, req, err)
+		}
+	}
+}
+
+// Whatever a client sends: no panic, and what is decoded is a packet.
+func FuzzDecode(f *testing.F) {
+	for _, s := range []string{`0`, `212["foo"]`, `52-/admin,7["baz",{"_placeholder":true,"num":0}]`, `2/chat,9007199254740993["x"]`, `2`} {
+		f.Add([]byte(s))
+	}
+	var r strictjson.Reader
+	f.Fuzz(func(t *testing.T, in []byte) {
+		req, err := sio.Codec{Namespace: "/chat"}.Decode(&r, in)
+		if _, invalid := socketio.Parse(in); invalid != nil && err == nil {
+			t.Fatalf("%q decoded: %+v", in, req)
+		}
+	})
+}
+
 func TestOffset(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]struct {
@@ -59,7 +113,7 @@ func TestOffset(t *testing.T) {
 		"1.a/b.c":    {"a/b.c", 1, true},
 		"":           {}, "42": {}, "42.": {}, ".x": {}, "0.x": {}, "-1.x": {}, "+1.x": {}, "x.1": {}, "99999999999999999999.x": {},
 	} {
-		room, seq, ok := socketio.ParseOffset(in)
+		room, seq, ok := sio.ParseOffset(in)
 		if ok != want.ok || ok && (room != want.room || seq != want.seq) {
 			t.Errorf("%q: %q %d %v", in, room, seq, ok)
 		}
@@ -70,7 +124,7 @@ func BenchmarkAppendMessage(b *testing.B) {
 	m := event.Message{ID: "0123456789abcdef", Content: "hello, how are you today?", RoomID: "general", MessageType: "TEXT", Seq: 42, Timestamp: 1_700_000_000_000}
 	m.CreatedAt, m.UpdatedAt = m.Timestamp, m.Timestamp
 	msg := m.AppendJSON(nil)
-	codec := socketio.Codec{Namespace: "/chat"}
+	codec := sio.Codec{Namespace: "/chat"}
 	dst := make([]byte, 0, 1024)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,10 +1,13 @@
-package socketio
+// Package sio is the codec of Socket.IO clients: the contract's events and replies as
+// packets of package socketio. It has no network and no clock.
+package sio
 
 import (
 	"encoding/json"
-	"strconv"
 
+	"github.com/confab-chat/confab/proto/engineio"
 	"github.com/confab-chat/confab/proto/event"
+	"github.com/confab-chat/confab/proto/socketio"
 	"github.com/confab-chat/confab/proto/strictjson"
 	"github.com/confab-chat/confab/services/edge/internal/codec"
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
@@ -23,8 +26,8 @@ var _ codec.Codec = Codec{}
 // codec.ErrBroken for an invalid packet or invalid JSON. JSON that readers could
 // understand differently is an error of the request only.
 func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {
-	p, err := Parse(msg)
-	if err != nil || p.Type != Event && p.Type != BinaryEvent {
+	p, err := socketio.Parse(msg)
+	if err != nil || p.Type != socketio.Event && p.Type != socketio.BinaryEvent {
 		return codec.Request{ID: codec.NoID}, codec.ErrBroken
 	}
 	req := codec.Request{ID: p.ID}
@@ -47,7 +50,7 @@ func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {
 		}
 		return codec.Request{ID: p.ID}, err
 	}
-	if !named || reserved(string(req.Event)) {
+	if !named || socketio.Reserved(string(req.Event)) {
 		return codec.Request{ID: p.ID}, codec.ErrBroken
 	}
 	return req, nil
@@ -58,22 +61,21 @@ func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {
 // object gets one as its first member. An error object does not: clients recognize it by
 // success: false.
 func (c Codec) AppendReply(dst []byte, id int64, name string, object []byte) []byte {
-	size := len(object)
+	if id == codec.NoReply {
+		return dst
+	}
+	var buf [headBuffer]byte
+	var head []byte
+	if id == codec.NoID {
+		head = c.appendEventHead(buf[:0], name)
+	} else {
+		head = append(c.appendHead(buf[:0], socketio.Ack, 0, id), '[')
+	}
+	size := len(head) + len(object) + len("]")
 	if name != event.NameError {
 		size += event.NamedSize(name)
 	}
-	switch id {
-	case codec.NoReply:
-		return dst
-	case codec.NoID:
-		dst = c.appendPrefix(ws.AppendHeader(dst, ws.OpText, len(`42["",]`)+c.namespaceSize()+len(name)+size), Event)
-		dst = append(append(append(dst, `["`...), name...), `",`...)
-	default:
-		var buf [20]byte
-		num := strconv.AppendInt(buf[:0], id, 10)
-		dst = c.appendPrefix(ws.AppendHeader(dst, ws.OpText, len("43[]")+c.namespaceSize()+len(num)+size), Ack)
-		dst = append(append(dst, num...), '[')
-	}
+	dst = append(ws.AppendHeader(dst, ws.OpText, size), head...)
 	if name == event.NameError {
 		dst = append(dst, object...)
 	} else {
@@ -85,43 +87,29 @@ func (c Codec) AppendReply(dst []byte, id int64, name string, object []byte) []b
 // AppendEvent appends the packet of a server event. A chat message has a second argument:
 // the offset with which the client can recover its session.
 func (c Codec) AppendEvent(dst []byte, name string, data []byte) []byte {
-	var buf [128]byte
-	var offset []byte
+	var headBuf, tailBuf [headBuffer]byte
+	head, tail := c.appendEventHead(headBuf[:0], name), tailBuf[:0]
 	if name == event.NameReceiveMessage {
-		offset = appendOffsetOf(buf[:0], data)
+		tail = appendOffsetOf(tail, data)
 	}
-	n := len(`42["",]`) + c.namespaceSize() + len(name) + len(data)
-	if len(offset) > 0 {
-		n += len(offset) + len(`,""`)
-	}
-	dst = c.appendPrefix(ws.AppendHeader(dst, ws.OpText, n), Event)
-	dst = append(append(append(dst, `["`...), name...), `",`...) // event names need no escapes
-	dst = append(dst, data...)
-	if len(offset) > 0 {
-		dst = append(append(append(dst, `,"`...), offset...), '"')
-	}
-	return append(dst, ']')
+	tail = append(tail, ']')
+	dst = append(ws.AppendHeader(dst, ws.OpText, len(head)+len(data)+len(tail)), head...)
+	return append(append(dst, data...), tail...)
 }
 
-// appendPrefix appends the Engine.IO type of a message, and the type and namespace of a
-// packet.
-func (c Codec) appendPrefix(dst []byte, t Type) []byte {
-	return c.appendNamespace(append(dst, '4', byte(t)))
+// headBuffer holds what stands before or after the data of a usual packet, in bytes. A
+// longer one is allocated.
+const headBuffer = 128
+
+// appendHead appends the Engine.IO type of a message, and the packet up to its data.
+func (c Codec) appendHead(dst []byte, t socketio.Type, attachments int, id int64) []byte {
+	return socketio.AppendHead(append(dst, byte(engineio.Message)), t, attachments, c.Namespace, id)
 }
 
-func (c Codec) appendNamespace(dst []byte) []byte {
-	if c.Namespace == Main {
-		return dst
-	}
-	return append(append(dst, c.Namespace...), ',')
-}
-
-// namespaceSize returns the length of the namespace in a packet.
-func (c Codec) namespaceSize() int {
-	if c.Namespace == Main {
-		return 0
-	}
-	return len(c.Namespace) + 1
+// appendEventHead appends an event up to its first argument. Event names need no escapes.
+func (c Codec) appendEventHead(dst []byte, name string) []byte {
+	dst = append(c.appendHead(dst, socketio.Event, 0, socketio.NoID), `["`...)
+	return append(append(dst, name...), `",`...)
 }
 
 // AppendConnect appends the answer that grants a CONNECT. With pid the client can
@@ -131,7 +119,7 @@ func (c Codec) AppendConnect(dst []byte, sid, pid string) []byte {
 	if pid != "" {
 		body = append(append(append(body, `,"pid":"`...), pid...), '"')
 	}
-	return c.AppendPacket(dst, Connect, 0, codec.NoID, append(body, '}'))
+	return c.AppendPacket(dst, socketio.Connect, 0, socketio.NoID, append(body, '}'))
 }
 
 // AppendConnectError appends the answer that refuses a CONNECT. data is the error object,
@@ -141,24 +129,15 @@ func (c Codec) AppendConnectError(dst []byte, message string, data []byte) []byt
 	if data != nil {
 		body = append(append(body, `,"data":`...), data...)
 	}
-	return c.AppendPacket(dst, ConnectError, 0, codec.NoID, append(body, '}'))
+	return c.AppendPacket(dst, socketio.ConnectError, 0, socketio.NoID, append(body, '}'))
 }
 
 // AppendDisconnect appends the packet after which the client library does not reconnect.
 func (c Codec) AppendDisconnect(dst []byte) []byte {
-	return c.AppendPacket(dst, Disconnect, 0, codec.NoID, nil)
+	return c.AppendPacket(dst, socketio.Disconnect, 0, socketio.NoID, nil)
 }
 
-// AppendPacket appends any packet. attachments is written for binary packets only, id
-// unless it is codec.NoID.
-func (c Codec) AppendPacket(dst []byte, t Type, attachments int, id int64, data []byte) []byte {
-	body := []byte{'4', byte(t)}
-	if t == BinaryEvent || t == BinaryAck {
-		body = append(strconv.AppendInt(body, int64(attachments), 10), '-')
-	}
-	body = c.appendNamespace(body)
-	if id != codec.NoID {
-		body = strconv.AppendInt(body, id, 10)
-	}
-	return ws.AppendFrame(dst, ws.OpText, append(body, data...))
+// AppendPacket appends any packet; see socketio.AppendHead.
+func (c Codec) AppendPacket(dst []byte, t socketio.Type, attachments int, id int64, data []byte) []byte {
+	return ws.AppendFrame(dst, ws.OpText, append(c.appendHead(nil, t, attachments, id), data...))
 }

@@ -1,7 +1,7 @@
-// Package engineio is the codec of the Engine.IO protocol, version 4
+// Package engineio is the format of the Engine.IO protocol, version 4
 // (https://github.com/socketio/engine.io-protocol): packets, the payloads in which
 // long-polling carries several of them, the open packet, and the errors of its HTTP
-// side. It has no network and no clock.
+// side. The server and its clients share it. It has no network and no clock.
 package engineio
 
 import (
@@ -46,7 +46,7 @@ var (
 	ErrPayload = errors.New("too many packets in a payload")
 )
 
-// Packet is one packet of a client.
+// Packet is one packet.
 type Packet struct {
 	Type   Type
 	Binary bool   // a Message with binary data

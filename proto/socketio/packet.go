@@ -1,15 +1,13 @@
-// Package socketio is the codec of the Socket.IO protocol, revision 5
-// (https://github.com/socketio/socket.io-protocol): packets with their namespaces,
-// acknowledgement ids and attachments, and the contract's events and replies as
-// packets. It has no network and no clock.
+// Package socketio is the packet format of the Socket.IO protocol, revision 5
+// (https://github.com/socketio/socket.io-protocol): namespaces, acknowledgement ids and
+// attachments. Each packet is the data of an Engine.IO message (package engineio). The
+// server and its clients share it. It has no network and no clock.
 package socketio
 
 import (
 	"encoding/json"
 	"errors"
-	"slices"
-
-	"github.com/confab-chat/confab/services/edge/internal/codec"
+	"strconv"
 )
 
 // Type is the type of a packet, its first character.
@@ -20,7 +18,7 @@ const (
 	Disconnect   Type = '1'
 	Event        Type = '2'
 	Ack          Type = '3'
-	ConnectError Type = '4'
+	ConnectError Type = '4' // only a server sends it
 	BinaryEvent  Type = '5'
 	BinaryAck    Type = '6'
 )
@@ -29,8 +27,11 @@ const (
 	// Main is the namespace that packets do not name.
 	Main = "/"
 
+	// NoID is the acknowledgement id of a packet without one.
+	NoID int64 = -1
+
 	// MaxAttachments is how many binary attachments a packet may have. Without a bound
-	// one packet could make the server wait, and keep data, forever (CVE-2026-33151).
+	// one packet could make the receiver wait, and keep data, forever (CVE-2026-33151).
 	MaxAttachments = 10
 
 	// MaxID is the largest acknowledgement id: JavaScript represents it exactly.
@@ -44,19 +45,22 @@ const (
 // cannot have. A client that sends one is disconnected.
 var ErrPacket = errors.New("invalid packet")
 
-// Packet is one packet of a client. Its attachments follow as binary messages.
+var mainNamespace = []byte(Main)
+
+// Packet is one packet. Its attachments follow as binary messages.
 type Packet struct {
 	Type        Type
-	Namespace   string
-	ID          int64  // codec.NoID when there is none
+	Namespace   []byte // a part of the parsed bytes, or Main; must not be changed
+	ID          int64  // NoID when there is none
 	Attachments int    // number of binary messages that follow
 	Data        []byte // JSON, a part of the parsed bytes; nil when there is none
 }
 
-// Parse parses a packet. Of an event's payload it checks only the first character; see
-// [SplitEvent] and [Codec.Decode].
+// Parse parses a packet. Of the payload of an event or an acknowledgement it checks only
+// the first character: such packets are many, and receivers parse the payload anyway (see
+// [SplitEvent]).
 func Parse(b []byte) (Packet, error) {
-	p := Packet{Namespace: Main, ID: codec.NoID}
+	p := Packet{Namespace: mainNamespace, ID: NoID}
 	if len(b) == 0 || b[0] < byte(Connect) || b[0] > byte(BinaryAck) {
 		return p, ErrPacket
 	}
@@ -80,9 +84,11 @@ func Parse(b []byte) (Packet, error) {
 	return p, nil
 }
 
+func (t Type) binary() bool { return t == BinaryEvent || t == BinaryAck }
+
 // attachments parses the number of attachments, which only binary packets have.
 func (p *Packet) attachments(b []byte) (rest []byte, ok bool) {
-	if p.Type != BinaryEvent && p.Type != BinaryAck {
+	if !p.Type.binary() {
 		return b, true
 	}
 	n, rest := digits(b)
@@ -105,7 +111,7 @@ func (p *Packet) namespace(b []byte) (rest []byte, ok bool) {
 			return nil, false
 		}
 	}
-	p.Namespace = string(b[:n])
+	p.Namespace = b[:n]
 	return b[min(n+1, len(b)):], true
 }
 
@@ -140,90 +146,28 @@ func (p *Packet) plausible() bool {
 		first = p.Data[0]
 	}
 	switch p.Type {
-	case Connect:
+	case Connect, ConnectError:
 		return first == 0 || first == '{' && json.Valid(p.Data)
 	case Disconnect:
 		return first == 0
-	case ConnectError:
-		return false // only a server sends it
 	case Event, BinaryEvent:
 		return first == '['
 	}
-	return p.ID >= 0 && first == '[' && json.Valid(p.Data)
+	return p.ID >= 0 && first == '['
 }
 
-// CheckAttachments returns ErrPacket unless the payload of a binary packet has exactly
-// one placeholder for each of its attachments.
-func CheckAttachments(p Packet) error {
-	var value any
-	if json.Unmarshal(p.Data, &value) != nil {
-		return ErrPacket
+// AppendHead appends everything of a packet that stands before its data. attachments is
+// written for binary packets only, id unless it is NoID.
+func AppendHead(dst []byte, t Type, attachments int, namespace string, id int64) []byte {
+	dst = append(dst, byte(t))
+	if t.binary() {
+		dst = append(strconv.AppendInt(dst, int64(attachments), 10), '-')
 	}
-	found := appendPlaceholders(nil, value)
-	slices.Sort(found)
-	for i, num := range found {
-		if num != float64(i) {
-			return ErrPacket
-		}
+	if namespace != Main {
+		dst = append(append(dst, namespace...), ',')
 	}
-	if len(found) != p.Attachments {
-		return ErrPacket
-	}
-	return nil
-}
-
-// appendPlaceholders appends the numbers of the placeholders in value; -1 for one that
-// has none.
-func appendPlaceholders(dst []float64, value any) []float64 {
-	switch v := value.(type) {
-	case []any:
-		for _, e := range v {
-			dst = appendPlaceholders(dst, e)
-		}
-	case map[string]any:
-		if v["_placeholder"] == true {
-			num, ok := v["num"].(float64)
-			if !ok {
-				num = -1
-			}
-			return append(dst, num)
-		}
-		for _, e := range v {
-			dst = appendPlaceholders(dst, e)
-		}
+	if id != NoID {
+		dst = strconv.AppendInt(dst, id, 10)
 	}
 	return dst
-}
-
-// SplitEvent returns an event's name, which may be a number in the payload, and its
-// arguments.
-func SplitEvent(data []byte) (name string, arguments []json.RawMessage, err error) {
-	var all []json.RawMessage
-	if json.Unmarshal(data, &all) != nil || len(all) == 0 {
-		return "", nil, ErrPacket
-	}
-	var value any
-	_ = json.Unmarshal(all[0], &value) // value stays nil for a number that is too large
-	switch v := value.(type) {
-	case string:
-		name = v
-	case float64:
-		name = string(all[0])
-	default:
-		return "", nil, ErrPacket
-	}
-	if reserved(name) {
-		return "", nil, ErrPacket
-	}
-	return name, all[1:], nil
-}
-
-// reserved reports whether the client library itself emits events of that name. No
-// client sends them.
-func reserved(name string) bool {
-	switch name {
-	case "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener":
-		return true
-	}
-	return false
 }

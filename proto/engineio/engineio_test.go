@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/confab-chat/confab/services/edge/internal/codec/engineio"
+	"github.com/confab-chat/confab/proto/engineio"
 )
 
 // The examples of the protocol document, "Packet encoding" and "Handshake".
