@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,6 +42,7 @@ type world struct {
 
 type asked struct {
 	what   string
+	until  time.Time // when the owner must have answered; zero: it is not awaited
 	answer func(reply wire.Message, err error)
 }
 
@@ -96,8 +98,8 @@ func (w *world) wants(want ...string) {
 	w.sent = nil
 }
 
-func (w *world) add(what string, answer func(wire.Message, error)) {
-	w.asked = append(w.asked, asked{what, answer})
+func (w *world) add(what string, until time.Time, answer func(wire.Message, error)) {
+	w.asked = append(w.asked, asked{what, until, answer})
 }
 
 func (w *world) Send(frames []byte, _ conn.Class) bool {
@@ -112,14 +114,14 @@ func (w *world) PauseReads()                  { w.paused = true }
 func (w *world) ResumeReads()                 { w.paused = false }
 
 func (w *world) Origin() wire.Origin                   { return wire.Origin{Edge: "e"} }
-func (w *world) Leave(l relay.Leaving)                 { w.add("leave "+l.Room, nil) }
+func (w *world) Leave(l relay.Leaving)                 { w.add("leave "+l.Room, time.Time{}, nil) }
 func (w *world) UserOpened(*wire.User, int, func())    {}
 func (w *world) UserClosed(string, time.Duration)      {}
-func (w *world) Typing(_ int, m *wire.Typing)          { w.add("typing "+m.Room, nil) }
+func (w *world) Typing(_ int, m *wire.Typing)          { w.add("typing "+m.Room, time.Time{}, nil) }
 func (w *world) Members([]string, int, func([]string)) {}
 
 func (w *world) Join(j relay.JoinRequest, done func(relay.Seat, error)) {
-	w.add("join "+j.Room, func(reply wire.Message, err error) {
+	w.add("join "+j.Room, j.Deadline, func(reply wire.Message, err error) {
 		if err != nil {
 			done(relay.Seat{}, err)
 			return
@@ -130,7 +132,7 @@ func (w *world) Join(j relay.JoinRequest, done func(relay.Seat, error)) {
 	})
 }
 
-func (w *world) RoomCommand(_ int, op subject.RoomOp, m wire.Message, _ nats.Header, _ time.Time, done func([]byte, error)) {
+func (w *world) RoomCommand(_ int, op subject.RoomOp, m wire.Message, _ nats.Header, until time.Time, done func([]byte, error)) {
 	what := string(op)
 	if s, ok := m.(*wire.Send); ok {
 		what += " " + s.Content
@@ -138,7 +140,7 @@ func (w *world) RoomCommand(_ int, op subject.RoomOp, m wire.Message, _ nats.Hea
 			what += " " + t.Content
 		}
 	}
-	w.add(what, func(reply wire.Message, err error) {
+	w.add(what, until, func(reply wire.Message, err error) {
 		if err != nil {
 			done(nil, err)
 			return
@@ -181,6 +183,33 @@ func TestForward(t *testing.T) {
 			w.says(stats)
 			w.answer("getRoomStats", c.reply, c.err)
 			w.wants(c.want...)
+		})
+	}
+}
+
+// The owner has 4.5 s for every request, from when the edge received it. The relay gives up at
+// most half a second later, so that the client is answered within 5 s.
+func TestOwnerHasADeadline(t *testing.T) {
+	t.Parallel()
+	for _, request := range []string{
+		`joinRoom {"roomId":"other"}`, `sendMessage {"roomId":"r","content":"x"}`, `getHistory {"roomId":"r"}`, stats,
+		`updatePresence {"status":"away"}`, `getPresence {}`,
+	} {
+		synctest.Test(t, func(t *testing.T) { // time stands still
+			w := newWorld(t)
+			w.join()
+			w.says(request)
+			if len(w.asked) == 0 {
+				t.Fatalf("%s: no owner is asked", request)
+			}
+			for len(w.asked) > 0 {
+				q := w.asked[0]
+				if left := time.Until(q.until); left != 4500*time.Millisecond {
+					t.Errorf("%s: the owner of %s has %v", request, q.what, left)
+				}
+				w.answer(q.what, nil, relay.ErrUnavailable)
+			}
+			w.wants(`"error":"UNAVAILABLE"`)
 		})
 	}
 }

@@ -44,7 +44,7 @@ func start(tb testing.TB, change ...func(*relay.Options)) *edge {
 	e.gate = natstest.NewGate(tb, e.srv)
 	e.owner = relaytest.New(tb, natstest.Conn(tb, e.srv))
 	var err error
-	if e.loops, err = poll.New(poll.Options{Loops: 2}); err != nil {
+	if e.loops, err = poll.New(poll.Options{Loops: 2, Mode: poll.Goroutine}); err != nil {
 		tb.Fatal(err)
 	}
 	e.hub = hub.New(e.loops.Loops(), native.Codec{})

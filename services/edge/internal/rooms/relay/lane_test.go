@@ -13,6 +13,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/rooms/relay"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/relay/relaytest"
 	"github.com/confab-chat/confab/shared/eventually"
+	"github.com/confab-chat/confab/shared/natstest"
 )
 
 // send asks the owner to store a message; the outcome comes on the channel.
@@ -114,21 +115,28 @@ func TestCommandWithoutAnswerIsSentAgain(t *testing.T) {
 	}
 }
 
+// givenUpWithin is how much later than its deadline a command may be given up: without an owner
+// the edge looks at it when it tries again, at the latest every 400 ms.
+const givenUpWithin = 400 * time.Millisecond
+
 func TestCommandIsGivenUpAtItsDeadline(t *testing.T) {
-	t.Parallel()
 	for name, spoil := range map[string]func(*edge){
 		"no owner":   func(e *edge) { e.owner.Vanish() },
 		"no answer":  func(e *edge) { e.owner.Silence(func(relaytest.Command) bool { return true }, false) },
 		"no nats":    func(e *edge) { e.gate.Cut() },
-		"blackholed": func(e *edge) { e.gate.Blackhole(3) },
+		"blackholed": func(e *edge) { e.gate.Blackhole(natstest.Both) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			e := start(t)
-			spoil(e)
-			if err := eventually.Receive(t, "the outcome", e.send("r", "x", 300*time.Millisecond)); !errors.Is(err, relay.ErrUnavailable) {
-				t.Errorf("got %v", err)
-			}
+			natstest.VirtualTime(t, func(t *testing.T) {
+				const patience = 300 * time.Millisecond
+				e := start(t)
+				spoil(e)
+				begin := time.Now()
+				err := <-e.send("r", "x", patience)
+				if took := time.Since(begin); took > patience+givenUpWithin || !errors.Is(err, relay.ErrUnavailable) {
+					t.Errorf("after %v: %v", took, err)
+				}
+			})
 		})
 	}
 }
