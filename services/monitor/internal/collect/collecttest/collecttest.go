@@ -15,6 +15,7 @@ import (
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/monitor/internal/collect"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
@@ -25,7 +26,11 @@ func Start(tb testing.TB) (*collect.Collector, *natstest.Server) {
 	return Run(tb, server.Conn(tb)), server
 }
 
-// Run runs a collector on nc until the test ends.
+// subscriptions is how many a running collector has.
+const subscriptions = 2
+
+// Run runs a collector on nc until the test ends, and returns when it receives what is
+// published from now on. It is the only user of nc.
 func Run(tb testing.TB, nc *nats.Conn) *collect.Collector {
 	tb.Helper()
 	c := collect.New(nc, slog.New(slog.DiscardHandler))
@@ -37,6 +42,10 @@ func Run(tb testing.TB, nc *nats.Conn) *collect.Collector {
 		}
 	})
 	tb.Cleanup(func() { stop(); wg.Wait() })
+	eventually.True(tb, "the collector has subscribed", func() bool { return nc.NumSubscriptions() == subscriptions })
+	if err := nc.Flush(); err != nil {
+		tb.Fatal(err)
+	}
 	return c
 }
 
