@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"strings"
 	"time"
 
 	"github.com/confab-chat/confab/proto/event"
@@ -60,32 +61,25 @@ const flushTime = 10 * time.Second
 
 // Validate implements config.Validator.
 func (c Config) Validate(e config.Env) (found []config.Problem) {
-	found = append(found, config.CheckAddr("EDGE_ADDR", c.Addr)...)
-	if c.Secret.IsSet() && len(c.Secret.Value()) < devtoken.MinSecret {
-		found = append(found, config.Bad("AUTH_HMAC_SECRET", "must have at least 32 bytes", ""))
+	found = config.CheckAddr("EDGE_ADDR", c.Addr)
+	require := func(ok bool, name, reason, example string) {
+		if !ok {
+			found = append(found, config.Bad(name, reason, example))
+		}
 	}
-	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
-		found = append(found, config.Bad("EDGE_TLS_CERT_FILE", "and CONFAB_EDGE_TLS_KEY_FILE must both be set, or none", ""))
-	}
-	if c.DefaultRoom != "" && !event.ValidRoomID(c.DefaultRoom) {
-		found = append(found, config.Bad("DEFAULT_ROOM", "must be 1 to 64 of A-Z a-z 0-9 _ - . : /", "global"))
-	}
-	found = append(found, badNamespace(c.Namespace)...)
-	if c.DrainDelay+c.DrainWindow+flushTime > c.ShutdownTimeout {
-		found = append(found, config.Bad("SHUTDOWN_TIMEOUT", "must be at least CONFAB_DRAIN_DELAY + CONFAB_DRAIN_WINDOW + 10s",
-			(c.DrainDelay+c.DrainWindow+flushTime).String()))
-	}
-	if e != config.Production {
-		return found
-	}
-	if !c.Secret.IsSet() {
-		found = append(found, config.Bad("AUTH_HMAC_SECRET", "is required in production", ""))
-	}
-	if c.AllowQueryToken {
-		found = append(found, config.Bad("AUTH_ALLOW_QUERY_TOKEN", "must not be true in production: URLs end up in logs", "false"))
-	}
-	if c.Conformance {
-		found = append(found, config.Bad("EDGE_CONFORMANCE", "must not be true in production", "false"))
+	require(!c.Secret.IsSet() || len(c.Secret.Value()) >= devtoken.MinSecret, "AUTH_HMAC_SECRET", "must have at least 32 bytes", "")
+	require((c.TLSCertFile == "") == (c.TLSKeyFile == ""),
+		"EDGE_TLS_CERT_FILE", "and CONFAB_EDGE_TLS_KEY_FILE must both be set, or none", "")
+	require(c.DefaultRoom == "" || event.ValidRoomID(c.DefaultRoom), "DEFAULT_ROOM", "must be 1 to 64 of A-Z a-z 0-9 _ - . : /", "global")
+	forbidden := strings.IndexFunc(c.Namespace, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`,"\?`, r) })
+	require(forbidden < 0, "NAMESPACE", "must have no blanks, commas, quotes or question marks", "/chat")
+	require(forbidden >= 0 || strings.HasPrefix(c.Namespace, "/"), "NAMESPACE", "must start with /", "/chat")
+	shutdown := c.DrainDelay + c.DrainWindow + flushTime
+	require(shutdown <= c.ShutdownTimeout, "SHUTDOWN_TIMEOUT", "must be at least CONFAB_DRAIN_DELAY + CONFAB_DRAIN_WINDOW + 10s", shutdown.String())
+	if e == config.Production {
+		require(c.Secret.IsSet(), "AUTH_HMAC_SECRET", "is required in production", "")
+		require(!c.AllowQueryToken, "AUTH_ALLOW_QUERY_TOKEN", "must not be true in production: URLs end up in logs", "false")
+		require(!c.Conformance, "EDGE_CONFORMANCE", "must not be true in production", "false")
 	}
 	return found
 }

@@ -20,7 +20,6 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 	"github.com/confab-chat/confab/services/edge/internal/web"
-	"github.com/confab-chat/confab/shared/config"
 )
 
 // SocketIO holds the settings of the Socket.IO server. They have the names that the
@@ -146,17 +145,4 @@ func (e *edge) connStats() []*conn.Stats {
 		all = append(all, s.ConnStats()...)
 	}
 	return all
-}
-
-// badNamespace returns what is wrong with the setting; nil for a valid one.
-func badNamespace(name string) []config.Problem {
-	for i := range len(name) {
-		if c := name[i]; c <= ' ' || c >= 0x7f || c == ',' || c == '"' || c == '\\' || c == '?' {
-			return []config.Problem{config.Bad("NAMESPACE", "must have no blanks, commas, quotes or question marks", "/chat")}
-		}
-	}
-	if name == "" || name[0] != '/' {
-		return []config.Problem{config.Bad("NAMESPACE", "must start with /", "/chat")}
-	}
-	return nil
 }

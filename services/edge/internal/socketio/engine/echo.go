@@ -9,9 +9,6 @@ import (
 // Echo is a handler that returns every message to the sender. It serves the conformance suite.
 type Echo struct{}
 
-// echoAhead is how many bytes may be queued before reads are paused.
-const echoAhead = 64 << 10
-
 // Opened implements Handler.
 func (Echo) Opened(*Socket) {}
 
@@ -23,11 +20,7 @@ func (Echo) Message(s *Socket, binary bool, data []byte) {
 	}
 	n := len(head) + len(data)
 	frame := ws.AppendHeader(nil, op, n)
-	s.Send(append(append(frame, head...), data...), conn.Reply)
-	if s.Queued() > echoAhead {
-		s.PauseReads()
-		s.NotifyDrained()
-	}
+	s.SendEcho(append(append(frame, head...), data...))
 }
 
 // Heartbeat implements Handler.

@@ -87,9 +87,15 @@ type EchoHandler struct{}
 func (EchoHandler) Opened(*Conn)    {}
 func (EchoHandler) Heartbeat(*Conn) {}
 
-// Message sends the message back, and pauses reads while the peer does not read.
+// Message sends the message back.
 func (EchoHandler) Message(c *Conn, op ws.OpCode, payload []byte) {
-	c.Send(ws.AppendFrame(nil, op, payload), Reply)
+	c.SendEcho(ws.AppendFrame(nil, op, payload))
+}
+
+// SendEcho sends frames, and pauses reads while the peer does not read. The handler
+// resumes them when it is notified by Drained.
+func (c *Conn) SendEcho(frames []byte) {
+	c.Send(frames, Reply)
 	if c.Queued() > echoAhead {
 		c.PauseReads()
 		c.NotifyDrained()
