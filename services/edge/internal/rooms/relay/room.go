@@ -14,10 +14,6 @@ import (
 )
 
 const (
-	// idleAfter is how long a room without members stays subscribed. A member that joins
-	// again within it costs NATS nothing.
-	idleAfter = 30 * time.Second
-
 	// maxPresenceMembers is how many members a room may have and still get presence.
 	maxPresenceMembers = 200
 
@@ -39,13 +35,6 @@ type room struct {
 	idle     *idling // in intake.idle, nil when it is not there
 	flushDue bool    // in intake.touched
 	queued   bool    // in intake.repairs
-}
-
-// idling is a room that had no users at emptyAt. It may have some again.
-type idling struct {
-	room     *room
-	emptyAt  time.Time
-	listedAt time.Time // when it was put into intake.idle
 }
 
 // list is a list of users as the owner sends it to members that join. It is immutable.
@@ -178,70 +167,6 @@ func (r *room) leave(user string, grace time.Duration) {
 		alive:    func() bool { return !r.roster.has(user) },
 		done:     func([]byte, error) {}, // no caller waits; after a minute a check of the owner corrects it
 	})
-}
-
-// openRoom returns the room with that id. It is subscribed before any command about it is
-// sent.
-func (in *intake) openRoom(id string) (*room, error) {
-	if r := in.rooms[id]; r != nil {
-		return r, nil
-	}
-	token := subject.Token(id)
-	shard := subject.ShardOf(token)
-	r := &room{in: in}
-	r.hub.Init(in.hub, id, shard)
-	sub, err := in.nc.ChanSubscribe(subject.RoomBroadcast(shard, token), in.in)
-	if err != nil {
-		in.log.Error("room not subscribed", "event", "relay.subscribe", "err", err)
-		return nil, ErrStopped
-	}
-	r.sub = sub
-	in.rooms[id] = r
-	in.counts.rooms.Add(1)
-	r.noteEmpty() // so that a room whose join fails is closed too
-	return r, nil
-}
-
-// noteEmpty records that the room has no users from now on.
-func (r *room) noteEmpty() {
-	now := r.in.now
-	if r.idle == nil {
-		r.idle = &idling{room: r, listedAt: now}
-		r.in.idle = append(r.in.idle, r.idle)
-	}
-	r.idle.emptyAt = now
-}
-
-// dropIdle closes rooms that have had no users for a while.
-func (in *intake) dropIdle() {
-	kept := in.idle[:0]
-	for i, e := range in.idle {
-		if in.now.Sub(e.listedAt) < idleAfter { // the rest is younger
-			kept = append(kept, in.idle[i:]...)
-			break
-		}
-		switch r := e.room; {
-		case len(r.roster.list) > 0:
-			r.idle = nil
-		case in.now.Sub(e.emptyAt) < idleAfter: // it had users in between
-			e.listedAt = in.now
-			kept = append(kept, e)
-		default:
-			in.closeRoom(r)
-		}
-	}
-	clear(in.idle[len(kept):])
-	in.idle = kept
-}
-
-// closeRoom unsubscribes a room and forgets it.
-func (in *intake) closeRoom(r *room) {
-	if err := r.sub.Unsubscribe(); err != nil {
-		in.log.Debug("room not unsubscribed", "event", "relay.unsubscribe", "err", err)
-	}
-	delete(in.rooms, r.hub.ID)
-	delete(in.withTimer, r)
-	in.counts.rooms.Add(-1)
 }
 
 // held returns the open rooms of a shard, in the order of their ids.
