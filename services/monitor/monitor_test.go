@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
@@ -28,10 +29,11 @@ import (
 	"github.com/confab-chat/confab/shared/telemetry"
 )
 
-// instance is a running monitor.
+// instance is a running monitor. It listens in memory, because time stands still in a bubble
+// while a goroutine waits for a socket.
 type instance struct {
 	t    *testing.T
-	url  string
+	ln   *bufconn.Listener
 	stop func() // and wait; may be called again
 }
 
@@ -57,30 +59,19 @@ func settings(t *testing.T, environ ...string) monitor.Config {
 	return cfg
 }
 
-// freePort is a port that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 func start(t *testing.T, provider nats.InProcessConnProvider, environ ...string) *instance {
 	t.Helper()
-	addr := freePort(t)
-	cfg := settings(t, append(environ, "CONFAB_MONITOR_ADDR="+addr)...)
+	cfg := settings(t, environ...)
 	ctx, cancel := context.WithCancel(context.Background())
-	d := deps(t, provider)
+	d, ln := deps(t, provider), bufconn.Listen(64<<10)
+	d.OpenListener = func(string, string) (net.Listener, error) { return ln, nil }
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := monitor.Run(ctx, cfg, d); err != nil {
 			t.Error(err)
 		}
 	})
-	in := &instance{t: t, url: "http://" + addr, stop: func() { cancel(); wg.Wait() }}
+	in := &instance{t: t, ln: ln, stop: func() { cancel(); wg.Wait() }}
 	t.Cleanup(in.stop)
 	collecttest.Until(t, nil, "an answer", func() bool { code, _ := in.get("/livez"); return code == http.StatusOK })
 	return in
@@ -89,8 +80,9 @@ func start(t *testing.T, provider nats.InProcessConnProvider, environ ...string)
 // get returns the status and body of a page; 0 if there is no answer.
 func (in *instance) get(path string) (int, []byte) {
 	in.t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
-	r, err := client.Get(in.url + path)
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return in.ln.DialContext(ctx) }
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}, Timeout: 5 * time.Second}
+	r, err := client.Get("http://monitor" + path)
 	if err != nil {
 		return 0, nil
 	}
@@ -115,100 +107,103 @@ func (in *instance) health() (int, api.Health) {
 // All of it through the public port: three services publish on NATS, the fourth is
 // the monitor itself.
 func TestCluster(t *testing.T) {
-	t.Parallel()
-	server := natstest.Start(t)
-	in := start(t, server)
-	nc := server.Conn(t)
-	others := collecttest.Cluster(t, nc)[:3]
-	collecttest.Until(t, others, "healthy and complete", func() bool {
-		code, h := in.health()
-		return code == http.StatusOK && h.Status == api.Healthy && h.Complete && len(h.Services) == 4
-	})
-	code, text := in.get("/websocket/stats")
-	var s api.Stats
-	if err := json.Unmarshal(text, &s); err != nil {
-		t.Fatal(err)
-	}
-	if code != http.StatusOK || !s.Complete || *s.Connections.Current != 12 || len(s.Missing) != 0 {
-		t.Errorf("%d %s", code, text)
-	}
-	// The edge's port shows the same over NATS.
-	m, err := nc.Request(subject.APIHealth, nil, 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m.Header.Get(subject.HeaderStatus) != strconv.Itoa(http.StatusOK) || !strings.Contains(string(m.Data), `"healthy"`) {
-		t.Errorf("%v %s", m.Header, m.Data)
-	}
-
-	// Ratelimit dies: stale or missing within 7 s of its last heartbeat, with a note.
-	var last time.Time
-	collecttest.Until(t, others[:2], "ratelimit silent", func() bool {
-		_, h := in.health()
-		for _, service := range h.Services {
-			if service.Service == wire.ServiceRateLimit && service.Status.Silent() {
-				last = time.UnixMilli(int64(service.LastSeen))
-				if h.Status != api.Degraded || h.Complete {
-					t.Errorf("%s, complete %v", h.Status, h.Complete)
-				}
-				return time.UnixMilli(int64(h.Timestamp)).Sub(last) < 7*time.Second
-			}
+	natstest.VirtualTime(t, func(t *testing.T) {
+		server := natstest.Start(t)
+		in := start(t, server)
+		nc := server.Conn(t)
+		others := collecttest.Cluster(t, nc)[:3]
+		collecttest.Until(t, others, "healthy and complete", func() bool {
+			code, h := in.health()
+			return code == http.StatusOK && h.Status == api.Healthy && h.Complete && len(h.Services) == 4
+		})
+		code, text := in.get("/websocket/stats")
+		var s api.Stats
+		if err := json.Unmarshal(text, &s); err != nil {
+			t.Fatal(err)
 		}
-		return false
+		if code != http.StatusOK || !s.Complete || *s.Connections.Current != 12 || len(s.Missing) != 0 {
+			t.Errorf("%d %s", code, text)
+		}
+		// The edge's port shows the same over NATS.
+		m, err := nc.Request(subject.APIHealth, nil, 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Header.Get(subject.HeaderStatus) != strconv.Itoa(http.StatusOK) || !strings.Contains(string(m.Data), `"healthy"`) {
+			t.Errorf("%v %s", m.Header, m.Data)
+		}
+
+		// Ratelimit dies: stale or missing within 7 s of its last heartbeat, with a note.
+		var last time.Time
+		collecttest.Until(t, others[:2], "ratelimit silent", func() bool {
+			_, h := in.health()
+			for _, service := range h.Services {
+				if service.Service == wire.ServiceRateLimit && service.Status.Silent() {
+					last = time.UnixMilli(int64(service.LastSeen))
+					if h.Status != api.Degraded || h.Complete {
+						t.Errorf("%s, complete %v", h.Status, h.Complete)
+					}
+					return time.UnixMilli(int64(h.Timestamp)).Sub(last) < 7*time.Second
+				}
+			}
+			return false
+		})
 	})
 }
 
 // The monitor starts before NATS, lives through its loss, and says so.
 func TestNATSAway(t *testing.T) {
-	t.Parallel()
-	server := natstest.Start(t)
-	gate := server.Gate(t)
-	gate.Cut()
-	in := start(t, gate)
-	collecttest.Until(t, nil, "a note about NATS", func() bool {
-		_, h := in.health()
-		return strings.Contains(fmt.Sprint(h.Notes), "disconnected from NATS") && !h.Complete
+	natstest.VirtualTime(t, func(t *testing.T) {
+		server := natstest.Start(t)
+		gate := server.Gate(t)
+		gate.Cut()
+		in := start(t, gate)
+		collecttest.Until(t, nil, "a note about NATS", func() bool {
+			_, h := in.health()
+			return strings.Contains(fmt.Sprint(h.Notes), "disconnected from NATS") && !h.Complete
+		})
+		if code, _ := in.get("/readyz"); code != http.StatusServiceUnavailable {
+			t.Errorf("ready without NATS: %d", code)
+		}
+		gate.Open()
+		all := collecttest.Cluster(t, server.Conn(t))
+		collecttest.Until(t, all, "healthy", func() bool {
+			code, h := in.health()
+			return code == http.StatusOK && h.Status == api.Healthy
+		})
+		if code, _ := in.get("/readyz"); code != http.StatusOK {
+			t.Errorf("not ready with NATS: %d", code)
+		}
+		if _, err := server.Conn(t).Request(subject.APIStats, nil, 5*time.Second); err != nil {
+			t.Errorf("statistics over NATS: %v", err)
+		}
 	})
-	if code, _ := in.get("/readyz"); code != http.StatusServiceUnavailable {
-		t.Errorf("ready without NATS: %d", code)
-	}
-	gate.Open()
-	all := collecttest.Cluster(t, server.Conn(t))
-	collecttest.Until(t, all, "healthy", func() bool {
-		code, h := in.health()
-		return code == http.StatusOK && h.Status == api.Healthy
-	})
-	if code, _ := in.get("/readyz"); code != http.StatusOK {
-		t.Errorf("not ready with NATS: %d", code)
-	}
-	if _, err := server.Conn(t).Request(subject.APIStats, nil, 5*time.Second); err != nil {
-		t.Errorf("statistics over NATS: %v", err)
-	}
 }
 
-// Two monitors give the same answers, and one that stops leaves the other's list at once.
+// Two monitors see each other, and one that stops leaves the other's list at once.
 func TestTwoMonitors(t *testing.T) {
-	t.Parallel()
-	server := natstest.Start(t)
-	one, other := start(t, server), start(t, server)
-	monitors := func(in *instance) (n int) {
-		_, h := in.health()
-		for _, service := range h.Services {
-			if service.Service == wire.ServiceMonitor && service.Status == api.StatusOK {
-				n++
+	natstest.VirtualTime(t, func(t *testing.T) {
+		server := natstest.Start(t)
+		one, other := start(t, server), start(t, server)
+		monitors := func(in *instance) (n int) {
+			_, h := in.health()
+			for _, service := range h.Services {
+				if service.Service == wire.ServiceMonitor && service.Status == api.StatusOK {
+					n++
+				}
 			}
+			return n
 		}
-		return n
-	}
-	collecttest.Until(t, nil, "both see two", func() bool { return monitors(one) == 2 && monitors(other) == 2 })
-	one.stop()
-	collecttest.Until(t, nil, "one left", func() bool {
-		_, h := other.health()
-		return len(h.Services) == 1
+		collecttest.Until(t, nil, "both see two", func() bool { return monitors(one) == 2 && monitors(other) == 2 })
+		one.stop()
+		collecttest.Until(t, nil, "one left", func() bool {
+			_, h := other.health()
+			return len(h.Services) == 1
+		})
+		if code, _ := one.get("/livez"); code != 0 {
+			t.Errorf("the stopped monitor answers: %d", code)
+		}
 	})
-	if code, _ := one.get("/livez"); code != 0 {
-		t.Errorf("the stopped monitor answers: %d", code)
-	}
 }
 
 func TestPortTaken(t *testing.T) {

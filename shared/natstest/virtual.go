@@ -13,8 +13,9 @@ import (
 // exactly, however busy the machine is.
 //
 // Virtual time advances only while all goroutines of the bubble wait for one another. It stands
-// still while one waits for a socket, so f must not use [Listen], [Gate.Listen],
-// [StartCluster] or an HTTP server.
+// still while one waits for a socket, so f must not use [Listen], [Gate.Listen], [StartCluster]
+// or a TCP listener. It also stands still while one waits for a mutex: nats.go holds one while
+// it waits for the server's greeting, so nothing may connect through a gate that is a blackhole.
 //
 // t must not be parallel, and f must not call its Parallel. Tests that are parallel run later,
 // after all that are not.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/confab-chat/confab/services/monitor/internal/api"
 	"github.com/confab-chat/confab/services/monitor/internal/collect"
 	"github.com/confab-chat/confab/services/monitor/internal/collect/collecttest"
+	"github.com/confab-chat/confab/services/monitor/internal/fleet"
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
@@ -39,64 +41,72 @@ func stats(t *testing.T, c *collect.Collector) api.Stats {
 	return s
 }
 
-// Heartbeats in, bodies out; then one instance falls silent, another one stops.
+// Instances publish heartbeats; then one falls silent, and another one stops.
 func TestWholeLife(t *testing.T) {
-	t.Parallel()
-	c, server := collecttest.Start(t)
-	all := collecttest.Cluster(t, server.Conn(t))
-	collecttest.Until(t, all, "healthy and complete", func() bool {
-		status, h := health(t, c)
-		return status == http.StatusOK && h.Status == api.Healthy && h.Complete
-	})
-	s := stats(t, c)
-	if !s.Complete || *s.Connections.Current != 12 || *s.Connections.Total != 15 ||
-		*s.Messages.TotalProcessed != 120 || len(s.Instances) != 4 {
-		t.Errorf("stats %+v", s)
-	}
-
-	// Silent: listed, marked, its load kept.
-	silent, rest := all[2], append(all[:2:2], all[3])
-	collecttest.Until(t, rest, "ratelimit stale", func() bool {
-		_, h := health(t, c)
-		for _, service := range h.Services {
-			if service.Service == silent.Heartbeat.Service && service.Status.Silent() {
-				return h.Status == api.Degraded && !h.Complete
-			}
+	natstest.VirtualTime(t, func(t *testing.T) {
+		c, server := collecttest.Start(t)
+		all := collecttest.Cluster(t, server.Conn(t))
+		collecttest.Until(t, all, "healthy and complete", func() bool {
+			status, h := health(t, c)
+			return status == http.StatusOK && h.Status == api.Healthy && h.Complete
+		})
+		s := stats(t, c)
+		if !s.Complete || *s.Connections.Current != 12 || *s.Connections.Total != 15 ||
+			*s.Messages.TotalProcessed != 120 || len(s.Instances) != 4 {
+			t.Errorf("stats %+v", s)
 		}
-		return false
-	})
 
-	// The only edge stops: it leaves the list at once, and the cluster is unhealthy.
-	edge := all[0]
-	edge.Heartbeat.State = wire.StateStopped
-	edge.Publish()
-	collecttest.Until(t, rest[1:], "unhealthy", func() bool {
-		status, h := health(t, c)
-		return status == http.StatusServiceUnavailable && h.Status == api.Unhealthy && h.Services[0].Service != wire.ServiceEdge
+		// Silent: listed, marked, its load kept.
+		silent, rest := all[2], append(all[:2:2], all[3])
+		silent.Publish()
+		last := time.Now()
+		collecttest.Until(t, rest, "ratelimit stale", func() bool {
+			_, h := health(t, c)
+			for _, service := range h.Services {
+				if service.Service == silent.Heartbeat.Service && service.Status.Silent() {
+					return h.Status == api.Degraded && !h.Complete
+				}
+			}
+			return false
+		})
+
+		if took := time.Since(last); took <= fleet.StaleAfter || took > fleet.StaleAfter+time.Second {
+			t.Errorf("stale %v after the last heartbeat", took)
+		}
+
+		// The only edge stops: it leaves the list at once, and the cluster is unhealthy.
+		edge := all[0]
+		edge.Heartbeat.State = wire.StateStopped
+		edge.Publish()
+		collecttest.Until(t, rest[1:], "unhealthy", func() bool {
+			status, h := health(t, c)
+			return status == http.StatusServiceUnavailable && h.Status == api.Unhealthy && h.Services[0].Service != wire.ServiceEdge
+		})
 	})
 }
 
 // NATS stops and restarts: no instance is dropped meanwhile.
 func TestNATSLost(t *testing.T) {
-	t.Parallel()
-	server := natstest.Start(t)
-	gate := server.Gate(t)
-	c := collecttest.Run(t, gate.Conn(t))
-	all := collecttest.Cluster(t, server.Conn(t))
-	collecttest.Until(t, all, "all four heard", func() bool { return len(stats(t, c).Instances) == 4 })
-	gate.Cut()
-	disconnected := func() bool {
-		_, h := health(t, c)
-		return strings.Contains(strings.Join(h.Notes, "\n"), "disconnected from NATS")
-	}
-	collecttest.Until(t, all, "a note about NATS", disconnected)
-	if s := stats(t, c); s.Complete || len(s.Instances) != 4 {
-		t.Errorf("disconnected: complete %v, %d instances", s.Complete, len(s.Instances))
-	}
-	gate.Open()
-	collecttest.Until(t, all, "heard again", func() bool {
-		_, h := health(t, c)
-		return !disconnected() && h.Status == api.Healthy
+	natstest.VirtualTime(t, func(t *testing.T) {
+		server := natstest.Start(t)
+		gate := server.Gate(t)
+		c := collecttest.Run(t, gate.Conn(t))
+		all := collecttest.Cluster(t, server.Conn(t))
+		collecttest.Until(t, all, "all four heard", func() bool { return len(stats(t, c).Instances) == 4 })
+		gate.Cut()
+		disconnected := func() bool {
+			_, h := health(t, c)
+			return strings.Contains(strings.Join(h.Notes, "\n"), "disconnected from NATS")
+		}
+		collecttest.Until(t, all, "a note about NATS", disconnected)
+		if s := stats(t, c); s.Complete || len(s.Instances) != 4 {
+			t.Errorf("disconnected: complete %v, %d instances", s.Complete, len(s.Instances))
+		}
+		gate.Open()
+		collecttest.Until(t, all, "heard again", func() bool {
+			_, h := health(t, c)
+			return !disconnected() && h.Status == api.Healthy
+		})
 	})
 }
 

@@ -87,13 +87,14 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// 503 is a body like any other: no client takes it for "no responders".
+// 503 is a body like any other, and not the status by which NATS reports "no responders".
 func TestUnhealthyHasABody(t *testing.T) {
-	t.Parallel()
-	_, _, client := serve(t, "1.2.3")
-	collecttest.Until(t, nil, "unhealthy", func() bool {
-		status, data := ask(t, client, subject.APIHealth, "")
-		return status == http.StatusServiceUnavailable && strings.Contains(string(data), `"unhealthy"`)
+	natstest.VirtualTime(t, func(t *testing.T) {
+		_, _, client := serve(t, "1.2.3")
+		collecttest.Until(t, nil, "unhealthy", func() bool {
+			status, data := ask(t, client, subject.APIHealth, "")
+			return status == http.StatusServiceUnavailable && strings.Contains(string(data), `"unhealthy"`)
+		})
 	})
 }
 

@@ -128,29 +128,18 @@ func Cluster(tb testing.TB, nc *nats.Conn) []*Instance {
 	return all
 }
 
-// patience is how long Until waits: far longer than anything here takes.
-const patience = 20 * time.Second
-
 // Until publishes for all instances every second until holds returns true, which it
-// checks often. It fails the test after patience.
+// checks often. It fails the test as package eventually does.
 func Until(tb testing.TB, all []*Instance, what string, holds func() bool) {
 	tb.Helper()
-	deadline := time.After(patience)
-	check, publish := time.NewTicker(10*time.Millisecond), time.NewTicker(time.Second)
-	defer check.Stop()
-	defer publish.Stop()
-	for _, in := range all {
-		in.Publish()
-	}
-	for !holds() {
-		select {
-		case <-check.C:
-		case <-publish.C:
+	var published time.Time
+	eventually.True(tb, what, func() bool {
+		if time.Since(published) >= time.Second {
+			published = time.Now()
 			for _, in := range all {
 				in.Publish()
 			}
-		case <-deadline:
-			tb.Fatalf("not within %v: %s", patience, what)
 		}
-	}
+		return holds()
+	})
 }
