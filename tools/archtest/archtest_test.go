@@ -135,6 +135,7 @@ func TestSleepsFail(t *testing.T) {
 		"helper":             {"func wait() { time.Sleep(1) }", true},
 		"benchmark":          {"func BenchmarkX(b *testing.B) { go func() { time.Sleep(1) }() }", false},
 		"benchmark's helper": {"func wait(n int, b *testing.B) { time.Sleep(1) }", false},
+		"bubble":             {"import \"testing/synctest\"\nfunc TestX(t *testing.T) { synctest.Test(t, func(*testing.T) { time.Sleep(1) }) }", false},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			t.Parallel()

@@ -31,8 +31,12 @@ func Source(p Package) (broken []string, err error) {
 	return broken, nil
 }
 
-// sleeps reports every time.Sleep of a test file outside functions that get a *testing.B.
+// sleeps reports every time.Sleep of a test file outside functions that get a *testing.B. A file
+// that imports testing/synctest may sleep: time is virtual there.
 func sleeps(fset *token.FileSet, file *ast.File) (broken []string) {
+	if slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"testing/synctest"` }) {
+		return nil
+	}
 	for _, d := range file.Decls {
 		if f, ok := d.(*ast.FuncDecl); ok && benchmarks(f) {
 			continue
@@ -40,7 +44,7 @@ func sleeps(fset *token.FileSet, file *ast.File) (broken []string) {
 		ast.Inspect(d, func(n ast.Node) bool {
 			if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Sleep" && named(sel.X, "time") {
 				pos := fset.Position(n.Pos())
-				broken = append(broken, fmt.Sprintf("%s:%d: time.Sleep in a test: wait with shared/eventually or in a synctest bubble", filepath.Base(pos.Filename), pos.Line))
+				broken = append(broken, fmt.Sprintf("%s:%d: time.Sleep in a test: wait with shared/eventually, or import testing/synctest and sleep in a bubble", filepath.Base(pos.Filename), pos.Line))
 			}
 			return true
 		})

@@ -122,7 +122,7 @@ func (w *world) play(s step) {
 		if err != nil {
 			w.Fatal(err)
 		}
-		time.Sleep(d)
+		w.sleep(d)
 		return
 	}
 	if s.subject == "nats" {

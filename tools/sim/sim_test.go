@@ -125,3 +125,6 @@ func run(t *testing.T, steps []step, seed uint64) (found []string, log string) {
 	runtime.GC()
 	return found, log
 }
+
+// sleep lets d of virtual time pass.
+func (w *world) sleep(d time.Duration) { time.Sleep(d) }
