@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
@@ -29,8 +30,8 @@ import (
 // instance is a running ratelimit.
 type instance struct {
 	lifecycle.Deps
-	stop  func() // and wait; may be called again
-	admin string // address of the probes
+	stop   func()            // and wait; may be called again
+	probes *bufconn.Listener // of the probes and metrics: virtual time needs one in memory
 }
 
 func start(t *testing.T, provider nats.InProcessConnProvider, environ ...string) *instance {
@@ -43,16 +44,13 @@ func start(t *testing.T, provider nats.InProcessConnProvider, environ ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := bufconn.Listen(64 << 10)
 	in := &instance{
 		Deps: lifecycle.Deps{
 			Identity: lifecycle.NewIdentity(wire.ServiceRateLimit, "1.2.3"),
 			NATS:     provider, Telemetry: tel, Admin: admin.New(),
 		},
-		admin: "http://" + ln.Addr().String(),
+		probes: ln,
 	}
 	in.Admin.Metrics(tel.Gatherer)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -77,8 +75,9 @@ func start(t *testing.T, provider nats.InProcessConnProvider, environ ...string)
 // get is the status and body of a page of the admin listener.
 func (in *instance) get(t *testing.T, path string) (int, string) {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
-	r, err := client.Get(in.admin + path)
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return in.probes.DialContext(ctx) }
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}, Timeout: 5 * time.Second}
+	r, err := client.Get("http://ratelimit" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,16 +122,16 @@ func owned(t *testing.T, nc *nats.Conn) {
 	}
 }
 
-// heard collects the words of instances.
-type heard struct {
-	mu    sync.Mutex
-	beats map[string]wire.Heartbeat
-	tells map[string]wire.Telemetry
+// listener keeps the last heartbeat and telemetry of each instance.
+type listener struct {
+	mu        sync.Mutex
+	beats     map[string]wire.Heartbeat
+	telemetry map[string]wire.Telemetry
 }
 
-func listen(t *testing.T, nc *nats.Conn) *heard {
+func listen(t *testing.T, nc *nats.Conn) *listener {
 	t.Helper()
-	h := &heard{beats: map[string]wire.Heartbeat{}, tells: map[string]wire.Telemetry{}}
+	h := &listener{beats: map[string]wire.Heartbeat{}, telemetry: map[string]wire.Telemetry{}}
 	for _, all := range []string{subject.HeartbeatAll, subject.TelemetryAll} {
 		if _, err := nc.Subscribe(all, func(m *nats.Msg) {
 			h.mu.Lock()
@@ -144,7 +143,7 @@ func listen(t *testing.T, nc *nats.Conn) *heard {
 					h.beats[hb.Instance] = hb
 				}
 			} else if json.Unmarshal(m.Data, &tel) == nil {
-				h.tells[tel.Instance] = tel
+				h.telemetry[tel.Instance] = tel
 			}
 		}); err != nil {
 			t.Fatal(err)
@@ -156,124 +155,127 @@ func listen(t *testing.T, nc *nats.Conn) *heard {
 	return h
 }
 
-func (h *heard) beat(instance string) wire.Heartbeat {
+func (h *listener) lastBeat(instance string) wire.Heartbeat {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.beats[instance]
 }
 
-func (h *heard) tell(instance string) wire.Telemetry {
+func (h *listener) lastTelemetry(instance string) wire.Telemetry {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.tells[instance]
+	return h.telemetry[instance]
 }
 
 func TestOneInstance(t *testing.T) {
-	t.Parallel()
-	server := natstest.Start(t)
-	nc := server.Conn(t)
-	words := listen(t, nc)
-	in := start(t, server, "CONFAB_ENV=test", "CONFAB_LIMIT_MESSAGES=3")
-	owned(t, nc)
-	granted := 0
-	for range 10 {
-		taken, ok := take(t, nc, "ann")
-		switch {
-		case !ok:
-			t.Fatalf("%+v", taken)
-		case taken.OK:
-			granted++
-		case taken.RetryAfterMs == 0 || taken.RetryAfterMs > 60_000:
-			t.Errorf("retry after %d ms", taken.RetryAfterMs)
+	natstest.VirtualTime(t, func(t *testing.T) {
+		server := natstest.Start(t)
+		nc := server.Conn(t)
+		heard := listen(t, nc)
+		in := start(t, server, "CONFAB_ENV=test", "CONFAB_LIMIT_MESSAGES=3")
+		owned(t, nc)
+		granted := 0
+		for range 10 {
+			taken, ok := take(t, nc, "ann")
+			switch {
+			case !ok:
+				t.Fatalf("%+v", taken)
+			case taken.OK:
+				granted++
+			case taken.RetryAfterMs == 0 || taken.RetryAfterMs > 60_000:
+				t.Errorf("retry after %d ms", taken.RetryAfterMs)
+			}
 		}
-	}
-	if granted != 3 {
-		t.Errorf("%d granted, want 3", granted)
-	}
-	eventually.True(t, "a heartbeat with all shards", func() bool {
-		hb := words.beat(in.Instance)
-		return hb.Limit != nil && len(hb.Limit.Shards) == subject.Shards && hb.Limit.Keys > 0 && hb.State == wire.StateOK
-	})
-	eventually.True(t, "telemetry with what was counted", func() bool {
-		tel := words.tell(in.Instance)
-		return tel.Counters[wire.CountDenials] == 7 && tel.Counters[wire.CountPermits] >= 10 &&
-			tel.Limits != nil && *tel.Limits == wire.LimitConfig{WindowMs: 60_000, Messages: 3, Joins: 5, Typing: 20}
-	})
-	if status, text := in.get(t, "/readyz"); status != http.StatusOK {
-		t.Errorf("not ready: %d %s", status, text)
-	}
-	_, text := in.get(t, "/metrics")
-	for _, want := range []string{
-		`chat_ratelimit_decisions_total{chat_limit="message",outcome="deny"`, "chat_ratelimit_keys{", "chat_nats_connected{",
-	} {
-		if !strings.Contains(text, want) {
-			t.Errorf("no metric %s", want)
+		if granted != 3 {
+			t.Errorf("%d granted, want 3", granted)
 		}
-	}
-	if strings.Contains(text, "ann") {
-		t.Error("a user stands in the metrics")
-	}
-	in.stop()
-	if hb := words.beat(in.Instance); hb.State != wire.StateStopped {
-		eventually.True(t, "a last heartbeat", func() bool { return words.beat(in.Instance).State == wire.StateStopped })
-	}
-	if status, _ := in.get(t, "/readyz"); status != http.StatusServiceUnavailable {
-		t.Errorf("ready after the stop: %d", status)
-	}
+		eventually.True(t, "a heartbeat with all shards", func() bool {
+			hb := heard.lastBeat(in.Instance)
+			return hb.Limit != nil && len(hb.Limit.Shards) == subject.Shards && hb.Limit.Keys > 0 && hb.State == wire.StateOK
+		})
+		eventually.True(t, "telemetry with what was counted", func() bool {
+			tel := heard.lastTelemetry(in.Instance)
+			return tel.Counters[wire.CountDenials] == 7 && tel.Counters[wire.CountPermits] >= 10 &&
+				tel.Limits != nil && *tel.Limits == wire.LimitConfig{WindowMs: 60_000, Messages: 3, Joins: 5, Typing: 20}
+		})
+		if status, text := in.get(t, "/readyz"); status != http.StatusOK {
+			t.Errorf("not ready: %d %s", status, text)
+		}
+		_, text := in.get(t, "/metrics")
+		for _, want := range []string{
+			`chat_ratelimit_decisions_total{chat_limit="message",outcome="deny"`, "chat_ratelimit_keys{", "chat_nats_connected{",
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no metric %s", want)
+			}
+		}
+		if strings.Contains(text, "ann") {
+			t.Error("a user stands in the metrics")
+		}
+		in.stop()
+		if hb := heard.lastBeat(in.Instance); hb.State != wire.StateStopped {
+			eventually.True(t, "a last heartbeat", func() bool { return heard.lastBeat(in.Instance).State == wire.StateStopped })
+		}
+		if status, _ := in.get(t, "/readyz"); status != http.StatusServiceUnavailable {
+			t.Errorf("ready after the stop: %d", status)
+		}
+	})
 }
 
 // Two instances share the shards; when one stops the other one has them all.
 func TestHandOver(t *testing.T) {
-	t.Parallel()
-	server := natstest.Start(t)
-	nc := server.Conn(t)
-	words := listen(t, nc)
-	one := start(t, server, "CONFAB_LIMIT_MESSAGES=1000000")
-	owned(t, nc)
-	other := start(t, server, "CONFAB_LIMIT_MESSAGES=1000000")
-	share := func(in *instance) int {
-		if load := words.beat(in.Instance).Limit; load != nil {
-			return len(load.Shards)
+	natstest.VirtualTime(t, func(t *testing.T) {
+		server := natstest.Start(t)
+		nc := server.Conn(t)
+		heard := listen(t, nc)
+		one := start(t, server, "CONFAB_LIMIT_MESSAGES=1000000")
+		owned(t, nc)
+		other := start(t, server, "CONFAB_LIMIT_MESSAGES=1000000")
+		share := func(in *instance) int {
+			if load := heard.lastBeat(in.Instance).Limit; load != nil {
+				return len(load.Shards)
+			}
+			return 0
 		}
-		return 0
-	}
-	eventually.True(t, "an even share", func() bool {
-		a, b := share(one), share(other)
-		return a+b == subject.Shards && a > 16 && b > 16
+		eventually.True(t, "an even share", func() bool {
+			a, b := share(one), share(other)
+			return a+b == subject.Shards && a > 16 && b > 16
+		})
+		one.stop()
+		owned(t, nc)
+		eventually.True(t, "all shards with the survivor", func() bool { return share(other) == subject.Shards })
 	})
-	one.stop()
-	owned(t, nc)
-	eventually.True(t, "all shards with the survivor", func() bool { return share(other) == subject.Shards })
 }
 
-// NATS may come later, and go.
+// NATS is absent at first, and goes away later.
 func TestNATSAway(t *testing.T) {
-	t.Parallel()
-	server := natstest.Start(t)
-	gate := server.Gate(t)
-	gate.Cut()
-	in := start(t, gate, "CONFAB_READY_NATS_GRACE=1ms")
-	// The probes are served before Run has come to register its check.
-	eventually.True(t, "not ready without NATS", func() bool {
-		status, _ := in.get(t, "/readyz")
-		return status == http.StatusServiceUnavailable
+	natstest.VirtualTime(t, func(t *testing.T) {
+		server := natstest.Start(t)
+		gate := server.Gate(t)
+		gate.Cut()
+		in := start(t, gate, "CONFAB_READY_NATS_GRACE=1ms")
+		// The probes are served before Run has come to register its check.
+		eventually.True(t, "not ready without NATS", func() bool {
+			status, _ := in.get(t, "/readyz")
+			return status == http.StatusServiceUnavailable
+		})
+		if status, _ := in.get(t, "/livez"); status != http.StatusOK {
+			t.Errorf("not live without NATS: %d", status)
+		}
+		gate.Open()
+		nc := server.Conn(t)
+		owned(t, nc)
+		if status, text := in.get(t, "/readyz"); status != http.StatusOK {
+			t.Errorf("not ready with NATS: %d %s", status, text)
+		}
+		gate.Cut()
+		eventually.True(t, "not ready", func() bool {
+			status, _ := in.get(t, "/readyz")
+			return status == http.StatusServiceUnavailable
+		})
+		gate.Open()
+		owned(t, nc)
 	})
-	if status, _ := in.get(t, "/livez"); status != http.StatusOK {
-		t.Errorf("not live without NATS: %d", status)
-	}
-	gate.Open()
-	nc := server.Conn(t)
-	owned(t, nc)
-	if status, text := in.get(t, "/readyz"); status != http.StatusOK {
-		t.Errorf("not ready with NATS: %d %s", status, text)
-	}
-	gate.Cut()
-	eventually.True(t, "not ready", func() bool {
-		status, _ := in.get(t, "/readyz")
-		return status == http.StatusServiceUnavailable
-	})
-	gate.Open()
-	owned(t, nc)
 }
 
 func TestSettings(t *testing.T) {

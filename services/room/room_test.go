@@ -131,93 +131,96 @@ func send(tb testing.TB, nc *nats.Conn, roomID, cid string) logcheck.Ack {
 	return logcheck.Ack{Room: roomID, User: "ann", ClientID: cid, Seq: s.Seq, Message: string(s.Message)}
 }
 
-// The service starts before NATS, serves when it is there, shares its shards with a
-// second instance, and each of them can go, with grace or without.
+// The service starts before NATS, works once NATS runs, shares its shards with a
+// second instance, and both can be stopped: one gracefully, one by a crash.
 func TestRun(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	srv.Stop()
-	cfg := settings(t)
-	gate := srv.Gate(t)
-	one := run(t, srv, "one", cfg)
-	srv.Restart(t)
-	nc := srv.Conn(t)
-	b := listen(t, nc)
-	eventually.True(t, "one owns all shards", func() bool { return b.shards("one") == subject.Shards })
-	rooms := []string{"general", "a/b", "other"}
-	var acks []logcheck.Ack
-	say := func(what string) {
-		for _, r := range rooms {
-			for n := range 5 {
-				acks = append(acks, send(t, nc, r, fmt.Sprint(what, n)))
+	natstest.VirtualTime(t, func(t *testing.T) {
+		srv := natstest.Start(t)
+		srv.Stop()
+		cfg := settings(t)
+		gate := srv.Gate(t)
+		one := run(t, srv, "one", cfg)
+		srv.Restart(t)
+		nc := srv.Conn(t)
+		b := listen(t, nc)
+		eventually.True(t, "one owns all shards", func() bool { return b.shards("one") == subject.Shards })
+		rooms := []string{"general", "a/b", "other"}
+		var acks []logcheck.Ack
+		say := func(what string) {
+			for _, r := range rooms {
+				for n := range 5 {
+					acks = append(acks, send(t, nc, r, fmt.Sprint(what, n)))
+				}
 			}
 		}
-	}
-	say("alone")
-	run(t, gate, "two", cfg)
-	eventually.True(t, "they share the shards", func() bool { return b.shards("one") == 32 && b.shards("two") == 32 })
-	say("shared")
-	gate.Cut()
-	say("crashed") // the shards of two are lost without a word
-	eventually.True(t, "one owns all shards again", func() bool { return b.shards("one") == subject.Shards })
-	gate.Open()
-	eventually.True(t, "two is back", func() bool { return b.shards("one") == 32 && b.shards("two") == 32 })
-	if err := one.stop(); err != nil {
-		t.Fatal(err)
-	}
-	say("left")
-	b.mu.Lock()
-	if s := b.last["one"].State; s != wire.StateStopped {
-		t.Errorf("the last word of one is %q", s)
-	}
-	b.mu.Unlock()
-	for _, r := range rooms {
-		logcheck.Verify(t, nc, 4, r, acks)
-	}
+		say("alone")
+		run(t, gate, "two", cfg)
+		eventually.True(t, "they share the shards", func() bool { return b.shards("one") == 32 && b.shards("two") == 32 })
+		say("shared")
+		gate.Cut()
+		say("crashed") // the shards of two are lost without a word
+		eventually.True(t, "one owns all shards again", func() bool { return b.shards("one") == subject.Shards })
+		gate.Open()
+		eventually.True(t, "two is back", func() bool { return b.shards("one") == 32 && b.shards("two") == 32 })
+		if err := one.stop(); err != nil {
+			t.Fatal(err)
+		}
+		say("left")
+		b.mu.Lock()
+		if s := b.last["one"].State; s != wire.StateStopped {
+			t.Errorf("the last heartbeat of one says %q", s)
+		}
+		b.mu.Unlock()
+		for _, r := range rooms {
+			logcheck.Verify(t, nc, 4, r, acks)
+		}
+	})
 }
 
 func TestTelemetry(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	run(t, srv, "one", settings(t))
-	nc := srv.Conn(t)
-	b := listen(t, nc)
-	send(t, nc, "general", "c1")
-	join := wire.Marshal(&wire.Join{Origin: wire.Origin{Edge: "e", Gen: 1}, Room: "general", User: wire.User{ID: "ann"}})
-	if _, err := nc.Request(subject.RoomCommand(subject.Shard("general"), subject.OpJoin), join, 5*time.Second); err != nil {
-		t.Fatal(err)
-	}
-	eventually.True(t, "telemetry", func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		tel, hb := b.tel["one"], b.last["one"]
-		appends := tel.Latency[wire.LatencyAppend]
-		return tel.Counters[wire.CountMessages] == 1 && appends.Count == 1 && hb.Room != nil && hb.Room.Rooms == 1 &&
-			slices.ContainsFunc(tel.Rooms, func(d wire.RoomDetail) bool { return d.RoomID == "general" && d.UserCount == 1 })
+	natstest.VirtualTime(t, func(t *testing.T) {
+		srv := natstest.Start(t)
+		run(t, srv, "one", settings(t))
+		nc := srv.Conn(t)
+		b := listen(t, nc)
+		send(t, nc, "general", "c1")
+		join := wire.Marshal(&wire.Join{Origin: wire.Origin{Edge: "e", Gen: 1}, Room: "general", User: wire.User{ID: "ann"}})
+		if _, err := nc.Request(subject.RoomCommand(subject.Shard("general"), subject.OpJoin), join, 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		eventually.True(t, "telemetry", func() bool {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			tel, hb := b.tel["one"], b.last["one"]
+			appends := tel.Latency[wire.LatencyAppend]
+			return tel.Counters[wire.CountMessages] == 1 && appends.Count == 1 && hb.Room != nil && hb.Room.Rooms == 1 &&
+				slices.ContainsFunc(tel.Rooms, func(d wire.RoomDetail) bool { return d.RoomID == "general" && d.UserCount == 1 })
+		})
 	})
 }
 
 // A log that was made with another number of streams ends the service with an
 // error about settings.
 func TestStreamCountIsFixed(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	one := run(t, srv, "one", settings(t))
-	nc := srv.Conn(t)
-	send(t, nc, "general", "c1")
-	if err := one.stop(); err != nil {
-		t.Fatal(err)
-	}
-	tel, err := telemetry.New(t.Context(), telemetry.Options{Service: wire.ServiceRoom, Log: io.Discard})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = room.Run(t.Context(), settings(t, "CONFAB_LOG_STREAMS=8"), lifecycle.Deps{
-		Identity: lifecycle.NewIdentity(wire.ServiceRoom, "test"), NATS: srv, Telemetry: tel, Admin: admin.New(),
+	natstest.VirtualTime(t, func(t *testing.T) {
+		srv := natstest.Start(t)
+		one := run(t, srv, "one", settings(t))
+		nc := srv.Conn(t)
+		send(t, nc, "general", "c1")
+		if err := one.stop(); err != nil {
+			t.Fatal(err)
+		}
+		tel, err := telemetry.New(t.Context(), telemetry.Options{Service: wire.ServiceRoom, Log: io.Discard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = room.Run(t.Context(), settings(t, "CONFAB_LOG_STREAMS=8"), lifecycle.Deps{
+			Identity: lifecycle.NewIdentity(wire.ServiceRoom, "test"), NATS: srv, Telemetry: tel, Admin: admin.New(),
+		})
+		if lifecycle.Explain(io.Discard, err) != lifecycle.ExitConfig {
+			t.Errorf("got %v", err)
+		}
 	})
-	if lifecycle.Explain(io.Discard, err) != lifecycle.ExitConfig {
-		t.Errorf("got %v", err)
-	}
 }
 
 // The promise that an acknowledgement survives a power failure is checked where the

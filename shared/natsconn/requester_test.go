@@ -7,29 +7,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/confab-chat/confab/shared/natsconn"
+	"github.com/confab-chat/confab/shared/natstest"
 )
 
 // bus is a connection to a private server, a Requester on it, and the goroutine
 // that hands replies over.
 func bus(tb testing.TB) (*nats.Conn, *natsconn.Requester) {
 	tb.Helper()
-	s, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	go s.Start()
-	tb.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
-		tb.Fatal("server not ready")
-	}
-	nc, err := nats.Connect("", nats.InProcessServer(s), nats.Timeout(20*time.Second))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	nc := natstest.Start(tb).Conn(tb)
 	deliver := make(chan *nats.Msg, 1024)
 	r, err := natsconn.NewRequester(nc, deliver)
 	if err != nil {
@@ -48,7 +36,7 @@ func bus(tb testing.TB) (*nats.Conn, *natsconn.Requester) {
 			}
 		}
 	})
-	tb.Cleanup(func() { cancel(); wg.Wait(); nc.Close() })
+	tb.Cleanup(func() { cancel(); wg.Wait() })
 	return nc, r
 }
 
@@ -70,52 +58,52 @@ func ask(r *natsconn.Requester, subject, data string, timeout time.Duration) cha
 }
 
 func TestRequester(t *testing.T) {
-	t.Parallel()
-	nc, r := bus(t)
-	echo := func(m *nats.Msg) { _ = m.Respond(append([]byte("re:"), m.Data...)) }
-	silent := func(*nats.Msg) {}
-	for subject, h := range map[string]nats.MsgHandler{"echo": echo, "silent": silent} {
-		if _, err := nc.Subscribe(subject, h); err != nil {
-			t.Fatal(err)
+	natstest.VirtualTime(t, func(t *testing.T) {
+		nc, r := bus(t)
+		echo := func(m *nats.Msg) { _ = m.Respond(append([]byte("re:"), m.Data...)) }
+		silent := func(*nats.Msg) {}
+		for subject, h := range map[string]nats.MsgHandler{"echo": echo, "silent": silent} {
+			if _, err := nc.Subscribe(subject, h); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	for name, c := range map[string]struct {
-		subject string
-		timeout time.Duration
-		want    outcome
-	}{
-		"answered":      {"echo", time.Minute, outcome{data: "re:x"}},
-		"nobody there":  {"nobody", time.Minute, outcome{err: nats.ErrNoResponders}},
-		"no answer":     {"silent", 20 * time.Millisecond, outcome{err: nats.ErrTimeout}},
-		"other timeout": {"silent", 30 * time.Millisecond, outcome{err: nats.ErrTimeout}},
-	} {
-		t.Run(name, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			subject string
+			timeout time.Duration
+			want    outcome
+		}{
+			"answered":      {"echo", time.Minute, outcome{data: "re:x"}},
+			"no responders": {"nobody", time.Minute, outcome{err: nats.ErrNoResponders}},
+			"no answer":     {"silent", 20 * time.Millisecond, outcome{err: nats.ErrTimeout}},
+			"other timeout": {"silent", 30 * time.Millisecond, outcome{err: nats.ErrTimeout}},
+		} {
 			got := <-ask(r, c.subject, "x", c.timeout)
 			if got.data != c.want.data || !errors.Is(got.err, c.want.err) {
-				t.Errorf("got %+v, want %+v", got, c.want)
+				t.Errorf("%s: got %+v, want %+v", name, got, c.want)
 			}
-		})
-	}
-	if n := r.Pending(); n != 0 {
-		t.Errorf("%d requests left pending", n)
-	}
+		}
+		if n := r.Pending(); n != 0 {
+			t.Errorf("%d requests left pending", n)
+		}
+	})
 }
 
 func TestRequesterShortTimeoutBehindLongOne(t *testing.T) {
-	t.Parallel()
-	nc, r := bus(t)
-	if _, err := nc.Subscribe("silent", func(*nats.Msg) {}); err != nil {
-		t.Fatal(err)
-	}
-	long := ask(r, "silent", "", time.Hour)
-	if got := <-ask(r, "silent", "", time.Millisecond); !errors.Is(got.err, nats.ErrTimeout) {
-		t.Fatalf("got %+v, want a timeout", got)
-	}
-	select {
-	case got := <-long:
-		t.Fatalf("the long request ended: %+v", got)
-	default:
-	}
+	natstest.VirtualTime(t, func(t *testing.T) {
+		nc, r := bus(t)
+		if _, err := nc.Subscribe("silent", func(*nats.Msg) {}); err != nil {
+			t.Fatal(err)
+		}
+		long := ask(r, "silent", "", time.Hour)
+		if got := <-ask(r, "silent", "", time.Millisecond); !errors.Is(got.err, nats.ErrTimeout) {
+			t.Fatalf("got %+v, want a timeout", got)
+		}
+		select {
+		case got := <-long:
+			t.Fatalf("the long request ended: %+v", got)
+		default:
+		}
+	})
 }
 
 func TestRequesterStopFailsWhatIsPending(t *testing.T) {
@@ -160,28 +148,27 @@ func BenchmarkRequester(b *testing.B) {
 }
 
 func TestRequesterTakesManyReplies(t *testing.T) {
-	t.Parallel()
-	nc, r := bus(t)
-	for subject, n := range map[string]int{"five": 5, "two": 2} {
-		if _, err := nc.Subscribe(subject, func(m *nats.Msg) {
-			for i := range n {
-				_ = m.Respond([]byte{byte('0' + i)})
+	natstest.VirtualTime(t, func(t *testing.T) {
+		nc, r := bus(t)
+		for subject, n := range map[string]int{"five": 5, "two": 2} {
+			if _, err := nc.Subscribe(subject, func(m *nats.Msg) {
+				for i := range n {
+					_ = m.Respond([]byte{byte('0' + i)})
+				}
+			}); err != nil {
+				t.Fatal(err)
 			}
-		}); err != nil {
-			t.Fatal(err)
 		}
-	}
-	for name, c := range map[string]struct {
-		subject string
-		timeout time.Duration
-		want    string
-		err     error
-	}{
-		"all of them":                  {"five", time.Minute, "01234", nil},
-		"fewer than expected":          {"two", time.Second, "01", nats.ErrTimeout},
-		"nobody there, at the request": {"nobody", time.Minute, "", nats.ErrNoResponders},
-	} {
-		t.Run(name, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			subject string
+			timeout time.Duration
+			want    string
+			err     error
+		}{
+			"all of them":         {"five", time.Minute, "01234", nil},
+			"fewer than expected": {"two", time.Second, "01", nats.ErrTimeout},
+			"no responders":       {"nobody", time.Minute, "", nats.ErrNoResponders},
+		} {
 			got := make(chan outcome, 1)
 			var seen string
 			r.DoMany(c.subject, nil, nil, c.timeout, func(m *nats.Msg, err error) bool {
@@ -195,11 +182,11 @@ func TestRequesterTakesManyReplies(t *testing.T) {
 				return true
 			})
 			if o := <-got; o.data != c.want || !errors.Is(o.err, c.err) {
-				t.Errorf("got %+v, want %q and %v", o, c.want, c.err)
+				t.Errorf("%s: got %+v, want %q and %v", name, o, c.want, c.err)
 			}
-		})
-	}
-	if n := r.Pending(); n != 0 {
-		t.Errorf("%d requests left pending", n)
-	}
+		}
+		if n := r.Pending(); n != 0 {
+			t.Errorf("%d requests left pending", n)
+		}
+	})
 }

@@ -243,36 +243,37 @@ func TestReads(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	// Publishing while the server goes away is the point here, not a failure.
-	nc := srv.Conn(t, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
-	l := syncLog{open(t, nc)}
-	room := log.RoomOf("general", config.Streams)
-	if _, err := l.append(room, 0, "x"); !errors.Is(err, log.ErrUncertain) || !errors.Is(err, nats.ErrNoResponders) {
-		t.Errorf("without a stream: %v", err)
-	}
-	if _, err := l.tail(room); err == nil || errors.Is(err, log.ErrNotFound) {
-		t.Errorf("tail without a stream must not look like an empty room: %v", err)
-	}
-	if err := provision(t, nc, config); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.append(room, 0, strings.Repeat("x", 2<<20)); !errors.Is(err, log.ErrUncertain) {
-		t.Errorf("over NATS's size limit: %v", err)
-	}
-	pos := l.store(t, room, 0, "x")
-	srv.Stop()
-	if _, err := l.append(room, pos, "y"); !errors.Is(err, log.ErrUncertain) {
-		t.Errorf("without a server: %v", err)
-	}
-	srv.Restart(t)
-	eventually.OK(t, "tail after the restart", func() error {
-		s, err := l.tail(room)
-		if err == nil && s.Pos != pos && string(s.Data) != "y" { // uncertain: it may have been stored
-			err = fmt.Errorf("it is %+v", s)
+	natstest.VirtualTime(t, func(t *testing.T) {
+		srv := natstest.Start(t)
+		// Publishing while the server goes away is the point here, not a failure.
+		nc := srv.Conn(t, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+		l := syncLog{open(t, nc)}
+		room := log.RoomOf("general", config.Streams)
+		if _, err := l.append(room, 0, "x"); !errors.Is(err, log.ErrUncertain) || !errors.Is(err, nats.ErrNoResponders) {
+			t.Errorf("without a stream: %v", err)
 		}
-		return err
+		if _, err := l.tail(room); err == nil || errors.Is(err, log.ErrNotFound) {
+			t.Errorf("tail without a stream must not look like an empty room: %v", err)
+		}
+		if err := provision(t, nc, config); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.append(room, 0, strings.Repeat("x", 2<<20)); !errors.Is(err, log.ErrUncertain) {
+			t.Errorf("over NATS's size limit: %v", err)
+		}
+		pos := l.store(t, room, 0, "x")
+		srv.Stop()
+		if _, err := l.append(room, pos, "y"); !errors.Is(err, log.ErrUncertain) {
+			t.Errorf("without a server: %v", err)
+		}
+		srv.Restart(t)
+		eventually.OK(t, "tail after the restart", func() error {
+			s, err := l.tail(room)
+			if err == nil && s.Pos != pos && string(s.Data) != "y" { // uncertain: it may have been stored
+				err = fmt.Errorf("it is %+v", s)
+			}
+			return err
+		})
 	})
 }
 
