@@ -69,6 +69,10 @@ func RoomLog(shard int, token string) string {
 // LogShard matches the log subjects of every room of a shard.
 func LogShard(shard int) string { return root + "log." + strconv.Itoa(shard) + ".>" }
 
+// LogProbe is where the owner of a shard checks that the shard's stream stores. No room has it:
+// tokens begin with a letter.
+func LogProbe(shard int) string { return RoomLog(shard, "_probe") }
+
 // LogStream is the name of log stream k of n; shard s is stored in stream s mod n.
 func LogStream(k int) string { return "LOG_" + strconv.Itoa(k) }
 

@@ -58,6 +58,9 @@ type RoomLoad struct {
 	Rooms  int   `json:"rooms"`  // with members
 	Users  int   `json:"users"`  // online, of the owned user shards
 	Typing int   `json:"typing"`
+
+	// Failing is how many of the shards are in a log stream that stores nothing.
+	Failing int `json:"failing,omitempty"`
 }
 
 // LimitLoad is what a ratelimit instance owns now.

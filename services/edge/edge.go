@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
@@ -165,7 +166,7 @@ func (e *edge) connect() error {
 		nc, err := natsconn.Connect(natsconn.Options{
 			Service: e.deps.Service, Instance: e.deps.Instance, Role: "intake-" + strconv.Itoa(i),
 			URL: e.cfg.NATSURL, CredsFile: e.cfg.NATSCredsFile, InProcess: e.deps.NATS,
-			Status: e.status, Logger: e.log,
+			Peers: subject.HeartbeatOf(wire.ServiceRoom), Status: e.status, Logger: e.log,
 		})
 		if err != nil {
 			return err

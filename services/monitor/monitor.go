@@ -8,6 +8,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/monitor/internal/collect"
 	"github.com/confab-chat/confab/services/monitor/internal/endpoint"
@@ -34,7 +35,7 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	defer listener.Close() // web.Serve closes it too; a second Close is harmless
 	nc, err := natsconn.Connect(natsconn.Options{
 		Service: d.Service, Instance: d.Instance, URL: cfg.NATSURL, CredsFile: cfg.NATSCredsFile,
-		InProcess: d.NATS, Status: status, Logger: log,
+		InProcess: d.NATS, Peers: subject.HeartbeatOf(wire.ServiceRoom), Status: status, Logger: log,
 	})
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ func Run(ctx context.Context, cfg Config, d lifecycle.Deps) error {
 	defer context.AfterFunc(ctx, d.Admin.Drain)()
 	nc, err := natsconn.Connect(natsconn.Options{
 		Service: d.Service, Instance: d.Instance, URL: cfg.NATSURL, CredsFile: cfg.NATSCredsFile,
-		InProcess: d.NATS, Status: status, Logger: d.Telemetry.Logger,
+		InProcess: d.NATS, Peers: subject.HeartbeatOf(wire.ServiceRoom), Status: status, Logger: d.Telemetry.Logger,
 	})
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/services/room/internal/logwatch"
 	"github.com/confab-chat/confab/services/room/internal/shard"
 	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/stats"
@@ -66,6 +67,7 @@ type service struct {
 	server   *shard.Server
 	member   *partition.Member
 	log      storage
+	watch    *logwatch.Watch
 }
 
 func newService(cfg Config, deps lifecycle.Deps) (*service, error) {
@@ -77,15 +79,19 @@ func newService(cfg Config, deps lifecycle.Deps) (*service, error) {
 	var err error
 	s.conn, err = natsconn.Connect(natsconn.Options{
 		Service: deps.Service, Instance: deps.Instance, URL: cfg.NATSURL, CredsFile: cfg.NATSCredsFile,
-		InProcess: deps.NATS, Status: s.status, Logger: s.logger,
+		InProcess: deps.NATS, Peers: subject.HeartbeatOf(wire.ServiceRoom), Status: s.status, Logger: s.logger,
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.watch = logwatch.New(logwatch.Options{
+		Conn: s.conn, Streams: cfg.Streams, Owned: s.owned, Logger: s.logger,
+		Make: s.makeStreams, Move: func(why string) { s.status.Move(s.conn, why) },
+	})
 	every, idle := cfg.sweepTimes()
 	s.server = shard.NewServer(shard.Config{
 		Conn: s.conn, Streams: cfg.Streams, Scope: cfg.scope(), Logger: s.logger,
-		Tracer: deps.Telemetry.Tracer, Counters: s.counters, Edges: s.edges,
+		Tracer: deps.Telemetry.Tracer, Counters: s.counters, Edges: s.edges, Appended: s.watch.Appended,
 		SweepEvery: every, IdleAfter: idle, Keep: cfg.retention(),
 	})
 	s.member, err = partition.New(partition.Options{
@@ -110,13 +116,13 @@ func (s *service) registerChecks() error {
 	if err := s.counters.Register(s.deps.Telemetry.Meter, s.server.Load); err != nil {
 		return err
 	}
-	s.deps.Admin.Ready(s.deps.Service+" log", s.log.ready)
+	s.deps.Admin.Ready(s.deps.Service+" log", s.logReady)
 	s.deps.Admin.Ready(s.deps.Service+" shards", admin.Once("owners of all shards", s.member.Covered))
 	s.deps.Admin.Ready(s.deps.Service, s.natsReady) // the last one: it ends the state "starting"
 	return nil
 }
 
-// runShards creates the log and then serves the shards that this instance owns.
+// runShards creates the log, and then watches it and serves the shards that this instance owns.
 func (s *service) runShards(ctx context.Context) error {
 	if err := s.log.provision(ctx, s.conn, s.cfg.log(), s.logger); err != nil || ctx.Err() != nil {
 		return err
@@ -124,7 +130,19 @@ func (s *service) runShards(ctx context.Context) error {
 	if err := s.checkDurability(ctx); err != nil {
 		return err
 	}
-	return s.member.Run(ctx)
+	return lifecycle.RunParts(ctx,
+		lifecycle.Part{Name: "log", Run: s.watch.Run},
+		lifecycle.Part{Name: "leases", Run: s.member.Run},
+	)
+}
+
+// owned returns the shards that this instance owns.
+func (s *service) owned() []int {
+	var shards []int
+	for _, l := range s.member.Held() {
+		shards = append(shards, l.Shard)
+	}
+	return shards
 }
 
 // drainAtEnd drains the connection after all parts that use it have ended.
@@ -142,12 +160,12 @@ func (s *service) publishHeartbeats(ctx context.Context) error {
 
 // fillHeartbeat adds what the instance owns to a heartbeat.
 func (s *service) fillHeartbeat(hb *wire.Heartbeat) {
-	load := s.server.Load()
-	for _, l := range s.member.Held() {
-		load.Shards = append(load.Shards, l.Shard)
-	}
+	load, log := s.server.Load(), s.watch.State()
+	load.Shards, load.Failing = s.owned(), log.Failing
 	hb.Room = &load
-	hb.State, hb.Note = s.log.state()
+	if hb.State, hb.Note = s.log.state(); hb.State == wire.StateOK && log.Note != "" {
+		hb.State, hb.Note = wire.StateDegraded, log.Note
+	}
 }
 
 // fillTelemetry adds the counters and the most active rooms to telemetry.

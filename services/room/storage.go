@@ -62,12 +62,27 @@ func (st *storage) provision(ctx context.Context, nc *nats.Conn, c log.Config, l
 	}
 }
 
-// ready is the readiness check of the message log.
-func (st *storage) ready() admin.Result {
-	if st.exists.Load() {
-		return admin.Result{}
+// logReady is the readiness check of the message log.
+func (s *service) logReady() admin.Result {
+	if !s.log.exists.Load() {
+		return admin.Result{Status: admin.Fail, Output: "the streams of the message log do not exist yet"}
 	}
-	return admin.Result{Status: admin.Fail, Output: "the streams of the message log do not exist yet"}
+	switch st := s.watch.State(); {
+	case st.Stuck:
+		return admin.Result{Status: admin.Fail, Output: st.Note}
+	case st.Note != "":
+		return admin.Result{Status: admin.Warn, Output: st.Note}
+	}
+	return admin.Result{}
+}
+
+// makeStreams makes the streams of the log that are missing.
+func (s *service) makeStreams(ctx context.Context) error {
+	js, err := jetstream.New(s.conn)
+	if err != nil {
+		return fmt.Errorf("open jetstream: %w", err)
+	}
+	return log.Provision(ctx, js, s.cfg.log())
 }
 
 // state returns what the heartbeat reports about the message log.

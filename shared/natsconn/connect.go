@@ -14,6 +14,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,8 +28,9 @@ const (
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 5 * time.Second
 
-	// A server that is stopped or blackholed is noticed after about
-	// pingInterval x (pingsOutstanding + 1) = 15 s; the library's default is minutes.
+	// A server that is stopped or blackholed is noticed after Stalled (see watch.go). If it is the
+	// only one, the library gives the connection up after about
+	// pingInterval x (pingsOutstanding + 1) = 15 s; its default is minutes.
 	pingInterval     = 5 * time.Second
 	pingsOutstanding = 2
 
@@ -56,6 +59,10 @@ type Options struct {
 	// InProcess, if set, provides a pipe for each attempt: an embedded server, or one of
 	// natstest's.
 	InProcess nats.InProcessConnProvider
+
+	// Peers is a subject on which other instances publish each second, over whatever server they
+	// use. When none is heard any more, the connection moves to another server. Empty: none.
+	Peers string
 
 	Status *Status      // shared by all connections of an instance; nil: none is kept
 	Logger *slog.Logger // nil: silent
@@ -87,12 +94,25 @@ func Connect(o Options) (*nats.Conn, error) {
 	if o.Status == nil {
 		o.Status = new(Status)
 	}
-	nc, err := nats.Connect(o.URL, o.options()...)
+	nc, err := nats.Connect(o.servers(), o.options()...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to nats: %w", err)
 	}
 	o.Status.opened(nc, time.Now())
+	o.Status.watch(nc, o.Peers, o.Logger)
 	return nc, nil
+}
+
+// servers returns the servers of the URL in random order, those that other connections of the
+// instance use last.
+func (o *Options) servers() string {
+	list := strings.Split(o.URL, ",")
+	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	used := o.Status.urls()
+	slices.SortStableFunc(list, func(a, b string) int {
+		return strings.Count(used, strings.TrimSpace(a)) - strings.Count(used, strings.TrimSpace(b))
+	})
+	return strings.Join(list, ",")
 }
 
 func (o *Options) options() []nats.Option {
@@ -108,6 +128,8 @@ func (o *Options) options() []nats.Option {
 		nats.Timeout(dialTimeout),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
+		nats.DontRandomize(),
+		nats.FlusherTimeout(Stalled),
 		// A server in the middle of a rollout can report an authorization error. Without
 		// this option such an error would close the connection until a restart.
 		nats.IgnoreAuthErrorAbort(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type Status struct {
 	links      map[*nats.Conn]link // open connections
 	ever       bool                // all of them have been up at the same time
 	reconnects uint64
+	opens      uint64 // connections opened so far
 
 	// Drops: the library reports only the first drop of an episode, and keeps the count in
 	// the subscription. Subscriptions are removed once they are closed.
@@ -33,6 +35,11 @@ type Status struct {
 type link struct {
 	up    bool
 	since time.Time
+
+	number  uint64 // in the order of opening
+	log     *slog.Logger
+	movedAt time.Time     // see Move
+	pause   time.Duration // from then until the next move
 }
 
 // State is the state of all connections at one moment.
@@ -153,13 +160,15 @@ func (s *Status) set(nc *nats.Conn, up bool, now time.Time) {
 }
 
 func (s *Status) setLocked(nc *nats.Conn, up bool, now time.Time) {
-	if l, known := s.links[nc]; known && l.up == up {
+	l, known := s.links[nc]
+	if known && l.up == up {
 		return // keep the time of the change
 	}
 	if s.links == nil {
 		s.links = make(map[*nats.Conn]link)
 	}
-	s.links[nc] = link{up: up, since: now}
+	l.up, l.since = up, now
+	s.links[nc] = l
 	s.ever = s.ever || s.stateLocked().Up()
 }
 

@@ -332,3 +332,20 @@ func TestDisconnected(t *testing.T) {
 		t.Errorf("later: %d services listed, want none", n)
 	}
 }
+
+// Messages are refused everywhere although every service is up.
+func TestNothingIsStored(t *testing.T) {
+	t.Parallel()
+	for failing, want := range map[int]api.State{0: api.Healthy, 1: api.Degraded, subject.Shards: api.Unhealthy} {
+		f, now := fleet.New(start), at(10*time.Second)
+		all := cluster(t, f, now)
+		room := all[wire.ServiceRoom]
+		if room.hb.Room.Failing = failing; failing > 0 {
+			room.hb.State, room.hb.Note = wire.StateDegraded, "LOG_0 is not written"
+		}
+		room.beat(now)
+		if h := f.Health(now); h.Status != want {
+			t.Errorf("%d shards fail: %s, want %s; notes %q", failing, h.Status, want, h.Notes)
+		}
+	}
+}

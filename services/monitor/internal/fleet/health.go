@@ -39,10 +39,10 @@ func (f *Fleet) Health(now time.Time) api.Health {
 	return h
 }
 
-// state returns Unhealthy if there is no live edge or no live room instance, once the
-// monitor has listened for long enough to know.
+// state returns Unhealthy if there is no live edge or no live room instance, or if no message
+// can be stored, once the monitor has listened for long enough to know.
 func (v *view) state() api.State {
-	switch alive := v.edges > 0 && v.rooms > 0; {
+	switch alive := v.edges > 0 && v.rooms > 0 && v.stores; {
 	case alive && v.healthy:
 		return api.Healthy
 	case alive, !v.warm:

@@ -46,6 +46,22 @@ func add(sum **int, n int, share float64) {
 	**sum += int(math.Round(float64(n) * share))
 }
 
+// stores reports whether messages can be stored in some shard. It is false if live owners
+// report that their logs do not store, or if no shard has had an owner for a while.
+func (f *Fleet) stores(now time.Time, list []*instance) bool {
+	owned, failing := 0, 0
+	for _, in := range list {
+		if r := in.current.beat.Room; r != nil && !in.status(now).Silent() {
+			owned, failing = owned+len(r.Shards), failing+r.Failing
+		}
+	}
+	if owned == 0 {
+		since, orphans := f.orphans[wire.ServiceRoom]
+		return !orphans || now.Sub(since) <= MissingAfter
+	}
+	return failing < owned
+}
+
 // sharded are the services whose instances own shards.
 var sharded = [...]string{wire.ServiceRoom, wire.ServiceRateLimit}
 

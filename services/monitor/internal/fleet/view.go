@@ -19,6 +19,7 @@ type view struct {
 	rooms    int
 	healthy  bool // all instances are live and report that they are ok
 	warm     bool // received messages for long enough to know what is missing
+	stores   bool // the message log of some shard stores, as far as its owner knows
 }
 
 // view returns the summary at now.
@@ -48,6 +49,7 @@ func (f *Fleet) view(now time.Time) view {
 		}
 	}
 	v.edges, v.rooms = live[wire.ServiceEdge], live[wire.ServiceRoom]
+	v.stores = f.stores(now, v.list)
 	for _, service := range sharded {
 		since, orphans := f.orphans[service]
 		if orphans && live[service] > 0 && now.Sub(since) > MissingAfter {

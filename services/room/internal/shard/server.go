@@ -14,6 +14,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/sequencer"
+	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
 	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/shard/users/presence"
 	"github.com/confab-chat/confab/services/room/internal/stats"
@@ -29,6 +30,7 @@ type Config struct {
 	Tracer   trace.Tracer
 	Counters *stats.Counters
 	Edges    *liveness.Table
+	Appended log.Observer // may be nil
 
 	SweepEvery, IdleAfter time.Duration // of rooms without members
 	Keep                  sequencer.Retention

@@ -97,7 +97,7 @@ func newShard(cfg Config, lease partition.Lease) (*shard, error) {
 	clock := func() time.Time { return s.now }
 	s.rooms = rooms.New(rooms.Config{
 		Shard: lease.Shard, Epoch: lease.Epoch, Streams: cfg.Streams,
-		Log: log.New(serialRequester{s.req, s.mailbox.Post}), Publisher: out, Now: clock,
+		Log: log.New(serialRequester{s.req, s.mailbox.Post}, cfg.Appended), Publisher: out, Now: clock,
 		Logger:   cfg.Logger.With("shard", strconv.Itoa(lease.Shard)),
 		Counters: cfg.Counters, Edges: cfg.Edges,
 		SweepEvery: cfg.SweepEvery, IdleAfter: cfg.IdleAfter, Keep: cfg.Keep,

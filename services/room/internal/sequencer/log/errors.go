@@ -11,6 +11,8 @@ var (
 	ErrRefused = errors.New("refused by the log")
 	// ErrNotFound: the record does not exist, or no longer.
 	ErrNotFound = errors.New("no such record")
+	// ErrNoStream: there is no stream with that name.
+	ErrNoStream = errors.New("no such stream")
 	// ErrEnd ends a Range: the batch is complete, or the room has no more records.
 	ErrEnd = errors.New("end of range")
 	// ErrMismatch: the streams were created with settings that cannot be changed and differ

@@ -59,13 +59,20 @@ type Stored struct {
 
 // Log appends and reads through one Requester. It must not be used concurrently.
 type Log struct {
-	req    Requester
-	expect nats.Header // reused: publishing encodes it at once
+	req     Requester
+	observe Observer
+	expect  nats.Header // reused: publishing encodes it at once
 }
 
+// Observer is called with the outcome of every append; it may be nil.
+type Observer func(stream string, err error)
+
 // New returns a Log over req.
-func New(req Requester) *Log {
-	return &Log{req: req, expect: nats.Header{nats.ExpectedLastSubjSeqHdr: []string{""}}}
+func New(req Requester, observe Observer) *Log {
+	if observe == nil {
+		observe = func(string, error) {}
+	}
+	return &Log{req: req, observe: observe, expect: nats.Header{nats.ExpectedLastSubjSeqHdr: []string{""}}}
 }
 
 // Append stores record as the room's next if the room's last record is the one at
@@ -77,14 +84,13 @@ func New(req Requester) *Log {
 func (l *Log) Append(room Room, expect uint64, record []byte, done func(pos uint64, err error)) {
 	l.expect[nats.ExpectedLastSubjSeqHdr][0] = strconv.FormatUint(expect, 10)
 	l.req.Do(room.Subject, l.expect, record, AppendTimeout, func(m *nats.Msg, err error) {
+		var pos uint64
 		if err != nil {
-			done(0, fmt.Errorf("append to %s: %w: %w", room.Stream, ErrUncertain, err))
-			return
-		}
-		pos, err := parseAck(m.Data)
-		if err != nil {
+			err = fmt.Errorf("append to %s: %w: %w", room.Stream, ErrUncertain, err)
+		} else if pos, err = parseAck(m.Data); err != nil {
 			err = fmt.Errorf("append to %s: %w", room.Stream, err)
 		}
+		l.observe(room.Stream, err)
 		done(pos, err)
 	})
 }

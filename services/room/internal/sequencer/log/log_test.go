@@ -70,7 +70,7 @@ func open(tb testing.TB, nc *nats.Conn) *log.Log {
 		}
 	})
 	tb.Cleanup(func() { cancel(); wg.Wait() })
-	return log.New(r)
+	return log.New(r, nil)
 }
 
 // syncLog makes the calls of a Log wait for their outcome.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 
@@ -11,6 +12,9 @@ import (
 )
 
 const apiInfo = "$JS.API.STREAM.INFO."
+
+// probeToken ends the subjects that belong to no room.
+var probeToken = "." + strings.TrimPrefix(subject.LogProbe(0), subject.RoomLog(0, ""))
 
 // LargeRooms lists the rooms of a shard that have more than min records, in the order of
 // their subjects, from the stream's leader. streams is the number of log streams.
@@ -46,7 +50,7 @@ func (l *Log) largeRooms(stream, filter string, offset int, min uint64, found []
 			return
 		}
 		for subj, n := range r.State.Subjects {
-			if n > min {
+			if n > min && !strings.HasSuffix(subj, probeToken) {
 				found = append(found, Room{Stream: stream, Subject: subj})
 			}
 		}
