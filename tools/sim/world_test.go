@@ -89,7 +89,9 @@ func load[C any](t *testing.T) C {
 // newWorld starts the suite and waits until it is ready.
 func newWorld(t *testing.T) *world {
 	w := &world{T: t, process: make(map[string]*process), history: histories.NewRecorder(), start: time.Now()}
-	w.nats = natstest.Start(t, func(o *server.Options) { o.WriteDeadline = 5 * time.Second })
+	w.nats = natstest.Start(t, func(o *server.Options) { // as deploy/nats/nats.conf
+		o.WriteDeadline, o.PingInterval, o.MaxPingsOut = 5*time.Second, 5*time.Second, 2
+	})
 	edgeConfig, roomConfig, limitConfig, monitorConfig := load[edge.Config](t), load[room.Config](t), load[ratelimit.Config](t), load[monitor.Config](t)
 	for _, p := range []*process{
 		{name: "monitor1", run: func(ctx context.Context, d lifecycle.Deps) error { return monitor.Run(ctx, monitorConfig, d) }},

@@ -21,7 +21,7 @@ func (c *Cluster) writeNATS(s natsServer) (path string, err error) {
 		sync = "2m" // the server's default
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: %q\nserver_name: %q\n", s.addr, s.name)
+	fmt.Fprintf(&b, "listen: %q\nserver_name: %q\nping_interval: \"5s\"\nping_max: 2\n", s.addr, s.name)
 	fmt.Fprintf(&b, "jetstream { store_dir: %q, sync_interval: %s }\n", filepath.Join(c.options.Dir, s.name), sync)
 	if s.route != "" {
 		var routes []string
