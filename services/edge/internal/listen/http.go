@@ -112,7 +112,6 @@ func (p *pending) handOff(b []byte) {
 	c := &handed{Conn: nc, early: early, count: w.count}
 	select {
 	case w.conns <- c:
-		p.local.server.stats.HandedOff.Add(1)
 	default:
 		p.local.server.stats.Refused[Overload].Add(1)
 		c.Close()

@@ -204,11 +204,7 @@ type local struct {
 	conns     []*conn.Factory // by route
 	stats     conn.Stats
 	handshake Handshake // the one being decided, reused
-	free      [][]byte  // buffers for heads that arrive in pieces, at most keptBuffers
 }
-
-// keptBuffers is how many header buffers a loop keeps for reuse.
-const keptBuffers = 256
 
 func newLocal(s *Server, loop *poll.Loop) *local {
 	l := &local{server: s, loop: loop}

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"bytes"
 	"net/netip"
 
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
@@ -26,7 +27,6 @@ func (s *Server) accept(t poll.Transport, peer netip.AddrPort) { s.startHandshak
 // startHandshake waits for a request head on t; it returns nil when t was refused.
 func (s *Server) startHandshake(t poll.Transport, peer netip.AddrPort) *pending {
 	l := s.locals[t.Loop().Index()]
-	s.stats.Accepted.Add(1)
 	if s.pending.Add(1) > int64(s.options.Pending) {
 		s.pending.Add(-1)
 		l.sendRefusal(t, refused(Overload))
@@ -57,7 +57,7 @@ func (p *pending) Readable(b []byte) {
 	case end > 0:
 		p.decide(b, end)
 	case p.buf == nil:
-		p.buf = append(p.local.buffer(), b...)
+		p.buf = bytes.Clone(b)
 	}
 }
 
@@ -80,23 +80,5 @@ func (p *pending) endHandshake() {
 	p.local.loop.Disarm(&p.timer)
 	p.local.server.pending.Add(-1)
 	p.local.server.ips.removePending(p.peer.Addr())
-	if p.buf != nil {
-		p.local.releaseBuffer(p.buf)
-		p.buf = nil
-	}
-}
-
-func (l *local) buffer() []byte {
-	if n := len(l.free); n > 0 {
-		b := l.free[n-1]
-		l.free = l.free[:n-1]
-		return b
-	}
-	return make([]byte, 0, 2048)
-}
-
-func (l *local) releaseBuffer(b []byte) {
-	if len(l.free) < keptBuffers && cap(b) <= head.MaxBytes {
-		l.free = append(l.free, b[:0])
-	}
+	p.buf = nil
 }

@@ -51,11 +51,9 @@ func (r Reason) String() string {
 
 // Stats counts what the server does.
 type Stats struct {
-	Accepted  atomic.Uint64 // connections
-	Upgraded  atomic.Uint64 // to WebSocket
-	HandedOff atomic.Uint64 // to net/http
-	HTTP      atomic.Int64  // served by net/http now
-	Refused   [reasons]atomic.Uint64
+	Upgraded atomic.Uint64 // to WebSocket
+	HTTP     atomic.Int64  // served by net/http now
+	Refused  [reasons]atomic.Uint64
 }
 
 // Reasons returns the labels of Stats.Refused, by index.

@@ -22,9 +22,10 @@ func (empty) Temporary() bool { return true }
 // loop. Then only the loop uses it. After detach it has a connection of its own. Only the bytes
 // that the loop adds during the handshake need a lock.
 type wire struct {
-	s      *stream  // static
-	onLoop bool     // the handshake is done
-	nc     net.Conn // when detached
+	net.Conn         // a loopConn until detach, then the connection
+	s        *stream // static
+	onLoop   bool    // the handshake is done
+	detached bool
 
 	mu       sync.Mutex // guards the following during the handshake
 	arrived  *sync.Cond
@@ -34,7 +35,7 @@ type wire struct {
 }
 
 func newWire(s *stream) *wire {
-	w := &wire{s: s}
+	w := &wire{Conn: loopConn{s}, s: s}
 	w.arrived = sync.NewCond(&w.mu)
 	return w
 }
@@ -69,7 +70,7 @@ func (w *wire) setInput(b []byte) {
 // keepInput copies what is left of the loop's buffer, if reads were paused.
 func (w *wire) keepInput() {
 	switch {
-	case w.nc != nil: // detached
+	case w.detached:
 	case len(w.in) == 0:
 		w.in, w.borrowed = nil, false
 	case w.borrowed:
@@ -80,7 +81,7 @@ func (w *wire) keepInput() {
 // detach continues with nc, after the bytes that have already arrived.
 func (w *wire) detach(nc net.Conn) {
 	w.keepInput()
-	w.nc = nc
+	w.Conn, w.detached = nc, true
 }
 
 // Read implements net.Conn.
@@ -100,17 +101,14 @@ func (w *wire) Read(b []byte) (int, error) {
 		w.in = w.in[n:]
 		return n, nil
 	}
-	if w.nc != nil {
-		return w.nc.Read(b)
-	}
-	return 0, errEmpty
+	return w.Conn.Read(b)
 }
 
 // Write implements net.Conn.
 func (w *wire) Write(b []byte) (int, error) {
 	switch {
-	case w.nc != nil:
-		return w.nc.Write(b)
+	case w.detached:
+		return w.Conn.Write(b)
 	case w.onLoop:
 		w.s.send(b)
 	default:
@@ -120,52 +118,17 @@ func (w *wire) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Close implements net.Conn; only a detached one is closed this way.
-func (w *wire) Close() error {
-	if w.nc == nil {
-		return nil
-	}
-	return w.nc.Close()
-}
+// loopConn is the net.Conn of a wire that is not detached. The loop keeps its deadlines and
+// closes the transport.
+type loopConn struct{ s *stream }
 
-// LocalAddr implements net.Conn.
-func (w *wire) LocalAddr() net.Addr {
-	if w.nc == nil {
-		return &net.TCPAddr{}
-	}
-	return w.nc.LocalAddr()
-}
-
-// RemoteAddr implements net.Conn.
-func (w *wire) RemoteAddr() net.Addr {
-	if w.nc == nil {
-		return net.TCPAddrFromAddrPort(w.s.t.RemoteAddr())
-	}
-	return w.nc.RemoteAddr()
-}
-
-// SetDeadline implements net.Conn.
-func (w *wire) SetDeadline(t time.Time) error {
-	if w.nc == nil {
-		return nil
-	}
-	return w.nc.SetDeadline(t)
-}
-
-// SetReadDeadline implements net.Conn.
-func (w *wire) SetReadDeadline(t time.Time) error {
-	if w.nc == nil {
-		return nil
-	}
-	return w.nc.SetReadDeadline(t)
-}
-
-// SetWriteDeadline implements net.Conn.
-func (w *wire) SetWriteDeadline(t time.Time) error {
-	if w.nc == nil {
-		return nil
-	}
-	return w.nc.SetWriteDeadline(t)
-}
+func (loopConn) Read([]byte) (int, error)         { return 0, errEmpty }
+func (loopConn) Write([]byte) (int, error)        { return 0, errClosed }
+func (loopConn) Close() error                     { return nil }
+func (loopConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c loopConn) RemoteAddr() net.Addr           { return net.TCPAddrFromAddrPort(c.s.t.RemoteAddr()) }
+func (loopConn) SetDeadline(time.Time) error      { return nil }
+func (loopConn) SetReadDeadline(time.Time) error  { return nil }
+func (loopConn) SetWriteDeadline(time.Time) error { return nil }
 
 var _ net.Conn = (*wire)(nil)
