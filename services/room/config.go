@@ -50,7 +50,7 @@ func (c Config) Validate(config.Env) []config.Problem {
 }
 
 func (c Config) log() log.Config {
-	return log.Config{Streams: c.Streams, Replicas: c.Replicas}
+	return log.Config{Streams: c.Streams, Replicas: c.Replicas, Durable: c.Durability == durable}
 }
 
 func (c Config) retention() sequencer.Retention {

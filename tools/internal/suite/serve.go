@@ -52,16 +52,19 @@ func Serve(ctx context.Context, s Settings, version string, stdout io.Writer) er
 	}
 	if s.embedded {
 		// The folder is locked, so no other process has these files open.
-		server, err := startNATS(filepath.Join(s.own.DataDir, "jetstream"), s.own.Durability == "durable", log.Logger)
-		if err != nil {
+		server := &embedded{dir: filepath.Join(s.own.DataDir, "jetstream"), durable: s.own.Durability == "durable", log: log.Logger}
+		if err := server.start(); err != nil {
 			return &lifecycle.IOError{What: "CONFAB_DATA_DIR=" + s.own.DataDir, Err: err}
 		}
-		defer func() { server.Shutdown(); server.WaitForShutdown() }()
+		defer server.stop()
 		suite.nats = server
 	}
 	parts, err := suite.parts(ctx)
 	if err != nil {
 		return err
+	}
+	if server, ok := suite.nats.(*embedded); ok {
+		parts = append([]lifecycle.Part{{Name: "nats", Run: server.run}}, parts...)
 	}
 	parts = append([]lifecycle.Part{{Name: "admin", Run: func(ctx context.Context) error { return suite.probes.Serve(ctx, ln) }}}, parts...)
 	return lifecycle.RunParts(ctx, append(parts, lifecycle.Part{Name: "welcome", Run: func(ctx context.Context) error {

@@ -53,3 +53,35 @@ func TestProbe(t *testing.T) {
 		t.Errorf("inspect a missing stream: %v", err)
 	}
 }
+
+// A stream that acknowledges before it writes is refused where appends must be durable.
+func TestAsyncPersistence(t *testing.T) {
+	t.Parallel()
+	nc := natstest.Start(t).Conn(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := log.Config{Streams: 1, Replicas: 1}
+	if err := provision(t, nc, config); err != nil {
+		t.Fatal(err)
+	}
+	s, err := js.Stream(t.Context(), "LOG_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	async := s.CachedInfo().Config
+	async.PersistMode = jetstream.AsyncPersistMode
+	if err := js.DeleteStream(t.Context(), "LOG_0"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), async); err != nil {
+		t.Fatal(err)
+	}
+	for durable, want := range map[bool]error{false: nil, true: log.ErrMismatch} {
+		config.Durable = durable
+		if err := provision(t, nc, config); !errors.Is(err, want) {
+			t.Errorf("durable %v: %v, want %v", durable, err, want)
+		}
+	}
+}

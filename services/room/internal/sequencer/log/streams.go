@@ -17,6 +17,7 @@ import (
 type Config struct {
 	Streams  int // 1 to subject.Shards; fixed once they exist
 	Replicas int
+	Durable  bool // an append is acknowledged after it was written
 }
 
 // Keys in subject.BucketConfig of the counts that cannot change.
@@ -34,7 +35,7 @@ func Provision(ctx context.Context, js jetstream.JetStream, c Config) error {
 		return err
 	}
 	for k := range c.Streams {
-		if err := provisionStream(ctx, js, c.stream(k)); err != nil {
+		if err := provisionStream(ctx, js, c.stream(k), c.Durable); err != nil {
 			return fmt.Errorf("provision stream %s: %w", subject.LogStream(k), err)
 		}
 	}
@@ -150,7 +151,7 @@ func pinCount(ctx context.Context, kv jetstream.KeyValue, key, want string) erro
 	return nil
 }
 
-func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
+func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, durable bool) error {
 	_, err := request(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.CreateStream(ctx, want) })
 	switch {
 	case err == nil:
@@ -163,7 +164,11 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream
 		return err
 	}
 	have := s.CachedInfo().Config
-	if why := mismatch(have, want); why != "" {
+	why := mismatch(have, want)
+	if why == "" && durable && have.PersistMode == jetstream.AsyncPersistMode {
+		why = "its persist_mode is async, so it acknowledges before it writes"
+	}
+	if why != "" {
 		return fmt.Errorf("%w: %s", ErrMismatch, why)
 	}
 	if have.Replicas == want.Replicas && have.AllowDirect && have.MaxMsgsPerSubject <= 0 {
