@@ -1,6 +1,6 @@
-// Package codec defines the decoded Request and the Codec interface shared by the
-// native and Socket.IO protocols. One session core serves both; a protocol is a codec
-// and whatever its transport needs.
+// Package codec defines what the encodings of the edge have in common: the decoded Request,
+// and the Codec interface, which the native encoding and Socket.IO implement. A session uses
+// its client's codec and does not know which one it is.
 package codec
 
 import (
@@ -24,8 +24,8 @@ const (
 var (
 	// ErrBroken is returned for a message after which the connection must be closed.
 	ErrBroken = errors.New("invalid packet")
-	// ErrID is returned for a sound message whose id is none: a client library that writes
-	// ids of another kind is not abuse.
+	// ErrID is returned for a valid message whose id is not one. It does not count as abuse:
+	// some client libraries write ids of another kind.
 	ErrID = errors.New("id must be a whole number from 0 to 9007199254740991")
 )
 

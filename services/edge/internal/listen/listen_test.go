@@ -157,8 +157,7 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// TestToken is row 13 and section 9 I: where tokens may stand, and how their
-// refusal is told to those who can see it.
+// TestToken: where tokens may stand, and how a client learns that its token is refused.
 func TestToken(t *testing.T) {
 	t.Parallel()
 	good := token()
@@ -244,8 +243,8 @@ func TestTooLarge(t *testing.T) {
 	})
 }
 
-// TestSlowHead is row 9: time is absolute, however the bytes trickle, and
-// nobody else suffers.
+// TestSlowHead: the time for a head is absolute, however slowly its bytes arrive, and other
+// clients do not wait.
 func TestSlowHead(t *testing.T) {
 	t.Parallel()
 	modes(t, func(t *testing.T, mode poll.Mode) {

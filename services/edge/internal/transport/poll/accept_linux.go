@@ -1,7 +1,6 @@
 package poll
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -10,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -225,59 +223,4 @@ func (l *Loop) attach(nc net.Conn, accept Acceptor) error {
 	}
 	l.addSocket(fd, accept, netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port()), false)
 	return nil
-}
-
-// Detach returns the socket to the Go runtime. Written bytes never wait in a sock.
-func (s *sock) Detach() (net.Conn, error) {
-	if s.closed {
-		return nil, ErrDetach
-	}
-	if err := s.poll.control(unix.EPOLL_CTL_DEL, int(s.fd), int32(s.slot), 0); err != nil {
-		return nil, err
-	}
-	s.release()
-	f := os.NewFile(uintptr(s.fd), "socket")
-	defer f.Close() // FileConn has its own duplicate
-	return net.FileConn(f)
-}
-
-// rawAddr is a socket address in the kernel's layout.
-type rawAddr struct {
-	any unix.RawSockaddrAny
-	len uint32
-}
-
-func (r *rawAddr) accept(fd int) (int, syscall.Errno) {
-	r.len = unix.SizeofSockaddrAny
-	n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&r.any)),
-		uintptr(unsafe.Pointer(&r.len)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
-	return int(n), errno
-}
-
-func (r *rawAddr) peerOf(fd int) error {
-	r.len = unix.SizeofSockaddrAny
-	_, _, errno := syscall.RawSyscall(unix.SYS_GETPEERNAME, uintptr(fd), uintptr(unsafe.Pointer(&r.any)), uintptr(unsafe.Pointer(&r.len)))
-	if errno != 0 {
-		return os.NewSyscallError("getpeername", errno)
-	}
-	return nil
-}
-
-func (r *rawAddr) addrPort() netip.AddrPort {
-	switch r.any.Addr.Family {
-	case unix.AF_INET:
-		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(&r.any))
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), networkPort(a.Port))
-	case unix.AF_INET6:
-		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(&r.any))
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), networkPort(a.Port))
-	}
-	return netip.AddrPort{}
-}
-
-// networkPort converts a port from network byte order.
-func networkPort(p uint16) uint16 {
-	var b [2]byte
-	binary.NativeEndian.PutUint16(b[:], p)
-	return binary.BigEndian.Uint16(b[:])
 }

@@ -1,11 +1,11 @@
-// Package poll runs the event loops that own the edge's connections: one
-// goroutine a loop, no lock on connection state, no goroutine and no buffer
-// for an idle connection where the system has epoll.
+// Package poll runs the event loops that own the edge's connections. Each loop is one
+// goroutine, so the state of its connections needs no lock. Where the system has epoll, an idle
+// connection has neither a goroutine nor a buffer.
 //
 // A connection is a [Transport], which calls its [Handler]. Two transports exist: sockets
-// driven by epoll (Linux), and pumps, with a goroutine that reads and one that writes while
-// bytes wait (everywhere, and for connections that are not plain TCP). Both have the same
-// contract and pass the same tests.
+// driven by epoll (Linux), and pumps (everywhere, and for connections that are not plain TCP).
+// A pump has a goroutine that reads, and one that writes while bytes wait. Both transports have
+// the same contract and pass the same tests.
 package poll
 
 import (
@@ -73,22 +73,6 @@ func (l *Loop) Index() int { return l.index }
 
 // Now returns the wall clock as of the start of this turn.
 func (l *Loop) Now() time.Time { return l.now }
-
-// Tick returns the number of the current tick, from 1. Timers are armed with ticks: 32
-// bits of one second each last 136 years.
-func (l *Loop) Tick() uint32 { return l.ticks }
-
-// Ticks returns d in whole ticks, rounded up, at least 1.
-func (l *Loop) Ticks(d time.Duration) uint32 {
-	return max(1, uint32((d+l.tick-1)/l.tick))
-}
-
-// Arm makes t expire at the tick at, or at the next one if that is past. An armed timer is
-// moved.
-func (l *Loop) Arm(t *Timer, at uint32) { l.wheel.arm(t, at) }
-
-// Disarm stops t. It is a no-op if t is not armed.
-func (l *Loop) Disarm(t *Timer) { t.unlink() }
 
 // Defer calls f.Flush once, at the end of this turn. Two calls flush twice: a flag in f is
 // cheaper than a set here.
@@ -271,19 +255,4 @@ func (l *Loop) recoverPanic(fail func(reason error)) {
 
 func (l *Loop) logPanic(r any) {
 	l.logger.Error("panic on an event loop", "event", "loop.panic", "err", r, "stack", string(debug.Stack()))
-}
-
-// poller waits for sockets on behalf of a loop. All methods but wake run on the loop.
-type poller interface {
-	// wait sleeps for at most d (0 means not at all), sets the loop's time, and serves
-	// what is ready.
-	wait(d time.Duration)
-	// pollNow serves what is ready, in the middle of a turn.
-	pollNow()
-	// wake ends a wait, from any goroutine.
-	wake()
-	// closeAll ends every connection that the poller holds.
-	closeAll(reason error)
-	// close frees the poller, after the loop has ended.
-	close()
 }

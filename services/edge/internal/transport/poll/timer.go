@@ -126,3 +126,19 @@ func (l *Loop) ArmPrecise(t *PreciseTimer, at time.Duration) { l.precise.Set(t, 
 
 // DisarmPrecise stops t. It is a no-op if t is not armed.
 func (l *Loop) DisarmPrecise(t *PreciseTimer) { l.precise.Remove(t) }
+
+// Tick returns the number of the current tick, from 1. Timers are armed with ticks: 32
+// bits of one second each last 136 years.
+func (l *Loop) Tick() uint32 { return l.ticks }
+
+// Ticks returns d in whole ticks, rounded up, at least 1.
+func (l *Loop) Ticks(d time.Duration) uint32 {
+	return max(1, uint32((d+l.tick-1)/l.tick))
+}
+
+// Arm makes t expire at the tick at, or at the next one if that is past. An armed timer is
+// moved.
+func (l *Loop) Arm(t *Timer, at uint32) { l.wheel.arm(t, at) }
+
+// Disarm stops t. It is a no-op if t is not armed.
+func (l *Loop) Disarm(t *Timer) { t.unlink() }

@@ -157,14 +157,14 @@ func TestLingerEnds(t *testing.T) {
 }
 
 // TestPause: a paused connection leaves the bytes with the peer, and loses none.
-// A loop with much to write hears meanwhile what others say.
+// A loop with much to write still reads from other connections.
 func TestReadsBetweenFlushes(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("loops have no sockets of their own")
 	}
-	heard := 0
-	p := newPeer(func(_ *peer, b []byte) { heard += len(b) })
+	received := 0
+	p := newPeer(func(_ *peer, b []byte) { received += len(b) })
 	accepted := make(chan struct{})
 	g, addr := serve(t, poll.Options{Loops: 1, Mode: poll.Epoll}, func(tr poll.Transport, from netip.AddrPort) {
 		p.accept(tr, from)
@@ -172,13 +172,13 @@ func TestReadsBetweenFlushes(t *testing.T) {
 	})
 	c := dial(t, addr)
 	receive(t, accepted)
-	var before []int // what had been heard at each flush
+	var before []int // bytes read at each flush
 	on(t, g.Loops()[0], func() {
 		if _, err := c.Write([]byte("hello")); err != nil { // it is in the socket when Write returns
 			t.Error(err)
 		}
 		for range 1000 {
-			g.Loops()[0].Defer(&flush{func() { before = append(before, heard) }})
+			g.Loops()[0].Defer(&flush{func() { before = append(before, received) }})
 		}
 	})
 	on(t, g.Loops()[0], func() {

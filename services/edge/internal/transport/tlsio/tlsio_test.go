@@ -203,7 +203,7 @@ func (o *once) ended(tb testing.TB) error {
 	}
 }
 
-// Taken bytes arrive, then the close_notify, and the handler hears nothing more.
+// Accepted bytes arrive, then the close_notify, and the handler is not called any more.
 func TestClose(t *testing.T) {
 	t.Parallel()
 	big := strings.Repeat("x", 60<<10)

@@ -9,12 +9,12 @@ const (
 	keptBody     = 64 << 10
 )
 
-// Sink receives what a decoder finds. Returning false stops the decoder behind
+// Sink receives what a decoder finds. A method that returns false stops the decoder after
 // this frame. Payloads are valid during the call only.
 type Sink interface {
-	// Data brings a whole message. Text is valid UTF-8.
+	// Data receives a whole message. Text is valid UTF-8.
 	Data(op OpCode, payload []byte) bool
-	// Control brings a ping, pong or close frame.
+	// Control receives a ping, pong or close frame.
 	Control(op OpCode, payload []byte) bool
 }
 
@@ -29,41 +29,22 @@ type Decoder struct {
 // NewDecoder returns a decoder that enforces l.
 func NewDecoder(l Limits) *Decoder { return &Decoder{limits: l} }
 
-// Partial is a connection's unfinished business: a cut header, a cut payload,
-// a message whose last fragment has not come.
-type Partial struct {
-	// Until is when it must be finished: the owner's, 0 at first.
-	Until uint32
-
-	head    [maxHeader]byte
-	headLen int
-
-	open   bool // in the payload of frame
-	frame  header
-	got    int64 // payload bytes of frame so far
-	ctl    [maxControl]byte
-	op     OpCode // of the message under assembly, 0 without one
-	frames int    // of that message so far
-	body   []byte // of that message
-	text   textChecker
-}
-
 // Feed decodes b, changing it (payloads are unmasked in place). *p is nil or
-// what an earlier Feed left there. It returns the bytes behind the frame at
-// which the sink stopped, empty otherwise, or a *Violation: then the stream is
-// over. The caller releases *p when the connection ends.
+// what an earlier Feed left there. It returns the bytes that follow the frame at which
+// the sink stopped, none if it did not stop, or a *Violation: then the stream must not be
+// decoded any further. The caller releases *p when the connection ends.
 func (d *Decoder) Feed(p **Partial, b []byte, s Sink) (rest []byte, err error) {
 	for len(b) > 0 {
 		var n int
 		var on bool
 		if *p == nil {
-			n, on, err = d.whole(b, s)
+			n, on, err = d.decodeWhole(b, s)
 			if err == nil && n == 0 {
-				*p = d.borrow()
+				*p = d.newPartial()
 			}
 		}
 		if *p != nil {
-			n, on, err = d.step(p, b, s)
+			n, on, err = d.decodePart(p, b, s)
 		}
 		if err != nil {
 			return nil, err
@@ -76,14 +57,14 @@ func (d *Decoder) Feed(p **Partial, b []byte, s Sink) (rest []byte, err error) {
 	return nil, nil
 }
 
-// whole decodes one frame that lies in b as a whole and needs no memory. n is
+// decodeWhole decodes one frame that lies in b as a whole and needs no memory. n is
 // 0 when there is none.
-func (d *Decoder) whole(b []byte, s Sink) (n int, on bool, err error) {
+func (d *Decoder) decodeWhole(b []byte, s Sink) (n int, on bool, err error) {
 	h, n, err := parseHeader(b)
 	if err != nil || n == 0 {
 		return 0, true, err
 	}
-	if err := d.admit(h, nil); err != nil {
+	if err := d.checkFrame(h, nil); err != nil {
 		return 0, true, err
 	}
 	if !h.fin || h.length > int64(len(b)-n) {
@@ -101,9 +82,9 @@ func (d *Decoder) whole(b []byte, s Sink) (n int, on bool, err error) {
 	return end, s.Data(h.op, payload), nil
 }
 
-// admit applies the rules that concern a frame's place in its message, and the
+// checkFrame applies the rules that concern a frame's place in its message, and the
 // limits, before anything is held for it.
-func (d *Decoder) admit(h header, p *Partial) error {
+func (d *Decoder) checkFrame(h header, p *Partial) error {
 	if h.op.control() {
 		return nil
 	}
@@ -124,15 +105,16 @@ func (d *Decoder) admit(h header, p *Partial) error {
 	return nil
 }
 
-// step does the next thing with b: complete a header, take payload, deliver.
-func (d *Decoder) step(p **Partial, b []byte, s Sink) (n int, on bool, err error) {
+// decodePart continues the unfinished frame *p with b: it completes the header, adds payload,
+// or passes on what is complete.
+func (d *Decoder) decodePart(p **Partial, b []byte, s Sink) (n int, on bool, err error) {
 	q := *p
 	if !q.open {
-		n, err = q.begin(b)
+		n, err = q.readHeader(b)
 		if err != nil || !q.open {
 			return n, true, err
 		}
-		if err := d.admit(q.frame, q); err != nil {
+		if err := d.checkFrame(q.frame, q); err != nil {
 			return 0, true, err
 		}
 		if !q.frame.op.control() {
@@ -142,14 +124,14 @@ func (d *Decoder) step(p **Partial, b []byte, s Sink) (n int, on bool, err error
 			}
 		}
 	}
-	m, err := q.take(b[n:])
+	m, err := q.addPayload(b[n:])
 	n += m
 	if err != nil || q.got < q.frame.length {
 		return n, true, err
 	}
 	q.open = false
 	if q.frame.op.control() {
-		return n, d.control(p, s), nil
+		return n, d.deliverControl(p, s), nil
 	}
 	if !q.frame.fin {
 		return n, true, nil
@@ -159,12 +141,12 @@ func (d *Decoder) step(p **Partial, b []byte, s Sink) (n int, on bool, err error
 	}
 	*p = nil // the sink may release the connection's partial
 	on = s.Data(q.op, q.body)
-	d.giveBack(q)
+	d.recycle(q)
 	return n, on, nil
 }
 
-// control delivers a control frame, which may stand inside a message.
-func (d *Decoder) control(p **Partial, s Sink) bool {
+// deliverControl delivers a control frame, which may stand inside a message.
+func (d *Decoder) deliverControl(p **Partial, s Sink) bool {
 	q := *p
 	if q.op != 0 {
 		// A copy: the sink may release the partial, and keep on answering.
@@ -173,54 +155,19 @@ func (d *Decoder) control(p **Partial, s Sink) bool {
 	}
 	*p = nil
 	on := s.Control(q.frame.op, q.ctl[:q.got])
-	d.giveBack(q)
+	d.recycle(q)
 	return on
 }
 
-// begin completes the header of the next frame; q.open is set when it is complete.
-func (q *Partial) begin(b []byte) (int, error) {
-	n := copy(q.head[q.headLen:], b)
-	h, size, err := parseHeader(q.head[:q.headLen+n])
-	if err != nil {
-		return 0, err
-	}
-	if size == 0 {
-		q.headLen += n
-		return n, nil
-	}
-	n = size - q.headLen
-	q.headLen = 0
-	q.frame, q.got, q.open = h, 0, true
-	return n, nil
-}
-
-// take unmasks and keeps what b has of the open frame's payload. Memory grows
-// with the bytes that came, never with the length that was declared.
-func (q *Partial) take(b []byte) (int, error) {
-	n := int(min(q.frame.length-q.got, int64(len(b))))
-	b = b[:n]
-	unmask(b, q.frame.mask, int(q.got&3))
-	if q.frame.op.control() {
-		copy(q.ctl[q.got:], b)
-	} else {
-		if q.op == OpText && !q.text.add(b) {
-			return n, ErrText
-		}
-		q.body = append(q.body, b...)
-	}
-	q.got += int64(n)
-	return n, nil
-}
-
-// Release takes back what a connection that ends has left.
+// Release frees the unfinished message of a connection that ends.
 func (d *Decoder) Release(p **Partial) {
 	if *p != nil {
-		d.giveBack(*p)
+		d.recycle(*p)
 		*p = nil
 	}
 }
 
-func (d *Decoder) borrow() *Partial {
+func (d *Decoder) newPartial() *Partial {
 	if n := len(d.free); n > 0 {
 		q := d.free[n-1]
 		d.free = d.free[:n-1]
@@ -229,7 +176,7 @@ func (d *Decoder) borrow() *Partial {
 	return new(Partial)
 }
 
-func (d *Decoder) giveBack(q *Partial) {
+func (d *Decoder) recycle(q *Partial) {
 	if len(d.free) >= keptPartials {
 		return
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
-// record is a sink that writes down what it hears, one line each.
+// record is a sink that keeps what it receives, one line each.
 type record struct {
 	lines  []string
 	stopAt int // stop behind this line, 0 never

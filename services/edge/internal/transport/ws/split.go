@@ -2,8 +2,8 @@ package ws
 
 import "encoding/binary"
 
-// Split cuts the first frame off server frames, as AppendFrame makes them: whole,
-// unfragmented, unmasked. What is cut short yields an empty rest.
+// Split returns the first of several server frames, as AppendFrame makes them: whole,
+// unfragmented, unmasked. If frames does not hold a whole one, payload and rest are nil.
 func Split(frames []byte) (op OpCode, payload, rest []byte) {
 	if len(frames) < 2 {
 		return 0, nil, nil

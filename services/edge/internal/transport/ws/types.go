@@ -1,7 +1,7 @@
-// Package ws is the WebSocket framing of RFC 6455 on bytes, server side:
-// parsing, assembly of messages within limits, and appending frames. It does
-// no I/O and has no clock. Limits and text that is checked as it comes are what
-// it has over gobwas/ws, against which its tests hold it.
+// Package ws is the server side of WebSocket framing (RFC 6455) on bytes: it parses frames,
+// puts messages together within limits, and appends frames. It does no I/O and has no clock.
+// Unlike gobwas/ws, with which its tests compare it, it limits the size and the fragments of
+// a message, and finds invalid UTF-8 in a text before the whole message has arrived.
 package ws
 
 // OpCode is a frame's operation, RFC 6455 section 5.2: 4 bits.
@@ -25,15 +25,15 @@ func (o OpCode) reserved() bool { return o&0x7 > 2 }
 // StatusCode is a close code, RFC 6455 section 7.4.
 type StatusCode uint16
 
-// Limits bound what one peer can make us hold.
+// Limits bound the memory that one peer can use.
 type Limits struct {
 	Message   int // payload bytes of a message, over all its fragments
 	Fragments int // frames of a message, empty ones included
 }
 
-// DefaultLimits are the product's: the frame limit of the client contract,
-// and the most fragments that any sane client sends.
+// DefaultLimits are those of the client contract: the largest message, and more fragments
+// than a useful client sends.
 func DefaultLimits() Limits { return Limits{Message: 64 << 10, Fragments: 64} }
 
-// ConformanceLimits are what the Autobahn suite needs.
+// ConformanceLimits are those that the Autobahn suite needs.
 func ConformanceLimits() Limits { return Limits{Message: 16 << 20, Fragments: 65536} }

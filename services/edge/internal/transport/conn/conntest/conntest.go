@@ -1,6 +1,6 @@
-// Package conntest lets tests play a connection's client without sockets: a
-// transport whose bytes are under the test's eyes, and the client's side of
-// the framing.
+// Package conntest lets a test play the client of a connection without a socket. Its transport
+// keeps in memory what the server writes, and passes the server what the test sends; other
+// functions make a client's frames and parse the server's.
 package conntest
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
-// Transport implements poll.Transport for a manual loop. It takes Room bytes
-// and is then full; a negative Room (the default) takes everything.
+// Transport implements poll.Transport for a manual loop. It accepts Room bytes and is then
+// full; with a negative Room (the default) it is never full.
 type Transport struct {
 	Out        []byte // what was written
 	Room       int
@@ -34,7 +34,7 @@ type Transport struct {
 // New returns a transport on l.
 func New(l *poll.Loop) *Transport { return &Transport{Room: -1, loop: l} }
 
-// Receive plays bytes from the client. The handler may change them.
+// Receive passes bytes from the client to the handler. The handler may change them.
 func (t *Transport) Receive(tb testing.TB, b []byte) {
 	tb.Helper()
 	switch {
@@ -46,13 +46,13 @@ func (t *Transport) Receive(tb testing.TB, b []byte) {
 	t.handler.Readable(b)
 }
 
-// Drain makes room for n more bytes (-1: any number) and says so.
+// Drain makes room for n more bytes (-1: any number), and calls the handler's Writable.
 func (t *Transport) Drain(n int) {
 	t.Room = n
 	t.handler.Writable()
 }
 
-// Lose ends the connection from outside.
+// Lose ends the connection as a network does, with err.
 func (t *Transport) Lose(err error) {
 	t.Closed = true
 	t.handler.Closed(err)

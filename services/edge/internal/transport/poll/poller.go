@@ -2,6 +2,21 @@ package poll
 
 import "time"
 
+// poller waits for sockets on behalf of a loop. All methods but wake run on the loop.
+type poller interface {
+	// wait sleeps for at most d (0 means not at all), sets the loop's time, and serves
+	// what is ready.
+	wait(d time.Duration)
+	// pollNow serves what is ready, in the middle of a turn.
+	pollNow()
+	// wake ends a wait, from any goroutine.
+	wake()
+	// closeAll ends every connection that the poller holds.
+	closeAll(reason error)
+	// close frees the poller, after the loop has ended.
+	close()
+}
+
 // sleeper is the poller of a loop without sockets of its own: it only sleeps
 // until something is posted. The loop's connections are pumps.
 type sleeper struct {
