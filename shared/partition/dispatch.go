@@ -140,7 +140,7 @@ func (r *run) shown(m *nats.Msg) {
 	default:
 		var rec bucket.Record
 		if err := json.Unmarshal(m.Data, &rec); err != nil {
-			r.log.Debug("unreadable lease", "subject", m.Subject, "err", err)
+			r.log.Warn("unreadable lease", "subject", m.Subject, "err", err)
 		}
 		r.table.LeaseSeen(now, shard, revision, lease.Holder(rec))
 	}

@@ -219,3 +219,27 @@ func TestProvisionedBucketIsMovedForward(t *testing.T) {
 		}
 	})
 }
+
+// A lease that was not written by an instance, and that has no TTL, is taken over.
+func TestUnreadableLease(t *testing.T) {
+	for name, value := range map[string]string{"one byte": "\xff", "another holder": `{"instance":"ghost","gen":"g","epoch":7}`} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T, srv *natstest.Server, rec *recorder) {
+				a := rec.start(options(srv.Conn(t), "a"))
+				rec.waitShared("a")
+				a.stop()
+				nc := srv.Conn(t)
+				for _, shard := range []string{"0", "5"} {
+					if _, err := nc.Request("$KV.chat_own.room."+shard, []byte(value), time.Second); err != nil {
+						t.Fatal(err)
+					}
+				}
+				rec.start(options(srv.Conn(t), "b"))
+				rec.waitShared("b")
+				if rec.overlaps > 0 {
+					t.Errorf("%d shards were served twice", rec.overlaps)
+				}
+			})
+		})
+	}
+}

@@ -81,6 +81,9 @@ func (t *Table) LeaseSeen(now time.Time, shard int, revision uint64, h Holder) {
 		t.changed()
 	}
 	s.rev, s.held, s.holder, s.seen = revision, true, h, now
+	if revision != s.latest {
+		s.latest, s.latestAt = revision, now
+	}
 	s.refused, s.odd = time.Time{}, false
 	if t.mine(s) {
 		if s.active() && t.ours(s) {

@@ -147,24 +147,34 @@ func (t *Table) settled(now time.Time) bool {
 	return now.Sub(later(t.joinedAt, t.grownAt)) >= t.cfg.Renew/settleDivisor || now.Sub(t.joinedAt) >= t.cfg.Renew/calmDivisor
 }
 
-// claim sends claims for the free shards that should be ours.
+// forsaken reports whether the key of s is held but was not renewed for so long that the lease
+// has ended, although the watch still shows it: it was written without a TTL.
+func (t *Table) forsaken(now time.Time, s *shard) bool {
+	return s.held && !t.mine(s) && now.Sub(s.latestAt) > forsakenTTLs*t.cfg.TTL
+}
+
+// claim sends claims for the free and the forsaken shards that should be ours.
 func (t *Table) claim(now time.Time) {
 	settled := t.settled(now)
 	for i := range t.shards {
 		s := &t.shards[i]
-		if s.phase != idle || s.held || now.Before(s.retryAt) {
+		forsaken := t.forsaken(now, s)
+		if s.phase != idle || s.held && !forsaken || now.Before(s.retryAt) {
 			continue
 		}
 		// Any instance may claim a shard that its intended owner has not claimed for a TTL.
 		abandoned := now.Sub(s.gone) > t.cfg.TTL
+		if forsaken {
+			abandoned = now.Sub(s.latestAt) > (forsakenTTLs+1)*t.cfg.TTL
+		}
 		if !s.reclaim && !(settled && (abandoned || t.wanted()[i] == t.cfg.Instance)) {
 			continue
 		}
 		expect := s.rev
-		if now.Sub(s.gone) >= t.cfg.MarkerTTL {
+		if !forsaken && now.Sub(s.gone) >= t.cfg.MarkerTTL {
 			expect = 0
 		}
-		if s.odd {
+		if !forsaken && s.odd {
 			expect = s.rev - expect
 		}
 		s.phase = claiming

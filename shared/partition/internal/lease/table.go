@@ -44,6 +44,7 @@ const (
 	batchDivisor    = 16               // of the shards are a batch of hand-overs
 	refusalsToLose  = 2                // a leader that is catching up may refuse wrongly once
 	vanishTTLs      = 2                // TTLs without a renewal: the key went without a marker (a purge)
+	forsakenTTLs    = 3                // TTLs without a renewal: the key does not expire (it was not written by us)
 	keepMin         = 30 * time.Second // a shard that no other instance acquired is kept for so long,
 	keepMax         = 5 * time.Minute  // doubling up to this
 	acquireRetryMax = 30 * time.Second // attempts after a failed Acquire, doubling from Renew
@@ -77,6 +78,9 @@ type shard struct {
 	gone   time.Time // since when it is not held
 	seen   time.Time // when the last record was seen
 	known  bool      // it was held before the present listing, which has not shown it yet
+
+	latest   uint64    // highest revision of a record, kept when a new watch begins
+	latestAt time.Time // when it was first seen
 
 	// Our part.
 	phase    phase
