@@ -54,7 +54,7 @@ const (
 	Ours              // the server closed
 )
 
-// String returns the kind as a metric label.
+// String returns the kind as logs name it.
 func (k Kind) String() string {
 	switch k {
 	case Clean:

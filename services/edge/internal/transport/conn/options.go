@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"log/slog"
 	"math"
 	"runtime/debug"
@@ -32,27 +33,13 @@ func ConformanceOptions() Options {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Limits == (ws.Limits{}) {
-		o.Limits = ws.DefaultLimits()
-	}
-	if o.QueueBytes == 0 {
-		o.QueueBytes = 256 << 10
-	}
-	if o.Heartbeat == 0 {
-		o.Heartbeat = 30 * time.Second
-	}
-	if o.Stall == 0 {
-		o.Stall = 10 * time.Second
-	}
-	if o.Unfinished == 0 {
-		o.Unfinished = 15 * time.Second
-	}
-	if o.Closing == 0 {
-		o.Closing = 2 * time.Second
-	}
-	if o.PingRate == 0 {
-		o.PingRate = 10
-	}
+	o.Limits = cmp.Or(o.Limits, ws.DefaultLimits())
+	o.QueueBytes = cmp.Or(o.QueueBytes, 256<<10)
+	o.Heartbeat = cmp.Or(o.Heartbeat, 30*time.Second)
+	o.Stall = cmp.Or(o.Stall, 10*time.Second)
+	o.Unfinished = cmp.Or(o.Unfinished, 15*time.Second)
+	o.Closing = cmp.Or(o.Closing, 2*time.Second)
+	o.PingRate = cmp.Or(o.PingRate, 10)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

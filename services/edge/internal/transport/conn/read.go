@@ -99,7 +99,6 @@ func (c *Conn) Control(op ws.OpCode, payload []byte) bool {
 }
 
 func (c *Conn) ping(payload []byte) {
-	c.factory.stats.Pings.Add(1)
 	if rate := c.factory.options.PingRate; rate > 0 {
 		if c.pings++; int(c.pings) > min(rate, 254) {
 			c.fail(code.ClosePolicy, "too many pings")

@@ -17,9 +17,6 @@ type Stats struct {
 	BytesIn  atomic.Uint64
 	BytesOut atomic.Uint64
 	Messages atomic.Uint64 // received
-	Sent     atomic.Uint64 // payloads accepted by Send
-	Writes   atomic.Uint64 // calls of the transport
-	Pings    atomic.Uint64 // received
 	Pongs    atomic.Uint64 // received
 	Slow     atomic.Uint64 // connections closed as slow consumers
 	Panics   atomic.Uint64 // in handlers
@@ -27,8 +24,7 @@ type Stats struct {
 	DroppedTyping   atomic.Uint64 // payloads
 	DroppedPresence atomic.Uint64 // payloads
 
-	ByKind [3]atomic.Uint64 // connections ended, by Kind
-	ByCode [len(closeCodes) + 1]atomic.Uint64
+	ByCode [len(closeCodes) + 1]atomic.Uint64 // connections ended; see CloseCodes
 }
 
 // closeCodes are the codes with a counter of their own. The last element of Stats.ByCode
@@ -44,7 +40,6 @@ func CloseCodes() []code.Close { return slices.Clone(closeCodes[:]) }
 
 func (s *Stats) closed(c Cause) {
 	s.Open.Add(-1)
-	s.ByKind[c.Kind].Add(1)
 	for i, k := range closeCodes {
 		if k == c.Code {
 			s.ByCode[i].Add(1)

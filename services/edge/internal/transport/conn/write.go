@@ -29,7 +29,6 @@ func (c *Conn) Send(frames []byte, class Class) bool {
 		return false
 	}
 	c.push(frames, class)
-	c.factory.stats.Sent.Add(1)
 	return true
 }
 
@@ -56,7 +55,6 @@ func (c *Conn) writeQueue() {
 			return
 		}
 		c.removeWritten(n)
-		c.factory.stats.Writes.Add(1)
 		c.factory.stats.BytesOut.Add(uint64(n))
 		if n < len(b) {
 			c.waitForTransport(n)

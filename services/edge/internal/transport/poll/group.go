@@ -1,6 +1,7 @@
 package poll
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,10 +24,9 @@ const (
 
 // Options configure a Group. The zero value is usable.
 type Options struct {
-	Loops      int           // number of loops; default GOMAXPROCS
-	Mode       Mode          // default Auto
-	Tick       time.Duration // resolution of timers; default 1 s
-	ReadBuffer int           // bytes of the one read buffer a loop has; default 64 KiB
+	Loops int           // number of loops; default GOMAXPROCS
+	Mode  Mode          // default Auto
+	Tick  time.Duration // resolution of timers; default 1 s
 	// SendBuffer is the kernel's send buffer of an accepted connection in
 	// bytes; default 128 KiB, negative leaves the system's. The system would
 	// let it grow to 4 MB before we notice that a client does not read.
@@ -35,21 +35,10 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Loops <= 0 {
-		o.Loops = runtime.GOMAXPROCS(0)
-	}
-	if o.Mode == "" {
-		o.Mode = Auto
-	}
-	if o.Tick <= 0 {
-		o.Tick = time.Second
-	}
-	if o.ReadBuffer <= 0 {
-		o.ReadBuffer = 64 << 10
-	}
-	if o.SendBuffer == 0 {
-		o.SendBuffer = 128 << 10
-	}
+	o.Loops = cmp.Or(o.Loops, runtime.GOMAXPROCS(0))
+	o.Mode = cmp.Or(o.Mode, Auto)
+	o.Tick = cmp.Or(o.Tick, time.Second)
+	o.SendBuffer = cmp.Or(o.SendBuffer, 128<<10)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

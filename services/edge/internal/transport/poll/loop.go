@@ -22,6 +22,10 @@ import (
 // 10 ms of work. A loop that has more is overloaded, and what can be refused is.
 const PostBacklog = 16384
 
+// loopBuffer is the size of a loop's read buffer, and of its buffer for coalesced writes, in
+// bytes.
+const loopBuffer = 64 << 10
+
 // expiriesPerTurn bounds how many timers of each kind expire in one turn, so that a second
 // with 30 000 due heartbeats does not delay the traffic between them.
 const expiriesPerTurn = 256
@@ -140,7 +144,7 @@ func newLoop(index int, o Options, g *Group) *Loop {
 	l := &Loop{
 		index: index, tick: o.Tick, start: now, logger: o.Logger, clock: time.Now, group: g,
 		now: now, ticks: 1,
-		buf: make([]byte, o.ReadBuffer), scratch: make([]byte, o.ReadBuffer),
+		buf: make([]byte, loopBuffer), scratch: make([]byte, loopBuffer),
 		pumps: make(map[*pump]struct{}),
 	}
 	l.mailbox = mailbox.NewHook(l.wake)
