@@ -1,8 +1,8 @@
 // Package eventually waits in tests for what another goroutine or process does. A test that can
 // receive from a channel or run in a synctest bubble should do so instead.
 //
-// All functions fail the test at once when the wait has lasted for [Patience], and then say what
-// was awaited and what was seen last. They must be called on the test's goroutine.
+// All functions but [Retry] fail the test at once when the wait has lasted for [Patience], and then
+// say what was awaited and what was seen last. They must be called on the test's goroutine.
 package eventually
 
 import (
@@ -38,21 +38,27 @@ var Patience = sync.OnceValue(func() time.Duration {
 	return d
 })
 
+// Retry calls attempt until it returns nil. After [Patience] it returns attempt's error. It may be
+// called on any goroutine.
+func Retry(attempt func() error) error {
+	start := time.Now()
+	for interval := firstInterval; ; interval = min(2*interval, lastInterval) {
+		err := attempt()
+		if err == nil || time.Since(start) > Patience() {
+			return err
+		}
+		<-time.After(interval)
+	}
+}
+
 // OK calls attempt until it returns nil, and returns how long that took.
 func OK(tb testing.TB, what string, attempt func() error) time.Duration {
 	tb.Helper()
 	start := time.Now()
-	for interval := firstInterval; ; interval = min(2*interval, lastInterval) {
-		err := attempt()
-		took := time.Since(start)
-		if err == nil {
-			return took
-		}
-		if took > Patience() {
-			tb.Fatalf("%s: not after %v: %v", what, Patience(), err)
-		}
-		<-time.After(interval)
+	if err := Retry(attempt); err != nil {
+		tb.Fatalf("%s: not after %v: %v", what, Patience(), err)
 	}
+	return time.Since(start)
 }
 
 // True calls ok until it returns true. state, if given, describes what is seen when the test

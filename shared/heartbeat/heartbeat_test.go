@@ -17,13 +17,8 @@ import (
 
 func next[T any](t *testing.T, ch chan *nats.Msg) (v T) {
 	t.Helper()
-	select {
-	case m := <-ch:
-		if err := json.Unmarshal(m.Data, &v); err != nil {
-			t.Fatal(err)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("nothing was published")
+	if err := json.Unmarshal((<-ch).Data, &v); err != nil {
+		t.Fatal(err)
 	}
 	return v
 }

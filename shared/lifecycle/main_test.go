@@ -16,11 +16,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/confab-chat/confab/shared/config"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/lifecycle"
 )
 
@@ -277,7 +277,7 @@ func TestRunPartsStopsInReverse(t *testing.T) {
 		<-started
 	}
 	cancel()
-	if err := receive(t, result); err != nil {
+	if err := eventually.Receive(t, "the end", result); err != nil {
 		t.Errorf("a stop that was asked for gives %v", err)
 	}
 	close(stopped)
@@ -340,16 +340,5 @@ func TestIdentity(t *testing.T) {
 	}
 	if strings.Trim(a.Instance, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || len(a.Instance) < 8 {
 		t.Errorf("%q is no subject token", a.Instance)
-	}
-}
-
-func receive(t *testing.T, ch <-chan error) error {
-	t.Helper()
-	select {
-	case err := <-ch:
-		return err
-	case <-time.After(10 * time.Second):
-		t.Fatal("still running")
-		return nil
 	}
 }

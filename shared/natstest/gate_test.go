@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
@@ -36,13 +37,13 @@ func TestGateCut(t *testing.T) {
 	}
 
 	gate.Cut()
-	wait(t, lost, "disconnect")
+	eventually.Receive(t, "disconnect", lost)
 	if _, err := gate.InProcessConn(); err == nil {
 		t.Error("a cut gate gave a connection")
 	}
 
 	gate.Open()
-	wait(t, back, "reconnect")
+	eventually.Receive(t, "reconnect", back)
 	if _, err := nc.Request("echo", nil, 10*time.Second); err != nil {
 		t.Errorf("after Open: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 )
 
@@ -26,7 +27,7 @@ func TestServerKeepsStreamsOverRestart(t *testing.T) {
 	}
 
 	srv.Restart(t)
-	wait(t, up, "reconnect")
+	eventually.Receive(t, "reconnect", up)
 
 	stream, err := js.Stream(t.Context(), "S")
 	if err != nil {
@@ -121,15 +122,6 @@ func mustJetStream(tb testing.TB, nc *nats.Conn) jetstream.JetStream {
 		tb.Fatal(err)
 	}
 	return js
-}
-
-func wait(tb testing.TB, ch <-chan struct{}, what string) {
-	tb.Helper()
-	select {
-	case <-ch:
-	case <-time.After(10 * time.Second):
-		tb.Fatalf("no %s", what)
-	}
 }
 
 func isTimeout(err error) bool {

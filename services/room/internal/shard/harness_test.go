@@ -43,14 +43,10 @@ func provision(tb testing.TB, nc *nats.Conn, replicas int) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	eventually.True(tb, "provision", func() bool {
+	eventually.OK(tb, "provision", func() error {
 		ctx, cancel := context.WithTimeout(tb.Context(), 5*time.Second)
 		defer cancel()
-		err := log.Provision(ctx, js, log.Config{Streams: streams, Replicas: replicas})
-		if err != nil {
-			tb.Logf("provision: %v", err)
-		}
-		return err == nil
+		return log.Provision(ctx, js, log.Config{Streams: streams, Replicas: replicas})
 	})
 }
 
@@ -106,9 +102,8 @@ func allShards() []int {
 	return all
 }
 
-// edge is who sends commands, as an edge does: no responders or silence are
-// answered by sending the same again. An edge gives up after 5 s, which a busy
-// machine may take, so this one goes on for as long as tests wait for anything.
+// edge sends commands as an edge does: it repeats a command until there is an answer. An edge
+// gives up after 5 s, which a busy machine may take, so this one has the tests' patience.
 type edge struct {
 	nc     *nats.Conn
 	origin wire.Origin
@@ -118,20 +113,19 @@ func newEdge(nc *nats.Conn, id string) *edge {
 	return &edge{nc, wire.Origin{Edge: id, Gen: 1}}
 }
 
-// ask sends cmd until there is an answer, which it decodes into reply. It may be
-// called from any goroutine; false: there was no answer in time.
+// ask sends cmd until there is an answer, and decodes it into reply. It returns false if there
+// is none in time. It may be called on any goroutine.
 func (e *edge) ask(subj string, cmd, reply wire.Message) bool {
 	data := wire.Marshal(cmd)
-	for end := time.Now().Add(eventually.Patience()); time.Now().Before(end); {
-		m, err := e.nc.Request(subj, data, time.Second)
+	var answer []byte
+	err := eventually.Retry(func() error {
+		m, err := e.nc.Request(subj, data, 250*time.Millisecond)
 		if err == nil {
-			return wire.Unmarshal(m.Data, reply) == nil
+			answer = m.Data
 		}
-		if err == nats.ErrNoResponders {
-			<-time.After(20 * time.Millisecond) // the interval of an edge's retries
-		}
-	}
-	return false
+		return err
+	})
+	return err == nil && wire.Unmarshal(answer, reply) == nil
 }
 
 // event has a client event carried out, which must succeed, and decodes the reply object.
@@ -204,15 +198,9 @@ func (e *edge) broadcasts(tb testing.TB, room string) chan *wire.Broadcast {
 // next is the next broadcast that pick wants.
 func next(tb testing.TB, got chan *wire.Broadcast, what string, pick func(*wire.Broadcast) bool) *wire.Broadcast {
 	tb.Helper()
-	timeout := time.After(eventually.Patience())
 	for {
-		select {
-		case b := <-got:
-			if pick(b) {
-				return b
-			}
-		case <-timeout:
-			tb.Fatalf("no %s came", what)
+		if b := eventually.Receive(tb, what, got); pick(b) {
+			return b
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/confab-chat/confab/shared/partition"
 )
 
-// traffic is senders that are busy until stopped, and the replies they got.
+// traffic is a set of senders that run until stopped, and the replies they got.
 type traffic struct {
 	stop  chan struct{}
 	wg    sync.WaitGroup
@@ -26,8 +26,11 @@ type traffic struct {
 
 	mu   sync.Mutex // guards acks, odd
 	acks []logcheck.Ack
-	odd  []string // answers that must not be
+	odd  []string // codes of answers that must not be
 }
+
+// pace is the pause of a sender between two messages. Virtual time would stand still without it.
+const pace = time.Millisecond
 
 // sending starts senders, each with its own user, in each room. Every fifth message
 // is sent twice at the same time.
@@ -41,7 +44,7 @@ func sending(e *edge, rooms []string, senders int) *traffic {
 					select {
 					case <-tr.stop:
 						return
-					default:
+					case <-time.After(pace):
 					}
 					cid := fmt.Sprint("m", n)
 					if n%5 == 0 {
@@ -100,63 +103,64 @@ var (
 	tolerant   = nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
 )
 
-// Three owners of the same shards at once, on one server and on three: slower, and
-// nothing else.
+// Three owners of the same shards at once make it slower, but the log stays in order.
 func TestOwnersFight(t *testing.T) {
-	t.Parallel()
-	for name, replicas := range map[string]int{"R1": 1, "R3": 3} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var srv dialer = natstest.Start(t)
-			if replicas == 3 {
-				srv = natstest.StartCluster(t, 3)
-			}
-			nc := srv.Conn(t)
-			provision(t, nc, replicas)
-			for range 3 {
-				newOwner(t, srv.Conn(t), presence.ScopeAll, shardsOf(fightRooms)...)
-			}
-			tr := sending(newEdge(srv.Conn(t), "e1"), fightRooms, 4)
-			tr.until(t, 600)
-			verify(t, nc, fightRooms, tr.end(t))
-		})
-	}
+	natstest.VirtualTime(t, func(t *testing.T) { fight(t, natstest.Start(t), 1) })
 }
 
-// The way from NATS to an owner is held up and then cut, again and again, so that
-// appends are stored and their acknowledgements lost; a second owner is there as well.
-func TestAcknowledgementsGetLost(t *testing.T) {
+// Three replicas refuse what one server accepts.
+func TestOwnersFightOnACluster(t *testing.T) {
 	t.Parallel()
-	srv := natstest.Start(t)
+	fight(t, natstest.StartCluster(t, 3), 3)
+}
+
+func fight(t *testing.T, srv dialer, replicas int) {
 	nc := srv.Conn(t)
-	provision(t, nc, 1)
-	gate := srv.Gate(t)
-	newOwner(t, gate.Conn(t, tolerant), presence.ScopeAll, shardsOf(fightRooms)...)
-	newOwner(t, srv.Conn(t), presence.ScopeAll, shardsOf(fightRooms)...)
-	tr := sending(newEdge(srv.Conn(t), "e1"), fightRooms, 4)
+	provision(t, nc, replicas)
 	for range 3 {
-		tr.until(t, 100)
-		gate.Blackhole(natstest.Down)
-		tr.until(t, 20)
-		gate.Break() // what was held up never arrives
-		gate.Open()
+		newOwner(t, srv.Conn(t), presence.ScopeAll, shardsOf(fightRooms)...)
 	}
+	tr := sending(newEdge(srv.Conn(t), "e1"), fightRooms, 4)
+	tr.until(t, 600)
 	verify(t, nc, fightRooms, tr.end(t))
+}
+
+// The bytes from NATS to an owner are delayed and then lost, again and again: its appends are
+// stored, and it gets no acknowledgement. A second owner works as well.
+func TestAcknowledgementsGetLost(t *testing.T) {
+	natstest.VirtualTime(t, func(t *testing.T) {
+		srv := natstest.Start(t)
+		nc := srv.Conn(t)
+		provision(t, nc, 1)
+		gate := srv.Gate(t)
+		newOwner(t, gate.Conn(t, tolerant), presence.ScopeAll, shardsOf(fightRooms)...)
+		newOwner(t, srv.Conn(t), presence.ScopeAll, shardsOf(fightRooms)...)
+		tr := sending(newEdge(srv.Conn(t), "e1"), fightRooms, 4)
+		for range 3 {
+			tr.until(t, 100)
+			gate.Blackhole(natstest.Down)
+			tr.until(t, 20)
+			gate.Break() // what was held up never arrives
+			gate.Open()
+		}
+		verify(t, nc, fightRooms, tr.end(t))
+	})
 }
 
 func TestServerRestarts(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	nc := srv.Conn(t, tolerant)
-	provision(t, nc, 1)
-	newOwner(t, srv.Conn(t, tolerant), presence.ScopeAll, shardsOf(fightRooms)...)
-	tr := sending(newEdge(srv.Conn(t, tolerant), "e1"), fightRooms, 4)
-	for range 3 {
+	natstest.VirtualTime(t, func(t *testing.T) {
+		srv := natstest.Start(t)
+		nc := srv.Conn(t, tolerant)
+		provision(t, nc, 1)
+		newOwner(t, srv.Conn(t, tolerant), presence.ScopeAll, shardsOf(fightRooms)...)
+		tr := sending(newEdge(srv.Conn(t, tolerant), "e1"), fightRooms, 4)
+		for range 3 {
+			tr.until(t, 200)
+			srv.Restart(t)
+		}
 		tr.until(t, 200)
-		srv.Restart(t)
-	}
-	tr.until(t, 200)
-	verify(t, nc, fightRooms, tr.end(t))
+		verify(t, nc, fightRooms, tr.end(t))
+	})
 }
 
 // Leaders of the streams step down under load.
@@ -177,24 +181,25 @@ func TestLeadersStepDown(t *testing.T) {
 
 // Ownership moves under load, gracefully.
 func TestOwnershipMoves(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	nc := srv.Conn(t)
-	provision(t, nc, 1)
-	shards := shardsOf(fightRooms)
-	now := newOwner(t, srv.Conn(t), presence.ScopeAll, shards...)
-	tr := sending(newEdge(srv.Conn(t), "e1"), fightRooms, 4)
-	for range 5 {
+	natstest.VirtualTime(t, func(t *testing.T) {
+		srv := natstest.Start(t)
+		nc := srv.Conn(t)
+		provision(t, nc, 1)
+		shards := shardsOf(fightRooms)
+		now := newOwner(t, srv.Conn(t), presence.ScopeAll, shards...)
+		tr := sending(newEdge(srv.Conn(t), "e1"), fightRooms, 4)
+		for range 5 {
+			tr.until(t, 150)
+			now.release(shards)
+			now = newOwner(t, srv.Conn(t), presence.ScopeAll, shards...)
+		}
 		tr.until(t, 150)
-		now.release(shards)
-		now = newOwner(t, srv.Conn(t), presence.ScopeAll, shards...)
-	}
-	tr.until(t, 150)
-	verify(t, nc, fightRooms, tr.end(t))
+		verify(t, nc, fightRooms, tr.end(t))
+	})
 }
 
-// A new owner knows the messages of those before it, also when they are more than it
-// reads one by one.
+// A new owner recognises the messages of earlier owners, also when they are more than it reads one
+// by one.
 func TestNewOwnerRecognisesWhatIsStored(t *testing.T) {
 	t.Parallel()
 	srv := natstest.Start(t)
@@ -225,28 +230,28 @@ func TestNewOwnerRecognisesWhatIsStored(t *testing.T) {
 	}
 }
 
-// An owner that has slept past the end of its lease answers nothing, whatever it
-// remembers: another may have gone on meanwhile.
+// An owner whose lease has ended answers nothing: another owner may have continued meanwhile.
 func TestOwnerWithoutLeaseIsSilent(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	nc := srv.Conn(t)
-	provision(t, nc, 1)
-	o := newOwner(t, srv.Conn(t), presence.ScopeAll)
-	shard := subject.Shard("general")
-	if err := o.Acquire(t.Context(), partition.LeaseUntil(shard, epochs.Add(1), time.Now())); err != nil {
-		t.Fatal(err)
-	}
-	if err := o.nc.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	cmd := wire.Marshal(&wire.History{Room: "general", Limit: 1})
-	if m, err := nc.Request(subject.RoomCommand(shard, subject.OpHist), cmd, 300*time.Millisecond); err == nil {
-		t.Fatalf("it answers %q", m.Data)
-	}
-	o.release([]int{shard})
-	newOwner(t, srv.Conn(t), presence.ScopeAll, shard)
-	if s := newEdge(srv.Conn(t), "e1").send("general", "ann", "c", "x"); s == nil || s.Seq != 1 {
-		t.Errorf("sent: %+v", s)
-	}
+	natstest.VirtualTime(t, func(t *testing.T) {
+		srv := natstest.Start(t)
+		nc := srv.Conn(t)
+		provision(t, nc, 1)
+		o := newOwner(t, srv.Conn(t), presence.ScopeAll)
+		shard := subject.Shard("general")
+		if err := o.Acquire(t.Context(), partition.LeaseUntil(shard, epochs.Add(1), time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		cmd := wire.Marshal(&wire.History{Room: "general", Limit: 1})
+		if m, err := nc.Request(subject.RoomCommand(shard, subject.OpHist), cmd, 300*time.Millisecond); err == nil {
+			t.Fatalf("it answers %q", m.Data)
+		}
+		o.release([]int{shard})
+		newOwner(t, srv.Conn(t), presence.ScopeAll, shard)
+		if s := newEdge(srv.Conn(t), "e1").send("general", "ann", "c", "x"); s == nil || s.Seq != 1 {
+			t.Errorf("sent: %+v", s)
+		}
+	})
 }

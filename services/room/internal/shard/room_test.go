@@ -264,19 +264,24 @@ func TestNewOwnerAsksEdges(t *testing.T) {
 	}
 }
 
-// Without an edge to ask, requests do not wait; with one that does not answer, 300 ms.
+// An edge that does not answer a new owner delays requests by 300 ms.
 func TestSilentEdgeDelaysLittle(t *testing.T) {
-	t.Parallel()
-	srv := natstest.Start(t)
-	nc := srv.Conn(t)
-	provision(t, nc, 1)
-	o := newOwner(t, srv.Conn(t), presence.ScopeAll)
-	fakeEdge(t, nc, o, wire.Origin{Edge: "mute", Gen: 1}, func(uint64) []wire.Snapshot { return nil })
-	e := newEdge(srv.Conn(t), "e1")
-	o.acquire(t, subject.Shard("general"))
-	if j := e.join(t, "general", "ann"); j.Total != 1 {
-		t.Errorf("joined: %+v", j)
-	}
+	natstest.VirtualTime(t, func(t *testing.T) {
+		srv := natstest.Start(t)
+		nc := srv.Conn(t)
+		provision(t, nc, 1)
+		o := newOwner(t, srv.Conn(t), presence.ScopeAll)
+		fakeEdge(t, nc, o, wire.Origin{Edge: "mute", Gen: 1}, func(uint64) []wire.Snapshot { return nil })
+		e := newEdge(srv.Conn(t), "e1")
+		o.acquire(t, subject.Shard("general"))
+		begin := time.Now()
+		if j := e.join(t, "general", "ann"); j.Total != 1 {
+			t.Errorf("joined: %+v", j)
+		}
+		if took := time.Since(begin); took != 300*time.Millisecond {
+			t.Errorf("joined after %v", took)
+		}
+	})
 }
 
 func TestWatchEdges(t *testing.T) {

@@ -30,22 +30,25 @@ func TestMain(m *testing.M) {
 
 var config = log.Config{Streams: 4, Replicas: 1}
 
-// provision makes the streams. Like the service it tries again after an error that may go
-// away by itself: a stream whose leader is being found does not answer.
+// provision creates the streams. Like the service it tries again after an error that may pass: a
+// stream that has no leader yet does not answer. It may be called on any goroutine.
 func provision(tb testing.TB, nc *nats.Conn, c log.Config) error {
 	tb.Helper()
 	js, err := jetstream.New(nc)
 	if err != nil {
-		tb.Fatal(err)
+		return err
 	}
-	for end := time.Now().Add(eventually.Patience()); ; {
+	var mismatch error
+	return errors.Join(eventually.Retry(func() error {
 		ctx, cancel := context.WithTimeout(tb.Context(), 5*time.Second)
+		defer cancel()
 		err := log.Provision(ctx, js, c)
-		cancel()
-		if err == nil || errors.Is(err, log.ErrMismatch) || time.Now().After(end) {
-			return err
+		if errors.Is(err, log.ErrMismatch) {
+			mismatch = err
+			return nil
 		}
-	}
+		return err
+	}), mismatch)
 }
 
 // open returns a Log on nc and runs what answers it.
