@@ -254,7 +254,7 @@ func TestNATSAway(t *testing.T) {
 		gate := server.Gate(t)
 		gate.Cut()
 		in := start(t, gate, "CONFAB_READY_NATS_GRACE=1ms")
-		// The probes are served before Run has come to register its check.
+		// The probes are served before Run has registered its check.
 		eventually.True(t, "not ready without NATS", func() bool {
 			status, _ := in.get(t, "/readyz")
 			return status == http.StatusServiceUnavailable

@@ -158,7 +158,7 @@ func TestRun(t *testing.T) {
 		eventually.True(t, "they share the shards", func() bool { return b.shards("one") == 32 && b.shards("two") == 32 })
 		say("shared")
 		gate.Cut()
-		say("crashed") // the shards of two are lost without a word
+		say("crashed") // two does not return its shards
 		eventually.True(t, "one owns all shards again", func() bool { return b.shards("one") == subject.Shards })
 		gate.Open()
 		eventually.True(t, "two is back", func() bool { return b.shards("one") == 32 && b.shards("two") == 32 })

@@ -230,7 +230,7 @@ func TestMakeBeforeBreak(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.store("old link")
-	f.tell("reconnectSoon", map[string]any{"reason": "drain", "afterMs": 1})
+	f.broadcast("reconnectSoon", map[string]any{"reason": "drain", "afterMs": 1})
 	c.until(t, "the second link", func() bool { return c.count(client.Connected) == 2 })
 	f.store("new link")
 	c.once(t, 1, 2)

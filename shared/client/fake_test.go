@@ -65,7 +65,7 @@ func (f *fake) set(change func()) {
 	change()
 }
 
-// cut ends every connection without a word.
+// cut closes every connection without a close frame.
 func (f *fake) cut() { f.set(func() { f.cutLocked() }) }
 
 func (f *fake) cutLocked() {
@@ -74,8 +74,8 @@ func (f *fake) cutLocked() {
 	}
 }
 
-// tell sends an event to every connection.
-func (f *fake) tell(event string, data any) {
+// broadcast sends an event to every connection.
+func (f *fake) broadcast(event string, data any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for c, mu := range f.conns {

@@ -59,7 +59,7 @@ func TestPackKeepsActionsApart(t *testing.T) {
 	}
 }
 
-// What a message can carry has a bound, whatever the limit.
+// The number of grants in one message is bounded, for every limit.
 func TestPackIsBounded(t *testing.T) {
 	t.Parallel()
 	now, table := time.Unix(1000, 0), limit.NewTable(10)

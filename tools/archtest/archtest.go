@@ -162,11 +162,16 @@ func binariesAreLean(p Package) (broken []string) {
 func Pure() []string {
 	return []string{
 		"proto/code", "proto/engineio", "proto/event", "proto/socketio", "proto/strictjson", "proto/subject", "proto/wire",
-		"services/edge/internal/codec/native", "services/edge/internal/codec/sio", "services/edge/internal/rooms/stream", "services/edge/internal/transport/ws",
-		"services/monitor/internal/fleet", "services/monitor/internal/aggregate",
+		"services/edge/internal/codec/native", "services/edge/internal/codec/sio",
+		"services/edge/internal/rooms/inline", "services/edge/internal/rooms/stream", "services/edge/internal/transport/ws",
+		"services/monitor/internal/aggregate", "services/monitor/internal/api", "services/monitor/internal/fleet",
 		"services/ratelimit/internal/policy",
-		"shared/limit",
-		"shared/timerheap", "services/room/internal/shard/rooms/membership", "services/room/internal/shard/users/presence", "services/room/internal/shard/rooms/typing",
+		"services/room/internal/sequencer/cache", "services/room/internal/sequencer/dedup",
+		"services/room/internal/shard/agreement", "services/room/internal/shard/liveness",
+		"services/room/internal/shard/rooms/membership",
+		"services/room/internal/shard/rooms/readmark", "services/room/internal/shard/rooms/typing",
+		"services/room/internal/shard/users/presence",
+		"shared/limit", "shared/mailbox", "shared/partition/internal/assign", "shared/partition/internal/lease", "shared/timerheap",
 	}
 }
 

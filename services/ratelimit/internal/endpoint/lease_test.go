@@ -51,7 +51,7 @@ func startTwo(tb testing.TB, limits policy.Limits) (s served, one, two *edge) {
 	return s, newEdge(tb, server, "one"), newEdge(tb, server, "two")
 }
 
-// ignoreRecalls makes e one that hangs.
+// ignoreRecalls makes e leave recalls unanswered.
 func (e *edge) ignoreRecalls() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -81,7 +81,7 @@ func (e *edge) sync(m *nats.Msg) {
 	_ = m.Respond(wire.Marshal(e.held())) // the test ends
 }
 
-// held is what the edge has of ann. Holds e.mu.
+// held returns the edge's lease of ann. e.mu must be held.
 func (e *edge) held() *wire.Leases {
 	return &wire.Leases{
 		Edge: e.name, Shard: uint64(subject.Shard("ann")),
@@ -138,7 +138,7 @@ func used(grants []wire.Grants) (n uint64) {
 	return n
 }
 
-// Whoever asks alone gets a lease; when another edge comes, the log comes back.
+// A single edge gets a lease. When another edge asks, the owner recalls the lease with its log.
 func TestLeaseIsRecalled(t *testing.T) {
 	t.Parallel()
 	s, one, two := startTwo(t, high)
@@ -161,7 +161,7 @@ func TestLeaseIsRecalled(t *testing.T) {
 	}
 }
 
-// An edge that is gone has taken its log along; what the owner knew still counts.
+// The log of a dead edge is lost. What the owner knew still counts.
 func TestLeaseOfADeadEdge(t *testing.T) {
 	t.Parallel()
 	_, one, two := startTwo(t, high)
@@ -209,7 +209,7 @@ func TestThirdOfALimitForTheOthers(t *testing.T) {
 	}
 }
 
-// claim makes e say that it has a lease, and waits until the owner knows.
+// claim makes e report a lease, and waits until the owner has it.
 func (s served) claim(t *testing.T, e *edge, lease uint64) {
 	t.Helper()
 	e.mu.Lock()
@@ -226,7 +226,7 @@ func (s served) claim(t *testing.T, e *edge, lease uint64) {
 	})
 }
 
-// A new owner asks who holds what: the log survives the one before.
+// A new owner asks the edges for their leases: the log survives the previous owner.
 func TestLeaseSurvivesTheOwner(t *testing.T) {
 	t.Parallel()
 	s, one, two := startTwo(t, policy.Limits{Messages: 6})
@@ -289,7 +289,7 @@ func TestTwoClaims(t *testing.T) {
 	})
 }
 
-// An edge that stops gives its log back, and the next one has the lease at once.
+// An edge that stops returns its lease with the log, and the next edge gets the lease at once.
 func TestLeaseIsGivenBack(t *testing.T) {
 	t.Parallel()
 	_, one, two := startTwo(t, high)
@@ -311,7 +311,7 @@ func TestLeaseIsGivenBack(t *testing.T) {
 	}
 }
 
-// While a lease comes back, requests wait in a bounded line.
+// Requests that wait for a recall wait in a bounded queue.
 func TestWaitingForARecallIsBounded(t *testing.T) {
 	t.Parallel()
 	_, one, two := startTwo(t, high)

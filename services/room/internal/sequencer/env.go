@@ -2,10 +2,10 @@
 // room it holds the last message, the queue of messages to append, the client ids of the
 // de-duplication window, and the latest messages.
 //
-// It follows one rule: a message is acknowledged after the log has acknowledged its
-// record, never before. A record is appended behind the last one that the room knows. When
-// the log refuses or does not answer, the room reads the records that it does not know
-// yet, recognises its own messages among them, and appends the others again.
+// A message is acknowledged only after the log has acknowledged its record. An append succeeds
+// only if the newest record of the log is the one that the room knows as the last. If the log
+// refuses an append or does not answer, the room reads the records after that one, finds out
+// which of its own messages are among them, and appends the others again.
 package sequencer
 
 import (

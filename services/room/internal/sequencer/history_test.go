@@ -42,8 +42,8 @@ func (w *world) messages(reply string) *wire.Messages {
 	return &m
 }
 
-// Any page of any log, whole or with its beginning gone, cold or partly in memory,
-// is what the contract says.
+// Every page holds the messages that the contract names, for any log: whole or without its
+// beginning, in memory, partly in memory, or not.
 func TestHistoryAnswersWhatTheLogHolds(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -114,7 +114,7 @@ func check(t *rapid.T, q *wire.History, m *wire.Messages, head, oldest uint64) {
 	}
 }
 
-// Finding a message takes few reads, however long the log is and wherever it is.
+// A message is found with few reads, for any length of the log and any position in it.
 func TestHistoryReadsFew(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
@@ -138,7 +138,7 @@ func TestHistoryReadsFew(t *testing.T) {
 	}
 }
 
-// A page never outgrows a NATS message; what does not fit is on the next one.
+// A page is never larger than a NATS message. Messages that do not fit are on the next page.
 func TestHistoryPageIsBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -195,7 +195,8 @@ func TestWindowIsReadBack(t *testing.T) {
 	}
 }
 
-// What one has read is at hand for the next: the newest messages, and those before them.
+// Messages that one request has read need no read for the next: neither the newest ones nor those
+// before them.
 func TestHistoryIsReadOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -224,8 +225,8 @@ func TestHistoryIsReadOnce(t *testing.T) {
 	}
 }
 
-// What was said lately is had without a read of the log, also beyond the ring: whoever
-// comes back has missed just that.
+// The latest messages need no read of the log, also those that the ring no longer holds: clients
+// that reconnect ask for them.
 func TestHistoryOfLateReadsNothing(t *testing.T) {
 	t.Parallel()
 	const n = 1000

@@ -22,10 +22,9 @@ type attempt struct {
 	owner   int
 }
 
-// Two owners of one room, of whom each believes to be the only one; requests,
-// acknowledgements and reads that get lost, come late or lag; owners that die and
-// begin anew: whatever happens, the log is one order without holes, holds what was
-// acknowledged exactly once, and each message gets one answer.
+// Two owners of one room run, and each believes to be the only one. Requests, acknowledgements and
+// reads are lost or late, and owners die and start again. The log still is one order without holes,
+// holds every acknowledged message exactly once, and each message gets one answer.
 func TestOrderSurvivesEverything(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -18,7 +18,7 @@ func sendAll(r *sequencer.Room, reply string, texts ...[2]string) {
 	r.Send(&cmd, reply)
 }
 
-// outcomes are those of a command's only answer.
+// outcomes returns the outcomes in a command's only answer.
 func (w *world) outcomes(t *testing.T, reply string) []wire.Outcome {
 	t.Helper()
 	if n := len(w.replies[reply]); n != 1 {
@@ -50,8 +50,8 @@ func TestManyInOneCommand(t *testing.T) {
 	}
 }
 
-// A command whose answer was lost is repeated, to another owner: everything of it is
-// stored once and in order.
+// A command whose answer was lost is repeated, to another owner: all its messages are stored once
+// and in order.
 func TestManyAgainWithAnotherOwner(t *testing.T) {
 	t.Parallel()
 	for fate := range logtest.NumFates {
@@ -76,7 +76,7 @@ func TestManyAgainWithAnotherOwner(t *testing.T) {
 	}
 }
 
-// A room that has no place for all of a command takes its first messages.
+// A room whose queue has no place for all messages of a command accepts the first ones.
 func TestManyTooMany(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

@@ -9,7 +9,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/sequencer"
 )
 
-// What retention may take, and what it must leave.
+// Retention deletes the messages that it may, and keeps those that it must.
 func TestRetain(t *testing.T) {
 	t.Parallel()
 	const hour = 3600 * 1000
@@ -51,8 +51,8 @@ func TestRetain(t *testing.T) {
 	}
 }
 
-// A room that grows is looked at again when it has outgrown its number by an eighth,
-// and its numbers, its last message and its history stay right.
+// A growing room is cut again when it exceeds its maximum by an eighth. Its numbers, its last
+// message and its history stay right.
 func TestRetainFollowsGrowth(t *testing.T) {
 	t.Parallel()
 	keep := sequencer.Retention{MaxMessages: 1000}

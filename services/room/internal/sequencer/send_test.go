@@ -27,8 +27,8 @@ func (w *world) record(i int) *wire.Record {
 	return &rec
 }
 
-// What waits while an append is under way goes into few records, each within its
-// bounds; what is too much is refused at once.
+// Messages that wait during an append are stored in few records, each within its bounds. The room
+// refuses at once what exceeds the queue.
 func TestWaitingMessagesAreCoalesced(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -73,7 +73,7 @@ func TestWaitingMessagesAreCoalesced(t *testing.T) {
 	}
 }
 
-// The message that a client sees says when, and its time never falls within a room.
+// A message has the time at which it was accepted, and times never decrease within a room.
 func TestMessageAsClientsSeeIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -104,7 +104,7 @@ func TestMessageAsClientsSeeIt(t *testing.T) {
 }
 
 // A server that loses the end of the log (a power failure without sync) does not
-// block the room, and its numbers are not given out again.
+// block the room, and its numbers are not assigned again.
 func TestLogLosesItsEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -143,8 +143,8 @@ func TestNoAnswerBeforeAcknowledgement(t *testing.T) {
 	}
 }
 
-// A room that was idle for so long that the server has to go to the disk for its
-// last record has it read before the append, which others would have to wait for.
+// The server may have the last record of a long idle room on disk only. The room reads it before
+// the append: an append that waits for the disk would delay those of other rooms.
 func TestColdRoomIsTouched(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

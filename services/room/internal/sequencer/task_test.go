@@ -17,7 +17,7 @@ func cold(n int) *world {
 	return w
 }
 
-// However many requests wait for the log, few of them read at once; all are answered.
+// Any number of requests may wait for the log: few of them read at once, and all are answered.
 func TestReadsAreBounded(t *testing.T) {
 	t.Parallel()
 	w := cold(2000)
@@ -41,7 +41,7 @@ func TestReadsAreBounded(t *testing.T) {
 	}
 }
 
-// A stopped task does nothing any more, also when the log answers it late.
+// A stopped task has no effect, also when the log answers it late.
 func TestStoppedTasksStaySilent(t *testing.T) {
 	t.Parallel()
 	w := cold(2000)

@@ -39,7 +39,7 @@ func TestPagesSpareReads(t *testing.T) {
 	for ; len(w.Records[general]) == n; reads++ {
 		w.RunStep(0, 0)
 	}
-	// The last record, those behind the last page, the other pages, and the append.
+	// The last record, those after the last page, the other pages, and the append.
 	if most := 1 + 1 + n/256 + 1; reads > most {
 		t.Errorf("%d steps, want %d at most", reads, most)
 	}
@@ -48,8 +48,8 @@ func TestPagesSpareReads(t *testing.T) {
 	}
 }
 
-// A hole in the log, of whatever size, makes no page that the log would refuse, and
-// does not hide what is before it.
+// A hole in the log, of any size, makes no page too large for the log, and does not hide the
+// messages before it.
 func TestPagesOverAHole(t *testing.T) {
 	t.Parallel()
 	for _, hole := range []uint64{1, 200, 300, 100_000} {
@@ -78,9 +78,9 @@ func TestPagesOverAHole(t *testing.T) {
 	}
 }
 
-// Whatever pages are in the log, of several owners, of a release without them, not
-// where they are said to be, behind a lost end, or gone with retention: a new owner
-// recognises the messages of the window and nothing else.
+// A new owner recognises the messages of the window and no others, for any pages in the log: of
+// several owners, of a release without pages, not at the position that a record names, after a lost
+// end of the log, or deleted by retention.
 func TestWindowIsExact(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -156,7 +156,7 @@ func retain(t *rapid.T, w *world, within int) {
 	w.Records[general] = w.Records[general][rapid.IntRange(0, gone).Draw(t, "purged"):]
 }
 
-// damage changes what records say of pages, in a run of them.
+// damage changes the positions of pages in some successive records.
 func damage(t *rapid.T, w *world) {
 	records := w.Records[general]
 	from := rapid.IntRange(0, len(records)).Draw(t, "damaged from")
@@ -181,7 +181,7 @@ func damage(t *rapid.T, w *world) {
 
 func (w *world) head() *wire.Record { return w.record(len(w.Records[general]) - 1) }
 
-// window is the first seq of the window, as its definition says.
+// window returns the first seq of the window by its definition.
 func (w *world) window() int {
 	last := int(w.head().Last())
 	within := last + 1

@@ -52,8 +52,7 @@ func provision(tb testing.TB, nc *nats.Conn, replicas int) {
 
 var epochs atomic.Uint64
 
-// owner is an instance of the room service without leases: it serves the shards
-// it is told to.
+// owner is an instance of the room service without leases: the test chooses its shards.
 type owner struct {
 	*shard.Server
 	nc    *nats.Conn

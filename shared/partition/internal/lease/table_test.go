@@ -278,7 +278,7 @@ func TestInstanceThatCannotAcquire(t *testing.T) {
 	s.waitSettled(10 * time.Minute)
 }
 
-// Whatever happens, no two valid leases of a shard and growing epochs
+// In every history: no two valid leases of a shard and growing epochs
 // (checked all the time), and afterwards everything is served, evenly, and nothing moves.
 func TestChaos(t *testing.T) {
 	t.Parallel()

@@ -19,8 +19,8 @@ func items(from, to uint64, size int) (list []wire.Item) {
 	return list
 }
 
-// Whatever was added, what comes out is what was asked for, whole and in order, or
-// nothing; and memory is bounded.
+// The cache returns exactly the messages that were asked for, in order, or none. Its memory is
+// bounded.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -44,8 +44,8 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// Whatever is stored, also the same id again after it has left the window, the
-// index knows what a list of the window's messages would know.
+// The index finds the same ids as a list of the window's messages, also if an id is stored again
+// after it has left the window.
 func TestIndexIsTheWindow(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -1,5 +1,6 @@
 // Package history finds and reads messages of a room by seq, in a log that knows only
-// positions. It waits where its Log waits.
+// positions. Its functions wait for every read of their [Log]. Package sequencer runs them as
+// tasks, so the shard does other work meanwhile.
 package history
 
 import "github.com/confab-chat/confab/proto/wire"

@@ -96,7 +96,7 @@ func (l syncLog) append(room log.Room, expect uint64, record string) (uint64, er
 }
 
 // store appends record although the machine may be busy, or the stream without a leader,
-// as an owner does: behind an append of unknown outcome it reads what is there.
+// as an owner does: after an append of unknown outcome it reads what is there.
 func (l syncLog) store(tb testing.TB, room log.Room, expect uint64, record string) (pos uint64) {
 	tb.Helper()
 	eventually.OK(tb, "append", func() error {
@@ -208,7 +208,7 @@ func TestReads(t *testing.T) {
 		t.Errorf("next: %+v, %v", s, err)
 	}
 	if _, err := l.next(a, pos[19]+1); !errors.Is(err, log.ErrNotFound) {
-		t.Errorf("next behind the end: %v", err)
+		t.Errorf("next after the end: %v", err)
 	}
 	for name, c := range map[string]struct {
 		from            uint64
@@ -226,7 +226,7 @@ func TestReads(t *testing.T) {
 		}
 	}
 	if got, err := l.scan(a, pos[19]+1, 10, 1<<20); len(got) > 0 || !errors.Is(err, log.ErrNotFound) && !errors.Is(err, log.ErrEnd) {
-		t.Errorf("behind the end: %d records, %v", len(got), err)
+		t.Errorf("after the end: %d records, %v", len(got), err)
 	}
 	large, err := wait(func(done func([]log.Room, error)) { l.LargeRooms(subject.Shard("a"), config.Streams, 19, done) })
 	if err != nil || len(large) != 1 || large[0] != a {

@@ -149,7 +149,7 @@ func TestTakeover(t *testing.T) {
 	}
 	s.leave("e1", "r", "bob", 0)
 	s.hears("userLeft bob")
-	// The old owner may have died before it could tell of its last message.
+	// The old owner may have died before it broadcast its last message.
 	s.pass(time.Second, "e1")
 	if len(s.digests) == 0 || len(s.digests[0].Heads) != 1 || s.digests[0].Heads[0] != (wire.Head{Room: "r", Seq: 1}) {
 		t.Errorf("digests: %+v", s.digests)

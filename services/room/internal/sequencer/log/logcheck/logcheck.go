@@ -1,6 +1,6 @@
 // Package logcheck reads back what the message log holds and compares it with the
-// acknowledgements that senders got: the verdict of every test that injects faults. Only
-// tests may import it.
+// acknowledgements that senders got. Every test that injects faults ends with this comparison.
+// Only tests may import it.
 package logcheck
 
 import (

@@ -1,5 +1,5 @@
-// Package logtest is a message log in memory that does nothing until a test says so: the
-// test decides the order of all events, and what is lost.
+// Package logtest is a message log in memory whose operations wait for the test: the test decides
+// in which order they are carried out and answered, and what is lost.
 package logtest
 
 import (

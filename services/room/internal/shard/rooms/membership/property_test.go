@@ -56,7 +56,7 @@ func (m *model) due(u string) (last time.Time) {
 	return last
 }
 
-// over removes and returns those of users whose time has come, sorted.
+// over removes and returns the users whose grace has ended, sorted.
 func (m *model) over(now time.Time, users ...string) (gone []string) {
 	for _, u := range users {
 		if due := m.due(u); len(m.holds[u]) > 0 && !due.IsZero() && !due.After(now) {

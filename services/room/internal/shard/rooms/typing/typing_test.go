@@ -26,7 +26,7 @@ func ids(users []wire.User) (s string) {
 	return s
 }
 
-// step is one call; its word is what it tells: "+u" types, "-u" stopped.
+// step is one call and the notice that it causes: "+u" types, "-u" has stopped.
 type step func(*typing.Room) string
 
 func set(ms int, u string, on bool) step {

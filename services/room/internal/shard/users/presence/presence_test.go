@@ -88,7 +88,7 @@ func restore(s int, e presence.Edge, u string, rooms ...string) step {
 	}
 }
 
-// get tells "status/custom" and "on" or when last seen, in seconds; "?" never.
+// get returns "status/custom", and "on" or the seconds of the last sight; "?" for never.
 func get(s int, u string) step {
 	return func(p *presence.Set) string {
 		x := p.Get(at(s), []string{u})[0]

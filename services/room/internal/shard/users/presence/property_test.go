@@ -68,7 +68,7 @@ func (m *model) over(user string, now time.Time) bool {
 	return true
 }
 
-// ended checks that exactly those whose period is over were told Offline, if
+// ended checks that exactly those whose period is over were sent Offline, if
 // anybody may hear of them, and ends their periods.
 func (m *model) ended(t *rapid.T, now time.Time, events []presence.Event, candidates []string) {
 	m.hear(t, events)
@@ -106,7 +106,7 @@ func (m *model) down(now time.Time, e presence.Edge, u string, grace time.Durati
 }
 
 // TestEveryPeriodIsToldOnce: an online period begins with the first Up, ends
-// after the last grace, and an observer who shares a room with the user is told
+// after the last grace, and an observer who shares a room with the user is notified
 // of each once.
 func TestEveryPeriodIsToldOnce(t *testing.T) {
 	t.Parallel()
@@ -149,7 +149,7 @@ func playPeriods(t *rapid.T, scope presence.Scope) {
 		"restore": func(t *rapid.T) {
 			e, u, in := up(t)
 			s.Restore(now, e, []wire.UserUp{{User: u, Rooms: in}})
-			for i, rooms := range observers { // the owner before has told
+			for i, rooms := range observers { // the previous owner has notified them
 				if scope == presence.ScopeAll || slices.ContainsFunc(in, func(r string) bool { return slices.Contains(rooms, r) }) {
 					m.users[u.ID].heard[i] = 1
 				}
