@@ -3,41 +3,16 @@ package listen
 import (
 	"net/netip"
 	"sync"
-	"sync/atomic"
-	"time"
+
+	"golang.org/x/time/rate"
 )
 
-// bucket is a token bucket shared by all loops: one number, the time at which the
-// bucket would be full again (GCRA), moved by compare-and-swap.
-type bucket struct {
-	every time.Duration // one token; 0: no limit
-	depth time.Duration // all tokens
-	full  *atomic.Int64 // unix nanoseconds
-}
-
-func newBucket(rate float64, burst int) bucket {
-	if rate <= 0 {
-		return bucket{}
+// newRate returns the limit of upgrades, which all loops share.
+func newRate(perSecond float64, burst int) *rate.Limiter {
+	if perSecond <= 0 {
+		return rate.NewLimiter(rate.Inf, 0)
 	}
-	every := time.Duration(float64(time.Second) / rate)
-	return bucket{every: every, depth: every * time.Duration(burst), full: new(atomic.Int64)}
-}
-
-// takeToken reports whether a token was left, and takes it.
-func (b bucket) takeToken(now time.Time) bool {
-	if b.every == 0 {
-		return true
-	}
-	for t := now.UnixNano(); ; {
-		old := b.full.Load()
-		next := max(old, t) + int64(b.every)
-		if next-t > int64(b.depth) {
-			return false
-		}
-		if b.full.CompareAndSwap(old, next) {
-			return true
-		}
-	}
+	return rate.NewLimiter(rate.Limit(perSecond), burst)
 }
 
 // addresses counts connections by network. A nil *addresses allows everything.

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
@@ -119,8 +121,8 @@ type Server struct {
 	routes  map[string]int // path to index of Options.Routes
 	locals  []*local       // by loop
 	http    *httpServer
-	bucket  bucket
-	ips     *addresses // nil when PerIP is off
+	rate    *rate.Limiter // of upgrades
+	ips     *addresses    // nil when PerIP is off
 
 	stats    Stats
 	pending  atomic.Int64 // connections whose handshake is not done
@@ -130,7 +132,7 @@ type Server struct {
 // New returns a server that accepts no connections yet. It may return ErrRoute.
 func New(o Options) (*Server, error) {
 	o = o.withDefaults()
-	s := &Server{options: o, routes: make(map[string]int), bucket: newBucket(o.Rate, o.Burst)}
+	s := &Server{options: o, routes: make(map[string]int), rate: newRate(o.Rate, o.Burst)}
 	for i, r := range o.Routes {
 		if _, twice := s.routes[r.Path]; twice || r.Path == "" || r.Gate == nil {
 			return nil, fmt.Errorf("route %q: %w", r.Path, ErrRoute)

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/netip"
-	"time"
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
@@ -37,7 +36,7 @@ func (p *pending) decide(b []byte, end int) {
 			return
 		}
 	}
-	if refusal := s.check(&r, p.local.loop.Now()); refusal != nil {
+	if refusal := s.check(&r); refusal != nil {
 		p.refuse(refusal)
 		return
 	}
@@ -56,7 +55,7 @@ func (p *pending) decide(b []byte, end int) {
 
 // check applies the rules that do not depend on route or user. Cheap ones come
 // first, so that a storm is refused before tokens are verified.
-func (s *Server) check(r *head.Request, now time.Time) *refusal {
+func (s *Server) check(r *head.Request) *refusal {
 	switch {
 	case s.draining.Load():
 		return refused(Draining)
@@ -76,7 +75,7 @@ func (s *Server) check(r *head.Request, now time.Time) *refusal {
 		return refused(Origin)
 	case s.full():
 		return refused(Overload)
-	case !s.bucket.takeToken(now):
+	case !s.rate.Allow():
 		return refused(Rate)
 	}
 	return nil
@@ -180,7 +179,7 @@ func (s *Server) AdmitSession(peer netip.Addr) (release func(), refusal *code.Er
 		return deny(Draining)
 	case s.full():
 		return deny(Overload)
-	case !s.bucket.takeToken(time.Now()):
+	case !s.rate.Allow():
 		return deny(Rate)
 	case !s.ips.addOpen(peer):
 		return deny(AddressConnections)
