@@ -286,14 +286,14 @@ func TestDepartures(t *testing.T) {
 			a.join("r")
 			eventually.True(t, "the owner knows that ann is here", func() bool { return len(w.owner.SeenOp("up")) == 1 })
 			c.leave(a)
-			eventually.True(t, "the owner is told", func() bool { return len(w.owner.SeenOp("leave")) == 1 })
+			eventually.True(t, "the owner is notified", func() bool { return len(w.owner.SeenOp("leave")) == 1 })
 			if got := w.owner.SeenOp("leave")[0]; got.Text != c.grace || got.User != "ann" {
 				t.Errorf("leave %+v", got)
 			}
 			if name == "leaves the room" {
 				return
 			}
-			eventually.True(t, "the owner of the user is told", func() bool { return len(w.owner.SeenOp("down")) == 1 })
+			eventually.True(t, "the owner of the user is notified", func() bool { return len(w.owner.SeenOp("down")) == 1 })
 			if got := w.owner.SeenOp("down")[0]; got.Text != c.grace {
 				t.Errorf("down %+v", got)
 			}

@@ -59,7 +59,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// Who moves at once is not waited for, and nobody at all even less.
+// The drain ends as soon as the last client has moved; without clients it ends at once.
 func TestDrainEndsWhenNobodyIsLeft(t *testing.T) {
 	t.Parallel()
 	w := start(t, "DRAIN_WINDOW=50s")
@@ -199,7 +199,7 @@ func TestConformanceDoor(t *testing.T) {
 	}
 }
 
-// What the edge says of itself, as the monitor and the owners hear it.
+// The heartbeat and telemetry that the edge publishes for the monitor and the owners.
 func TestHeartbeatAndTelemetry(t *testing.T) {
 	t.Parallel()
 	w := start(t, "LIMIT_MESSAGES=10")

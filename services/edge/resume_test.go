@@ -103,7 +103,7 @@ func TestResumeOfAMember(t *testing.T) {
 		t.Errorf("heard %s", got)
 	}
 	a.ask("leaveRoom", `{"roomId":"r"}`)
-	eventually.True(t, "the owner counts nobody", func() bool { return len(w.owner.Members("r")) == 0 })
+	eventually.True(t, "the owner counts no member", func() bool { return len(w.owner.Members("r")) == 0 })
 }
 
 // What the history cannot say at the moment is refused, and leaves nothing behind.
@@ -119,7 +119,7 @@ func TestResumeWithoutHistory(t *testing.T) {
 	if b := a.ask("sendMessage", `{"roomId":"r","content":"x"}`).body(t); b.Error != "NOT_IN_ROOM" {
 		t.Errorf("send: %+v", b)
 	}
-	eventually.True(t, "the owner counts nobody", func() bool { return len(w.owner.Members("r")) == 0 })
+	eventually.True(t, "the owner counts no member", func() bool { return len(w.owner.Members("r")) == 0 })
 	w.owner.SilenceOp("")
 	a.resume("r", 0)
 	a.upTo(1)
@@ -145,7 +145,7 @@ func TestNothingOvertakesTheReply(t *testing.T) {
 	}
 }
 
-// Clients leave, come back with since, and drop dead, while others talk: each is told
+// Clients leave, reconnect with since, and are cut off while others send: each receives
 // every message exactly once, in order, over all its connections together.
 func TestSpliceUnderTraffic(t *testing.T) {
 	t.Parallel()
@@ -214,7 +214,7 @@ func pause(d time.Duration) {
 	}
 }
 
-// A client that does not read is let go, and gets what it missed when it comes back.
+// A client that does not read is disconnected, and receives what it missed when it reconnects.
 func TestSlowConsumerComesBack(t *testing.T) {
 	t.Parallel()
 	w := start(t, "OUTBOUND_QUEUE_BYTES=65536")
@@ -224,7 +224,7 @@ func TestSlowConsumerComesBack(t *testing.T) {
 	healthy.join("r")
 	text := strings.Repeat("x", 2000)
 	said := uint64(0)
-	eventually.True(t, "ann is let go", func() bool {
+	eventually.True(t, "ann is disconnected", func() bool {
 		for range 10 {
 			said = w.owner.Say("r", "x", text)
 		}

@@ -38,6 +38,7 @@ type world struct {
 	sent    []string
 	paused  bool
 	closed  code.Close
+	live    uint64 // of every seat
 }
 
 type asked struct {
@@ -46,7 +47,15 @@ type asked struct {
 	answer func(reply wire.Message, err error)
 }
 
+// newWorld returns a session that is open.
 func newWorld(t *testing.T) *world {
+	w := newUnopened(t)
+	w.Opened(w)
+	return w
+}
+
+// newUnopened returns a session before Opened or Restore.
+func newUnopened(t *testing.T) *world {
 	w := &world{T: t, now: time.Unix(1000, 0)}
 	w.loop = poll.NewManual(w.now, time.Second)
 	w.hub = hub.New([]*poll.Loop{w.loop}, native.Codec{})
@@ -54,7 +63,6 @@ func newWorld(t *testing.T) *world {
 		Loops: []*poll.Loop{w.loop}, Hub: w.hub, Relay: w, Quota: w, Codecs: []codec.Codec{native.Codec{}}, Heartbeat: time.Minute,
 	})
 	w.Session = core.New(w.loop, auth.Identity{UserID: "ann", Username: "ANN", Expires: w.now.Add(time.Hour)}, 0)
-	w.Opened(w)
 	return w
 }
 
@@ -128,7 +136,7 @@ func (w *world) Join(j relay.JoinRequest, done func(relay.Seat, error)) {
 		}
 		room := new(hub.Room)
 		room.Init(w.hub, j.Room, subject.Shard(j.Room))
-		room.Enter(0, 0, 0, func(r *hub.LocalRoom) { done(relay.Seat{Room: r, Joined: *reply.(*wire.Joined)}, nil) })
+		room.Enter(0, 0, 0, func(r *hub.LocalRoom) { done(relay.Seat{Room: r, Joined: *reply.(*wire.Joined), Live: w.live}, nil) })
 	})
 }
 

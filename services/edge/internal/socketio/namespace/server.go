@@ -1,8 +1,8 @@
 // Package namespace is the server side of Socket.IO over one Engine.IO connection. It
 // admits clients to namespaces, each with a session of its own, assembles packets with
 // their attachments, and recovers the session of a client that reconnects. In
-// conformance mode some namespaces are bare: they answer what the public protocol suite
-// expects.
+// conformance mode a namespace may be Bare: without a session, it answers what the public
+// protocol suite expects.
 package namespace
 
 import (
