@@ -118,12 +118,11 @@ func (e *edge) state() (lease uint64, recalled int) {
 	return e.lease, e.recalled
 }
 
-// leased takes until there is a lease: a new owner gives none at first. It costs
-// permits, so the limits here are high.
+// leased takes until there is a lease: a new owner gives none at first. It costs permits, so the
+// limits here are high.
 func (e *edge) leased() {
 	e.tb.Helper()
-	for e.take().Lease == 0 {
-	}
+	eventually.True(e.tb, "a lease", func() bool { return e.take().Lease != 0 })
 }
 
 var high = policy.Limits{Messages: 1_000_000}
@@ -140,73 +139,77 @@ func used(grants []wire.Grants) (n uint64) {
 
 // A single edge gets a lease. When another edge asks, the owner recalls the lease with its log.
 func TestLeaseIsRecalled(t *testing.T) {
-	t.Parallel()
-	s, one, two := startTwo(t, high)
-	one.leased()
-	one.spend(999_998)
-	for i, want := range []bool{true, true, false} {
-		taken := two.take()
-		if taken.OK != want || taken.Lease != 0 {
-			t.Errorf("permit %d of the other edge: %+v", i+1, taken)
+	natstest.VirtualTime(t, func(t *testing.T) {
+		s, one, two := startTwo(t, high)
+		one.leased()
+		one.spend(999_998)
+		for i, want := range []bool{true, true, false} {
+			taken := two.take()
+			if taken.OK != want || taken.Lease != 0 {
+				t.Errorf("permit %d of the other edge: %+v", i+1, taken)
+			}
 		}
-	}
-	if _, recalled := one.state(); recalled != 1 {
-		t.Errorf("recalled %d times", recalled)
-	}
-	if taken := one.take(); taken.OK || taken.Lease != 0 {
-		t.Errorf("the first edge afterwards: %+v", taken)
-	}
-	if n := s.Leases(); n.Given == 0 || n.Recalled != 1 || n.Unanswered != 0 {
-		t.Errorf("counted %+v", n)
-	}
+		if _, recalled := one.state(); recalled != 1 {
+			t.Errorf("recalled %d times", recalled)
+		}
+		if taken := one.take(); taken.OK || taken.Lease != 0 {
+			t.Errorf("the first edge afterwards: %+v", taken)
+		}
+		if n := s.Leases(); n.Given == 0 || n.Recalled != 1 || n.Unanswered != 0 {
+			t.Errorf("counted %+v", n)
+		}
+	})
 }
 
 // The log of a dead edge is lost. What the owner knew still counts.
 func TestLeaseOfADeadEdge(t *testing.T) {
-	t.Parallel()
-	_, one, two := startTwo(t, high)
-	one.leased()
-	one.nc.Close()
-	if taken := two.take(); !taken.OK || taken.Lease != 0 {
-		t.Errorf("got %+v", taken)
-	}
+	natstest.VirtualTime(t, func(t *testing.T) {
+		_, one, two := startTwo(t, high)
+		one.leased()
+		one.nc.Close()
+		if taken := two.take(); !taken.OK || taken.Lease != 0 {
+			t.Errorf("got %+v", taken)
+		}
+	})
 }
 
 // An edge that does not answer keeps its lease; the others have a third.
 func TestLeaseOfADeafEdge(t *testing.T) {
-	t.Parallel()
-	s, one, two := startTwo(t, policy.Limits{Messages: 999_999})
-	one.leased()
-	one.ignoreRecalls()
-	two.take()
-	if n := s.Leases(); n.Unanswered != 1 {
-		t.Fatalf("counted %+v", n)
-	}
-	granted := 0
-	for range 5 {
-		if two.take().OK {
-			granted++
+	natstest.VirtualTime(t, func(t *testing.T) {
+		s, one, two := startTwo(t, policy.Limits{Messages: 999_999})
+		one.leased()
+		one.ignoreRecalls()
+		two.take()
+		if n := s.Leases(); n.Unanswered != 1 {
+			t.Fatalf("counted %+v", n)
 		}
-	}
-	if granted != 5 { // of 333 333
-		t.Errorf("%d of 5 granted", granted)
-	}
+		granted := 0
+		for range 5 {
+			if two.take().OK {
+				granted++
+			}
+		}
+		if granted != 5 { // of 333 333
+			t.Errorf("%d of 5 granted", granted)
+		}
+	})
 }
 
 func TestThirdOfALimitForTheOthers(t *testing.T) {
-	t.Parallel()
-	s, one, two := startTwo(t, policy.Limits{Messages: 6})
-	s.claim(t, one, 42)
-	one.ignoreRecalls()
-	granted := 0
-	for range 6 {
-		if two.take().OK {
-			granted++
+	natstest.VirtualTime(t, func(t *testing.T) {
+		s, one, two := startTwo(t, policy.Limits{Messages: 6})
+		s.claim(t, one, 42)
+		one.ignoreRecalls()
+		granted := 0
+		for range 6 {
+			if two.take().OK {
+				granted++
+			}
 		}
-	}
-	if granted != 2 {
-		t.Errorf("%d granted, want a third of 6", granted)
-	}
+		if granted != 2 {
+			t.Errorf("%d granted, want a third of 6", granted)
+		}
+	})
 }
 
 // claim makes e report a lease, and waits until the owner has it.
@@ -228,19 +231,20 @@ func (s served) claim(t *testing.T, e *edge, lease uint64) {
 
 // A new owner asks the edges for their leases: the log survives the previous owner.
 func TestLeaseSurvivesTheOwner(t *testing.T) {
-	t.Parallel()
-	s, one, two := startTwo(t, policy.Limits{Messages: 6})
-	one.spend(5)
-	s.claim(t, one, 42)
-	granted := 0
-	for range 6 {
-		if two.take().OK {
-			granted++
+	natstest.VirtualTime(t, func(t *testing.T) {
+		s, one, two := startTwo(t, policy.Limits{Messages: 6})
+		one.spend(5)
+		s.claim(t, one, 42)
+		granted := 0
+		for range 6 {
+			if two.take().OK {
+				granted++
+			}
 		}
-	}
-	if granted != 1 {
-		t.Errorf("%d granted, 5 of 6 were spent before", granted)
-	}
+		if granted != 1 {
+			t.Errorf("%d granted, 5 of 6 were spent before", granted)
+		}
+	})
 }
 
 // What an edge has granted locally counts, beside what the owner knows.
@@ -269,81 +273,84 @@ func TestSpentCounts(t *testing.T) {
 
 // The second of two that claim the same user loses its lease.
 func TestTwoClaims(t *testing.T) {
-	t.Parallel()
-	s, one, two := startTwo(t, high)
-	two.mu.Lock()
-	two.lease = 43
-	two.mu.Unlock()
-	one.mu.Lock()
-	one.lease = 42
-	one.mu.Unlock()
-	s.release(t, subject.Shard("ann"))
-	s.acquire(t, subject.Shard("ann"))
-	eventually.True(t, "one of two has lost its lease", func() bool {
-		a, _ := one.state()
-		b, _ := two.state()
-		if a == 0 && b == 0 {
-			t.Fatal("both have lost their leases")
-		}
-		return (a == 0) != (b == 0)
+	natstest.VirtualTime(t, func(t *testing.T) {
+		s, one, two := startTwo(t, high)
+		two.mu.Lock()
+		two.lease = 43
+		two.mu.Unlock()
+		one.mu.Lock()
+		one.lease = 42
+		one.mu.Unlock()
+		s.release(t, subject.Shard("ann"))
+		s.acquire(t, subject.Shard("ann"))
+		eventually.True(t, "one of two has lost its lease", func() bool {
+			a, _ := one.state()
+			b, _ := two.state()
+			if a == 0 && b == 0 {
+				t.Fatal("both have lost their leases")
+			}
+			return (a == 0) != (b == 0)
+		})
 	})
 }
 
 // An edge that stops returns its lease with the log, and the next edge gets the lease at once.
 func TestLeaseIsGivenBack(t *testing.T) {
-	t.Parallel()
-	_, one, two := startTwo(t, high)
-	one.leased()
-	one.spend(777)
-	one.mu.Lock()
-	held := wire.Marshal(one.held())
-	one.lease = 0
-	one.mu.Unlock()
-	if err := one.nc.Publish(subject.Limit(subject.Shard("ann"), subject.OpReturn), held); err != nil {
-		t.Fatal(err)
-	}
-	if err := one.nc.Flush(); err != nil { // the server has it before the other asks
-		t.Fatal(err)
-	}
-	taken := two.take()
-	if _, recalled := one.state(); recalled != 0 || taken.Lease == 0 || used(taken.Grants) != 778 {
-		t.Errorf("recalled %d times; lease %d with %d permits used, want 778", recalled, taken.Lease, used(taken.Grants))
-	}
+	natstest.VirtualTime(t, func(t *testing.T) {
+		_, one, two := startTwo(t, high)
+		one.leased()
+		one.spend(777)
+		one.mu.Lock()
+		held := wire.Marshal(one.held())
+		one.lease = 0
+		one.mu.Unlock()
+		if err := one.nc.Publish(subject.Limit(subject.Shard("ann"), subject.OpReturn), held); err != nil {
+			t.Fatal(err)
+		}
+		if err := one.nc.Flush(); err != nil { // the server has it before the other asks
+			t.Fatal(err)
+		}
+		taken := two.take()
+		if _, recalled := one.state(); recalled != 0 || taken.Lease == 0 || used(taken.Grants) != 778 {
+			t.Errorf("recalled %d times; lease %d with %d permits used, want 778", recalled, taken.Lease, used(taken.Grants))
+		}
+	})
 }
 
 // Requests that wait for a recall wait in a bounded queue.
 func TestWaitingForARecallIsBounded(t *testing.T) {
-	t.Parallel()
-	_, one, two := startTwo(t, high)
-	one.leased()
-	one.ignoreRecalls()
-	request := wire.Marshal(&wire.Take{User: "ann", Action: wire.ActionMessage, Edge: "two"})
-	inbox := two.nc.NewInbox()
-	replies, err := two.nc.SubscribeSync(inbox)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const asked = 100
-	for range asked {
-		if err := two.nc.PublishRequest(subject.Limit(subject.Shard("ann"), subject.OpTake), inbox, request); err != nil {
-			t.Fatal(err)
-		}
-	}
-	refused := 0
-	for range asked {
-		m, err := replies.NextMsg(10 * time.Second)
+	natstest.VirtualTime(t, func(t *testing.T) {
+		_, one, two := startTwo(t, high)
+		one.leased()
+		one.ignoreRecalls()
+		request := wire.Marshal(&wire.Take{User: "ann", Action: wire.ActionMessage, Edge: "two"})
+		inbox := two.nc.NewInbox()
+		replies, err := two.nc.SubscribeSync(inbox)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var taken wire.Taken
-		if err := wire.Unmarshal(m.Data, &taken); err != nil {
-			t.Fatal(err)
+		const asked = 100
+		for range asked {
+			if err := two.nc.PublishRequest(subject.Limit(subject.Shard("ann"), subject.OpTake), inbox, request); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if taken.Code == string(code.Unavailable) {
-			refused++
+		refused := 0
+		for range asked {
+			m, err := replies.NextMsg(10 * time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var taken wire.Taken
+			if err := wire.Unmarshal(m.Data, &taken); err != nil {
+				t.Fatal(err)
+			}
+			if taken.Code == string(code.Unavailable) {
+				refused++
+			}
 		}
-	}
-	if refused == 0 || refused > asked-64 {
-		t.Errorf("%d of %d refused", refused, asked)
-	}
+		if refused == 0 || refused > asked-64 {
+			t.Errorf("%d of %d refused", refused, asked)
+		}
+	})
 }
