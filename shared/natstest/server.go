@@ -7,6 +7,8 @@
 //	gate := srv.Gate(t)      // connections through it can be cut, blocked, delayed
 //	tap := srv.Tap(t)        // records the subjects of all messages
 //
+// [VirtualTime] runs all of that in a synctest bubble: a test about time waits for nothing there.
+//
 // [StartCluster] runs several routed servers. Ordering and compare-and-set must
 // be tested there too: one server accepts what three replicas refuse.
 //
