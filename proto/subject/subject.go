@@ -30,6 +30,8 @@ const (
 	OpHist  RoomOp = "hist"
 	OpHeads RoomOp = "heads"
 	OpCheck RoomOp = "check" // of what the edge holds in the shard, users included
+	// OpRepeat asks for the numbered events of the shard again, those of users included.
+	OpRepeat RoomOp = "repeat"
 )
 
 // UserOp is an operation on a user's presence: one of the following, or the name of a
@@ -75,6 +77,15 @@ func LogProbe(shard int) string { return RoomLog(shard, "_probe") }
 
 // LogStream is the name of log stream k of n; shard s is stored in stream s mod n.
 func LogStream(k int) string { return "LOG_" + strconv.Itoa(k) }
+
+// StreamLedger is the stream of the shards' ledgers.
+const StreamLedger = "LEDGER"
+
+// Ledger is the subject of a shard's ledger: who is here, in rooms and online.
+func Ledger(shard int) string { return root + "ledger." + strconv.Itoa(shard) }
+
+// LedgerAll matches every ledger.
+const LedgerAll = root + "ledger.*"
 
 // RoomBroadcast is where the owner publishes to the edges that hold the room.
 func RoomBroadcast(shard int, token string) string {

@@ -66,6 +66,10 @@ type Broadcast struct {
 	Except string   `wire:"9"`  // this user's connections do not receive it
 	Only   string   `wire:"10"` // only this user's connections receive it
 	Rooms  []string `wire:"11"` // presence: the user's rooms; a member of two receives it once
+
+	// Number grows with every userJoined, userLeft, userOnline and userOffline of a shard, so
+	// that edges ignore a repeated one; 0: not numbered.
+	Number uint64 `wire:"12"`
 }
 
 // Digest lists heads: on subject.Head each second those that moved in the last
@@ -74,6 +78,12 @@ type Digest struct {
 	Fault
 	Epoch uint64 `wire:"4"`
 	Heads []Head `wire:"5"`
+
+	// Number is the Broadcast.Number of the shard's last event, and Before that in the previous
+	// digest of the shard: an edge that has not seen Before has missed something. On
+	// subject.Head only.
+	Number uint64 `wire:"6"`
+	Before uint64 `wire:"7"`
 }
 
 // Head is the seq of a room's last message.

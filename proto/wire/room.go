@@ -21,11 +21,9 @@ type User struct {
 // member. Joining twice changes nothing. Reply: Joined.
 type Join struct {
 	Origin
-	Room string `wire:"3"`
-	User User   `wire:"4,5"`
-	// Again is set when the edge repeats a Join that an owner has counted before, after an
-	// outage. A new owner does not announce such a join.
-	Again bool `wire:"6"`
+	Room  string `wire:"3"`
+	User  User   `wire:"4,5"`
+	Again bool   `wire:"6"` // set by earlier releases; ignored
 	// List is the Joined.List of the users that the edge has; 0 if it has none.
 	List uint64 `wire:"7"`
 }
@@ -47,6 +45,9 @@ type Leave struct {
 	Room    string `wire:"3"`
 	User    string `wire:"4"`
 	GraceMs uint64 `wire:"5"`
+	// Undo is set after a Join that was refused, or was not answered in time: if the owner has
+	// counted the user but not announced it yet, nothing is announced.
+	Undo bool `wire:"6"`
 }
 
 // Done answers a command without a result.

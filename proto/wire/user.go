@@ -7,7 +7,7 @@ type UserUp struct {
 	Origin
 	User  User     `wire:"3,4"`
 	Rooms []string `wire:"5"`
-	Again bool     `wire:"6"` // as in Join
+	Again bool     `wire:"6"` // set by earlier releases; ignored
 }
 
 // UserDown reports that the last connection of the user on an edge has closed.
@@ -47,6 +47,13 @@ type Check struct {
 	Origin
 	Members Sum `wire:"3,4"` // of MemberSum, those whose Join has no answer yet included
 	Users   Sum `wire:"5,6"` // of UserSum, as in UserUp
+}
+
+// Repeat asks the owner of a shard to broadcast again the events with a Broadcast.Number above
+// After. It does so after the reply; if it does not have them all any more, it broadcasts the
+// members of rooms instead. Edges ignore what they have seen. Reply: Done.
+type Repeat struct {
+	After uint64 `wire:"1"`
 }
 
 // Sync asks edges for what they hold in a shard (subject.EdgesSync): all edges when a new

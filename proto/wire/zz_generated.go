@@ -39,6 +39,35 @@ func (m *Fault) fields(c *codec) {
 	c.uint(3, &m.RetryAfterMs)
 }
 
+func (m *Changes) fields(c *codec) {
+	c.uint(1, &m.Epoch)
+	c.uint(2, &m.Batch)
+	c.uint(3, &m.AtMs)
+	repeated(c, 4, &m.Edges)
+	repeated(c, 5, &m.Holdings)
+	repeated(c, 6, &m.News)
+	c.uint(7, &m.Sent)
+}
+
+func (m *Holding) fields(c *codec) {
+	c.string(1, &m.Room)
+	c.string(2, &m.User.ID)
+	c.string(3, &m.User.Name)
+	c.uint(4, &m.Edge)
+	c.uint(5, &m.UntilMs)
+	c.strings(6, &m.Rooms)
+}
+
+func (m *News) fields(c *codec) {
+	c.uint(1, &m.Kind)
+	c.uint(2, &m.Number)
+	c.string(3, &m.Room)
+	c.string(4, &m.User.ID)
+	c.string(5, &m.User.Name)
+	c.strings(6, &m.Rooms)
+	c.strings(7, &m.Known)
+}
+
 func (m *Grants) fields(c *codec) {
 	c.uint(1, (*uint64)(&m.Action))
 	repeated(c, 2, &m.Runs)
@@ -120,12 +149,15 @@ func (m *Broadcast) fields(c *codec) {
 	c.string(9, &m.Except)
 	c.string(10, &m.Only)
 	c.strings(11, &m.Rooms)
+	c.uint(12, &m.Number)
 }
 
 func (m *Digest) fields(c *codec) {
 	m.Fault.fields(c)
 	c.uint(4, &m.Epoch)
 	repeated(c, 5, &m.Heads)
+	c.uint(6, &m.Number)
+	c.uint(7, &m.Before)
 }
 
 func (m *Head) fields(c *codec) {
@@ -166,6 +198,7 @@ func (m *Leave) fields(c *codec) {
 	c.string(3, &m.Room)
 	c.string(4, &m.User)
 	c.uint(5, &m.GraceMs)
+	c.bool(6, &m.Undo)
 }
 
 func (m *Done) fields(c *codec) {
@@ -291,6 +324,10 @@ func (m *Check) fields(c *codec) {
 	c.uint(4, &m.Members.Hash)
 	c.uint(5, &m.Users.Count)
 	c.uint(6, &m.Users.Hash)
+}
+
+func (m *Repeat) fields(c *codec) {
+	c.uint(1, &m.After)
 }
 
 func (m *Sync) fields(c *codec) {

@@ -87,8 +87,12 @@ func (c *command) welcome(seat relay.Seat, recovered *bool) (open bool) {
 		c.finish()
 		return false
 	}
+	seq := seat.Live
+	if since := c.payload.(*event.JoinRoom).Since; since != nil && recovered != nil && *recovered {
+		seq = max(seq, *since) // this edge may lag behind what the client has seen
+	}
 	c.succeed(&event.JoinedRoom{
-		RoomID: c.room, ActiveUsers: seat.Joined.Users, Seq: seat.Live, Recovered: recovered, Timestamp: s.now(),
+		RoomID: c.room, ActiveUsers: seat.Joined.Users, Seq: seq, Recovered: recovered, Timestamp: s.now(),
 	})
 	users := event.RoomUsers{RoomID: c.room, Users: seat.Joined.Users, Total: seat.Joined.Total}
 	object := users.AppendJSON(s.local.buffer())

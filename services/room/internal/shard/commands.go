@@ -29,12 +29,13 @@ type handler struct {
 // those of users have userOp in front.
 func (s *shard) newHandlers() map[string]handler {
 	handlers := map[string]handler{
-		string(subject.OpJoin):  {on(s, func(c *wire.Join) string { return c.Room }, s.rooms.Join), true},
-		string(subject.OpLeave): {on(s, func(c *wire.Leave) string { return c.Room }, s.rooms.Leave), true},
-		string(subject.OpSend):  {on(s, func(c *wire.Send) string { return c.Room }, s.rooms.Send), false},
-		string(subject.OpHist):  {on(s, func(c *wire.History) string { return c.Room }, s.rooms.History), false},
-		string(subject.OpHeads): {on(s, nil, s.rooms.Heads), false},
-		string(subject.OpCheck): {on(s, nil, s.check), true},
+		string(subject.OpJoin):   {on(s, func(c *wire.Join) string { return c.Room }, s.rooms.Join), true},
+		string(subject.OpLeave):  {on(s, func(c *wire.Leave) string { return c.Room }, s.rooms.Leave), true},
+		string(subject.OpSend):   {on(s, func(c *wire.Send) string { return c.Room }, s.rooms.Send), false},
+		string(subject.OpHist):   {on(s, func(c *wire.History) string { return c.Room }, s.rooms.History), false},
+		string(subject.OpHeads):  {on(s, nil, s.rooms.Heads), false},
+		string(subject.OpCheck):  {on(s, nil, s.check), true},
+		string(subject.OpRepeat): {on(s, nil, s.repeat), true},
 
 		userOp + string(subject.OpUserUp):   {on(s, nil, s.users.Up), true},
 		userOp + string(subject.OpUserDown): {on(s, nil, s.users.Down), true},

@@ -12,6 +12,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/publisher"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
 	"github.com/confab-chat/confab/services/room/internal/shard/agreement"
+	"github.com/confab-chat/confab/services/room/internal/shard/ledger"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms"
 	"github.com/confab-chat/confab/services/room/internal/shard/users"
 	"github.com/confab-chat/confab/shared/mailbox"
@@ -61,6 +62,7 @@ type shard struct {
 	now       time.Time
 	rooms     *rooms.Set
 	users     *users.Set
+	ledger    *ledger.Ledger
 	sync      snapshotSync
 	publisher *publisher.Publisher
 	spans     *spans
@@ -68,6 +70,8 @@ type shard struct {
 	armed     time.Time // what the timer waits for
 	reportAt  time.Time
 	ending    bool // stop was called
+
+	reconnects uint64 // of the connection, when news were repeated last
 }
 
 type report struct {
@@ -85,7 +89,7 @@ func newShard(cfg Config, lease partition.Lease) (*shard, error) {
 		now:      time.Now(),
 		sync:     snapshotSync{edges: agreement.New()},
 	}
-	s.startedAt = s.now
+	s.startedAt, s.reconnects = s.now, cfg.Conn.Stats().Reconnects
 	s.report.Store(&report{})
 	var err error
 	if s.req, err = natsconn.NewRequester(cfg.Conn, s.replies); err != nil {
@@ -95,16 +99,28 @@ func newShard(cfg Config, lease partition.Lease) (*shard, error) {
 	s.publisher = out
 	s.spans = newSpans(cfg.Tracer, cfg.Conn, out)
 	clock := func() time.Time { return s.now }
+	records := log.New(serialRequester{s.req, s.mailbox.Post}, cfg.Appended)
+	s.ledger = ledger.New(ledger.Config{
+		Shard: lease.Shard, Epoch: lease.Epoch, Log: records, Now: clock,
+		After:      func(d time.Duration, f func()) { s.rooms.After(d, f) },
+		Logger:     cfg.Logger.With("shard", strconv.Itoa(lease.Shard)),
+		Announcing: s.repeatAfterOutage,
+		Valid:      func() bool { return lease.Valid(s.now) },
+		State: func(put func(ledger.Holding)) {
+			s.rooms.States(put)
+			s.users.States(put)
+		},
+	})
 	s.rooms = rooms.New(rooms.Config{
 		Shard: lease.Shard, Epoch: lease.Epoch, Streams: cfg.Streams,
-		Log: log.New(serialRequester{s.req, s.mailbox.Post}, cfg.Appended), Publisher: out, Now: clock,
+		Log: records, Publisher: out, Now: clock, Journal: s.ledger,
 		Logger:   cfg.Logger.With("shard", strconv.Itoa(lease.Shard)),
 		Counters: cfg.Counters, Edges: cfg.Edges,
 		SweepEvery: cfg.SweepEvery, IdleAfter: cfg.IdleAfter, Keep: cfg.Keep,
 	})
 	s.users = users.New(users.Config{
 		Shard: lease.Shard, Epoch: lease.Epoch, Scope: cfg.Scope,
-		Publisher: out, Now: clock, Edges: cfg.Edges,
+		Publisher: out, Now: clock, Edges: cfg.Edges, Journal: s.ledger,
 	})
 	s.handlers = s.newHandlers()
 	if err := s.subscribe(); err != nil {
@@ -144,6 +160,7 @@ func (s *shard) run() {
 	timer := time.AfterFunc(0, s.mailbox.Wake)
 	defer timer.Stop()
 	s.startSync()
+	s.loadLedger()
 	for {
 		select {
 		case m := <-s.replies:
@@ -176,18 +193,19 @@ func (s *shard) step() (next time.Time) {
 	for n := min(len(s.commands), maxCommandBurst); n > 0; n-- {
 		s.handleCommand(<-s.commands)
 	}
-	if s.sync.active && !s.now.Before(s.sync.until) {
-		s.finishSync()
-	}
+	s.endSync()
 	if !s.now.Before(s.tickAt) {
 		s.tickAt = s.now.Add(rooms.TickEvery)
 		s.tick()
 	}
+	s.rooms.RunTimers(s.now)
+	s.repeatAfterOutage()
+	s.ledger.Flush()
 	next = s.tickAt
 	if due, ok := s.rooms.RunTimers(s.now); ok && due.Before(next) {
 		next = due
 	}
-	if s.sync.active && s.sync.until.Before(next) {
+	if s.sync.active && s.ledger.Loaded() && s.sync.until.Before(next) {
 		next = s.sync.until
 	}
 	return next
@@ -213,12 +231,14 @@ func (s *shard) updateReport() {
 
 // finish runs the commands that have arrived and waits for the appends under way.
 func (s *shard) finish() {
-	s.finishSync()
+	if s.ledger.Loaded() {
+		s.finishSync()
+	}
 	deadline := time.Now().Add(finishWait)
 	for len(s.commands) > 0 {
 		s.handleCommand(<-s.commands)
 	}
-	for s.rooms.Busy() && time.Now().Before(deadline) {
+	for (s.rooms.Busy() || s.ledger.Waiting()) && time.Now().Before(deadline) {
 		select {
 		case m := <-s.replies:
 			s.now = time.Now()

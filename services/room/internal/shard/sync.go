@@ -11,6 +11,7 @@ import (
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/shard/agreement"
+	"github.com/confab-chat/confab/services/room/internal/shard/ledger"
 	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
 )
@@ -31,6 +32,7 @@ type snapshotSync struct {
 	edges    *agreement.Edges
 	active   bool // waiting for the first snapshots
 	until    time.Time
+	early    []func()    // snapshots that wait for the ledger
 	deferred []*nats.Msg // commands that wait for finishSync
 }
 
@@ -72,7 +74,7 @@ func (s *shard) requestSnapshot(edge string) {
 // receiveSnapshot receives a part of an edge's snapshot, and applies it after the last one.
 func (s *shard) receiveSnapshot(m *nats.Msg) {
 	if len(m.Data) == 0 && m.Header.Get("Status") == strconv.Itoa(http.StatusServiceUnavailable) {
-		s.finishSync() // no edge is running
+		s.sync.until = s.now // no edge is running
 		return
 	}
 	part := new(wire.Snapshot)
@@ -85,17 +87,50 @@ func (s *shard) receiveSnapshot(m *nats.Msg) {
 		return
 	}
 	e := membership.Edge{ID: part.Edge, Gen: part.Gen}
-	s.applySnapshot(e, parts, first)
-	if s.sync.active && s.sync.edges.Complete() && s.hasSeen(e) {
+	if !s.ledger.Loaded() {
+		s.sync.early = append(s.sync.early, func() { s.applySnapshot(e, parts, first) })
+	} else {
+		s.applySnapshot(e, parts, first)
+	}
+	if s.sync.edges.Complete() && s.hasSeen(e) {
+		s.sync.until = s.now
+	}
+}
+
+// loadLedger reads what the previous owner has stored and announced.
+func (s *shard) loadLedger() {
+	s.ledger.Load(ledger.Loader{
+		Restore: func(h ledger.Holding) {
+			if h.Room == "" {
+				s.users.Restore(&h)
+			} else {
+				s.rooms.Restore(&h)
+			}
+		},
+		Announce: s.repeatNews,
+		Done: func() {
+			s.rooms.FinishRestore()
+			for _, apply := range s.sync.early {
+				apply()
+			}
+			s.sync.early = nil
+		},
+	})
+}
+
+// endSync runs the commands that waited, when the ledger was read and the snapshots have
+// arrived or are late.
+func (s *shard) endSync() {
+	if s.sync.active && s.ledger.Loaded() && !s.now.Before(s.sync.until) {
 		s.finishSync()
 	}
 }
 
-// applySnapshot makes an edge's snapshot the truth about the edge. The users of the first one
-// were announced by the previous owner, unless this owner has had time to announce that they
-// have left.
+// applySnapshot makes an edge's snapshot the truth about the edge. Users that the ledger does
+// not know were not announced. Without a ledger, of an earlier release, those of the first
+// snapshot were, unless this owner has had time to announce that they have left.
 func (s *shard) applySnapshot(e membership.Edge, parts []*wire.Snapshot, first bool) {
-	announce := !first || s.now.Sub(s.startedAt) >= liveness.MinAnnounceAge
+	announce := !s.ledger.Fresh() || !first || s.now.Sub(s.startedAt) >= liveness.MinAnnounceAge
 	var members []wire.RoomMembers
 	var users []wire.UserUp
 	var opening []string

@@ -3,6 +3,7 @@ package relay
 import (
 	"github.com/nats-io/nats.go"
 
+	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
@@ -34,6 +35,13 @@ func (in *intake) onRoomBroadcast(m *nats.Msg) {
 		return
 	}
 	// Presence comes from the owner of a user shard, whose epochs are unrelated.
+	shard := r.hub.Shard
+	if len(b.Rooms) > 0 {
+		shard = subject.Shard(b.Except)
+	}
+	if in.isRepeated(shard, b) {
+		return
+	}
 	if len(b.Rooms) == 0 {
 		if b.Epoch < in.epochs[r.hub.Shard] {
 			in.counts.stale.Add(1)
@@ -46,6 +54,20 @@ func (in *intake) onRoomBroadcast(m *nats.Msg) {
 	}
 	r.hub.AddEvent(eventOf(b))
 	r.scheduleFlush()
+}
+
+// isRepeated reports whether a numbered event of a shard's owner has arrived before, or will
+// be repeated.
+func (in *intake) isRepeated(shard int, b *wire.Broadcast) bool {
+	if b.Number == 0 {
+		return false
+	}
+	if b.Number <= in.numbers[shard] || in.asking[shard] {
+		in.counts.stale.Add(1)
+		return true
+	}
+	in.numbers[shard] = b.Number
+	return false
 }
 
 // decodeBroadcast decodes m into a reused struct, valid until the next call; nil if m is
@@ -148,6 +170,9 @@ func (in *intake) onUserBroadcast(m *nats.Msg) {
 		in.relay.malformed.drop(in.now, m.Subject, err)
 		return
 	}
+	if in.isRepeated(subject.Shard(b.Except), b) {
+		return
+	}
 	in.hub.SendToAll(eventOf(b))
 }
 
@@ -160,6 +185,12 @@ func (in *intake) onDigest(shard int, m *nats.Msg) {
 		return
 	}
 	in.updateHeads(d.Heads)
+	if in.numbers[shard] > 0 && in.numbers[shard] < d.Before {
+		in.askRepeat(shard)
+	}
+	if !in.asking[shard] {
+		in.numbers[shard] = max(in.numbers[shard], d.Number)
+	}
 	last := in.digests[shard]
 	in.digests[shard] = in.now
 	if !last.IsZero() && in.now.Sub(last) > in.relay.silence {

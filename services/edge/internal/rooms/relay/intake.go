@@ -62,6 +62,8 @@ type intake struct {
 	lanes     [kinds][subject.Shards]*lane // nil until needed
 	stalled   map[*lane]struct{}
 	epochs    [subject.Shards]uint64
+	numbers   [subject.Shards]uint64    // wire.Broadcast.Number of the last event
+	asking    [subject.Shards]bool      // for events that were missed
 	digests   [subject.Shards]time.Time // when the last one arrived
 	toFlush   []*room                   // rooms that have something to flush
 	spans     []trace.Span              // of the messages that wait for the flush
@@ -87,7 +89,7 @@ type counts struct {
 	rooms, users, memberships atomic.Int64
 	repaired                  atomic.Uint64 // holes
 	lost                      atomic.Uint64 // messages that could not be delivered
-	stale                     atomic.Uint64 // broadcasts of an older epoch
+	stale                     atomic.Uint64 // events of an older epoch, or repeated
 }
 
 // run is the intake's goroutine.

@@ -87,7 +87,7 @@ func (r *Relay) Leave(l Leaving) {
 		if held := in.rooms[l.Room]; held != nil {
 			held.hub.Leave(l.Loop, l.Codec)
 			in.counts.memberships.Add(-1)
-			held.leave(l.User, l.Grace)
+			held.leave(l.User, l.Grace, false)
 		}
 	})
 }
@@ -117,7 +117,7 @@ func (in *intake) join(j JoinRequest, done func(Seat, error)) {
 func (r *room) joined(j JoinRequest, had *list, reply []byte, err error, done func(Seat, error)) {
 	var m wire.Joined
 	if err := Unpack(reply, err, &m); err != nil {
-		r.leave(j.User.ID, 0) // the owner may have counted the user all the same
+		r.leave(j.User.ID, 0, true) // the owner may have counted the user all the same
 		j.Loop.Post(func() { done(Seat{}, err) })
 		return
 	}
@@ -147,8 +147,9 @@ func (r *room) joined(j JoinRequest, had *list, reply []byte, err error, done fu
 	})
 }
 
-// leave counts one connection of a user less, and notifies the owner after the last one.
-func (r *room) leave(user string, grace time.Duration) {
+// leave counts one connection of a user less, and notifies the owner after the last one. undo
+// is wire.Leave.Undo.
+func (r *room) leave(user string, grace time.Duration, undo bool) {
 	was, last := r.roster.remove(user)
 	if !last {
 		return
@@ -160,7 +161,7 @@ func (r *room) leave(user string, grace time.Duration) {
 	if len(r.roster.list) == 0 {
 		r.noteEmpty()
 	}
-	m := wire.Leave{Origin: r.in.relay.origin, Room: r.hub.ID, User: user, GraceMs: uint64(grace.Milliseconds())}
+	m := wire.Leave{Origin: r.in.relay.origin, Room: r.hub.ID, User: user, GraceMs: uint64(grace.Milliseconds()), Undo: undo}
 	r.in.lane(roomShard, r.hub.Shard).submit(&call{
 		subject: subject.RoomCommand(r.hub.Shard, subject.OpLeave), data: wire.Marshal(&m),
 		deadline: r.in.now.Add(presencePatience),

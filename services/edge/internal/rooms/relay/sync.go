@@ -145,8 +145,27 @@ func (in *intake) catchUp() {
 	in.repairs.spread(in.now)
 	in.checkOwners()
 	in.checkOwners()
+	for shard, number := range in.numbers {
+		if number > 0 {
+			in.askRepeat(shard)
+		}
+	}
 	in.headsAt = in.now.Add(rand.N(jitter))
 	in.log.Info("catching up after an outage", "event", "relay.catchup")
+}
+
+// askRepeat asks the owner of a shard to broadcast the numbered events again that this edge has
+// missed. Until the answer they are ignored, so that they arrive in order.
+func (in *intake) askRepeat(shard int) {
+	if in.asking[shard] {
+		return
+	}
+	in.asking[shard] = true
+	in.lane(roomShard, shard).submit(&call{
+		subject: subject.RoomCommand(shard, subject.OpRepeat), data: wire.Marshal(&wire.Repeat{After: in.numbers[shard]}),
+		deadline: in.now.Add(presencePatience),
+		done:     func([]byte, error) { in.asking[shard] = false },
+	})
 }
 
 // askHeads requests the heads of all rooms from their owners.

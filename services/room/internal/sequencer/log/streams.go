@@ -39,7 +39,24 @@ func Provision(ctx context.Context, js jetstream.JetStream, c Config) error {
 			return fmt.Errorf("provision stream %s: %w", subject.LogStream(k), err)
 		}
 	}
+	if err := provisionStream(ctx, js, c.ledger(), false); err != nil {
+		return fmt.Errorf("provision stream %s: %w", subject.StreamLedger, err)
+	}
 	return nil
+}
+
+// ledger returns the configuration of the stream of who is here. Owners shorten it.
+func (c Config) ledger() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        subject.StreamLedger,
+		Description: "who is here, one subject a shard",
+		Subjects:    []string{subject.LedgerAll},
+		Storage:     jetstream.FileStorage,
+		Retention:   jetstream.LimitsPolicy,
+		Replicas:    c.Replicas,
+		AllowDirect: true,
+		DenyDelete:  true,
+	}
 }
 
 // requestTimeout is how long a request of Provision waits for its answer before it is repeated.

@@ -10,10 +10,10 @@ import (
 
 // The events of a room other than messages, encoded for clients.
 
-func (s *Set) memberChange(r *room, name string, now time.Time, u wire.User) *wire.Broadcast {
+func (s *Set) memberChange(r *room, name string, now time.Time, u wire.User, number uint64) *wire.Broadcast {
 	e := event.MemberChange{UserID: u.ID, Username: u.Name, RoomID: r.ID(), Timestamp: event.At(now)}
 	b := event.Broadcast(name, &e)
-	b.Except, b.Total = u.ID, uint64(r.members.Len())
+	b.Except, b.Total, b.Number = u.ID, uint64(r.members.Len()), number
 	return b
 }
 

@@ -3,11 +3,11 @@ package rooms
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
-	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
 )
 
@@ -25,7 +25,7 @@ func (s *Set) Join(cmd *wire.Join, reply string) {
 		}
 		now := s.cfg.Now()
 		s.holders.Add(now, edge)
-		first := s.addMember(now, r, edge, user, cmd.Again)
+		first := s.addMember(now, r, edge, user)
 		m := wire.Joined{Epoch: s.cfg.Epoch, Head: r.Head(), Total: uint64(r.members.Len())}
 		if m.Users, m.List = s.listUsers(r); m.List == cmd.List && m.List != 0 {
 			m.Users = nil
@@ -37,16 +37,13 @@ func (s *Set) Join(cmd *wire.Join, reply string) {
 	})
 }
 
-// addMember adds a member; first reports that the join must be announced. A member that an
-// edge reports again was announced, unless this owner is old enough to have announced the
-// departure.
-func (s *Set) addMember(now time.Time, r *room, e membership.Edge, u wire.User, again bool) (first bool) {
+// addMember adds a member; first reports that the join must be announced.
+func (s *Set) addMember(now time.Time, r *room, e membership.Edge, u wire.User) (first bool) {
 	if r.CreatedMs() == 0 {
 		r.SetCreated(uint64(now.UnixMilli()))
 		s.cfg.Counters.RoomsCreated.Add(1)
 	}
-	first = r.members.Join(now, e, u) && !(again && now.Sub(s.startedAt) < liveness.MinAnnounceAge)
-	if first {
+	if first = r.members.Join(now, e, u); first {
 		r.activeMs = uint64(now.UnixMilli())
 	}
 	s.countOccupied(r)
@@ -66,8 +63,14 @@ func (s *Set) Leave(cmd *wire.Leave, reply string) {
 	r.WhenLoaded(func(error) {
 		now := s.cfg.Now()
 		u, _ := r.members.User(user)
-		if r.members.Leave(now, edge, user, grace) {
+		unseen := cmd.Undo && s.withdrawArrival(r, user)
+		switch gone := r.members.Leave(now, edge, user, grace); {
+		case gone && unseen:
+			s.removeTraces(r, now, u)
+		case gone:
 			s.memberLeft(r, now, u)
+		case unseen:
+			s.announceJoin(r, now, u) // another edge holds the user
 		}
 		s.pending[r] = struct{}{}
 		s.cfg.Publisher.Publish(reply, &wire.Done{})
@@ -77,7 +80,8 @@ func (s *Set) Leave(cmd *wire.Leave, reply string) {
 // listUsers returns the users that a joiner gets, and the version of that list in a large
 // room: joiners there get the same list unless their ids are among the first.
 func (s *Set) listUsers(r *room) (users []wire.User, name uint64) {
-	s.scratchUsers = r.members.AppendUsers(s.scratchUsers[:0], event.MaxListed)
+	r.listedAt = s.cfg.Journal.Sent()
+	s.scratchUsers = r.appendShown(s.scratchUsers[:0])
 	if r.members.Len() <= MaxNamedMembers {
 		r.userList = nil
 		return s.scratchUsers, 0
@@ -98,88 +102,69 @@ func (s *Set) announceJoin(r *room, now time.Time, u wire.User) {
 		s.scheduleRoomUsers(r)
 		return
 	}
-	r.Broadcast(s.memberChange(r, event.NameUserJoined, now, u))
+	key := arrival{r, u.ID}
+	s.arrivals[key] = s.cfg.Journal.Announce(wire.News{Kind: wire.NewsJoined, Room: r.ID(), User: u}, 1, func(number uint64) {
+		delete(s.arrivals, key)
+		r.Broadcast(s.memberChange(r, event.NameUserJoined, now, u, number))
+	})
 }
 
-// memberLeft does what follows when u is no longer a member, and broadcasts it.
-func (s *Set) memberLeft(r *room, now time.Time, u wire.User) {
+// arrival is a user who has joined a room.
+type arrival struct {
+	room *room
+	user string
+}
+
+// withdrawArrival takes back the announcement that a user has joined. It returns false when
+// there is none, or it is too late.
+func (s *Set) withdrawArrival(r *room, user string) bool {
+	key := arrival{r, user}
+	e := s.arrivals[key]
+	delete(s.arrivals, key)
+	return e != nil && e.Withdraw()
+}
+
+// removeTraces does what follows when u is no longer a member.
+func (s *Set) removeTraces(r *room, now time.Time, u wire.User) {
 	r.activeMs, r.idleFrom = uint64(now.UnixMilli()), now
 	s.countOccupied(r)
 	s.stopTyping(r, now, u)
 	r.reads.Forget(u.ID)
+}
+
+// memberLeft does what follows when u is no longer a member, and announces it.
+func (s *Set) memberLeft(r *room, now time.Time, u wire.User) {
+	s.removeTraces(r, now, u)
 	if r.members.Len() > MaxNamedMembers {
 		s.scheduleRoomUsers(r)
 		return
 	}
-	r.Broadcast(s.memberChange(r, event.NameUserLeft, now, u))
+	r.departing = append(r.departing, u)
+	s.cfg.Journal.Announce(wire.News{Kind: wire.NewsLeft, Room: r.ID(), User: u}, 1, func(number uint64) {
+		if r.departing = r.departing[1:]; len(r.departing) == 0 { // announced in order
+			r.departing = nil
+		}
+		r.Broadcast(s.memberChange(r, event.NameUserLeft, now, u, number))
+	})
+}
+
+// appendShown appends the users that members are shown: those whose departure is not
+// announced yet are still among them.
+func (r *room) appendShown(dst []wire.User) []wire.User {
+	dst = r.members.AppendUsers(dst, event.MaxListed)
+	for _, u := range r.departing {
+		i, found := slices.BinarySearchFunc(dst, u.ID, func(x wire.User, id string) int { return strings.Compare(x.ID, id) })
+		if !found && len(dst) < event.MaxListed {
+			dst = slices.Insert(dst, i, u)
+		}
+	}
+	return dst
 }
 
 // scheduleRoomUsers makes a large room broadcast its number of users soon.
 func (s *Set) scheduleRoomUsers(r *room) {
 	s.ephemeralOf(r).usersDue = true
 	s.pending[r] = struct{}{}
-}
-
-// Held returns the sum of what e holds here.
-func (s *Set) Held(e membership.Edge) wire.Sum { return s.tally.Of(e) }
-
-// Replace makes an edge's snapshot the truth about what the edge holds in this shard's rooms.
-// A new owner announces no user: the previous one has. With announce, users who are new here
-// are announced.
-func (s *Set) Replace(e membership.Edge, rooms []wire.RoomMembers, announce bool) {
-	now := s.cfg.Now()
-	s.holders.Add(now, e)
-	held := make(map[*room]map[string]bool)
-	for _, rm := range rooms {
-		r := s.open(rm.Room)
-		users := held[r]
-		if users == nil {
-			users = make(map[string]bool, len(rm.Users))
-			held[r] = users
-		}
-		for _, id := range rm.Joining {
-			users[id] = true
-		}
-		for _, u := range rm.Users {
-			users[u.ID] = true
-			if r.members.Join(now, e, u) && announce {
-				s.announceJoin(r, now, u)
-			}
-		}
-		s.countOccupied(r)
-		if !r.Loaded() {
-			s.unloaded = append(s.unloaded, r)
-		}
-	}
-	for _, r := range s.rooms {
-		for _, u := range r.members.LeaveUnless(now, e, liveness.LeftGrace, func(user string) bool { return held[r][user] }) {
-			s.memberLeft(r, now, u)
-		}
-		s.expectDepartures(r)
-	}
-}
-
-// expectDepartures makes Tick look at r if a grace runs there.
-func (s *Set) expectDepartures(r *room) {
-	if _, due := r.members.Next(); due {
-		s.pending[r] = struct{}{}
-	}
-}
-
-// maxLoadsPerTick is how many restored rooms each Tick loads: commands must not wait behind
-// thousands of them, and a cold room costs the server milliseconds.
-const maxLoadsPerTick = 16
-
-// loadRestored loads some of the restored rooms. The old owner may have stored a message
-// without broadcasting it: loading a room puts its head into the digest.
-func (s *Set) loadRestored() {
-	for n := 0; n < maxLoadsPerTick && len(s.unloaded) > 0; {
-		r := s.unloaded[0]
-		if s.unloaded = s.unloaded[1:]; !r.Loaded() {
-			n++
-			r.WhenLoaded(func(error) {})
-		}
-	}
 }
 
 // countOccupied updates the number of rooms with members.

@@ -12,6 +12,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/publisher"
 	"github.com/confab-chat/confab/services/room/internal/sequencer"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
+	"github.com/confab-chat/confab/services/room/internal/shard/ledger"
 	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/readmark"
@@ -30,10 +31,19 @@ type Config struct {
 	Logger    *slog.Logger
 	Counters  *stats.Counters
 	Edges     *liveness.Table
+	Journal   Journal
 
 	SweepEvery time.Duration       // interval of the check for idle rooms
 	IdleAfter  time.Duration       // after which a room without members is dropped
 	Keep       sequencer.Retention // of messages
+}
+
+// Journal stores changes before they are announced; *ledger.Ledger implements it.
+type Journal interface {
+	Store(ledger.Holding)
+	Announce(n wire.News, broadcasts int, publish func(number uint64)) *ledger.Entry
+	Then(f func())
+	Sent() uint64
 }
 
 // Set is the rooms of one shard. Its methods must be called on the shard's goroutine.
@@ -47,15 +57,17 @@ type Set struct {
 	pending   map[*room]struct{}            // rooms in which something is due, see runPending
 	moved     map[*sequencer.Room]time.Time // heads that moved lately, for the digest
 	holders   liveness.Holders
-	tally     *membership.Tally
-	unloaded  []*room // restored from snapshots, and not loaded yet
+	book      membership.Book
+	arrivals  map[arrival]*ledger.Entry // that are not announced yet
+	unloaded  []*room                   // restored from snapshots, and not loaded yet
 	retention retentionSweep
 	occupied  int // rooms with members
 	typing    int // users typing
 
-	startedAt         time.Time
 	digestAt, sweepAt time.Time
 	digestSentAt      time.Time   // the last digest
+	inherited         uint64      // number of the last event of the previous owner
+	digestNumber      uint64      // its Number
 	scratchUsers      []wire.User // scratch
 }
 
@@ -63,6 +75,8 @@ type Set struct {
 type room struct {
 	sequencer.Room
 	members   membership.Room
+	departing []wire.User // whose departure is not announced yet
+	listedAt  uint64      // number of the last event when a joiner was sent the members
 	reads     readmark.Room
 	ephemeral *ephemeral // nil most of the time
 	userList  *userList  // nil unless the room is large
@@ -87,10 +101,14 @@ func New(cfg Config) *Set {
 	s := &Set{
 		cfg: cfg, rooms: make(map[string]*room),
 		pending: make(map[*room]struct{}), moved: make(map[*sequencer.Room]time.Time),
-		holders: liveness.NewHolders(cfg.Edges), tally: membership.NewTally(), startedAt: cfg.Now(),
+		holders:  liveness.NewHolders(cfg.Edges),
+		arrivals: make(map[arrival]*ledger.Entry),
 	}
+	s.book = membership.Book{Tally: membership.NewTally(), Changed: func(room string, u wire.User, state membership.State) {
+		cfg.Journal.Store(ledger.NewHolding(room, u, state, nil))
+	}}
 	s.env = sequencer.Env{
-		Log: cfg.Log, Publisher: cfg.Publisher, Epoch: cfg.Epoch, Now: cfg.Now, After: s.after, Logger: cfg.Logger,
+		Log: cfg.Log, Publisher: cfg.Publisher, Epoch: cfg.Epoch, Now: cfg.Now, After: s.After, Logger: cfg.Logger,
 		Counters: cfg.Counters, HeadMoved: func(r *sequencer.Room) { s.moved[r] = cfg.Now() },
 	}
 	return s
@@ -101,14 +119,15 @@ func (s *Set) open(id string) *room {
 	r := s.rooms[id]
 	if r == nil {
 		r = &room{idleFrom: s.cfg.Now()}
-		r.members.Init(id, s.tally)
+		r.members.Init(id, &s.book)
 		r.Room.Init(&s.env, id, log.RoomOf(id, s.cfg.Streams))
 		s.rooms[id] = r
 	}
 	return r
 }
 
-func (s *Set) after(d time.Duration, f func()) {
+// After calls f, at least d from now.
+func (s *Set) After(d time.Duration, f func()) {
 	s.timers.Set(&timer{f: f}, s.clock.At(s.cfg.Now())+d)
 }
 
@@ -199,7 +218,8 @@ const (
 // publishDigest publishes the heads that have moved, so that edges notice a lost broadcast
 // even if no other broadcast follows.
 func (s *Set) publishDigest(now time.Time) {
-	d := wire.Digest{Epoch: s.cfg.Epoch}
+	d := wire.Digest{Epoch: s.cfg.Epoch, Number: s.cfg.Journal.Sent(), Before: s.digestNumber}
+	s.digestNumber = d.Number
 	for r, at := range s.moved {
 		if now.Sub(at) > digestWindow {
 			delete(s.moved, r)
@@ -210,7 +230,7 @@ func (s *Set) publishDigest(now time.Time) {
 			d.Heads = d.Heads[:0]
 		}
 	}
-	if len(d.Heads) > 0 || now.Sub(s.digestSentAt) >= digestIdleEvery {
+	if len(d.Heads) > 0 || d.Number != d.Before || now.Sub(s.digestSentAt) >= digestIdleEvery {
 		s.digestSentAt = now
 		s.cfg.Publisher.Publish(subject.Head(s.cfg.Shard), &d)
 	}

@@ -7,11 +7,12 @@ import (
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
-	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/publisher"
+	"github.com/confab-chat/confab/services/room/internal/shard/ledger"
 	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/shard/request"
+	"github.com/confab-chat/confab/services/room/internal/shard/rooms"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
 	"github.com/confab-chat/confab/services/room/internal/shard/users/presence"
 )
@@ -27,19 +28,23 @@ type Config struct {
 	Publisher *publisher.Publisher
 	Now       func() time.Time
 	Edges     *liveness.Table
+	Journal   rooms.Journal
 }
 
 // Set is the users of one shard. Its methods must be called on the shard's goroutine.
 type Set struct {
-	cfg       Config
-	presence  *presence.Set
-	holders   liveness.Holders
-	startedAt time.Time
+	cfg      Config
+	presence *presence.Set
+	holders  liveness.Holders
 }
 
 // New returns a set of which nothing is known yet.
 func New(cfg Config) *Set {
-	return &Set{cfg: cfg, presence: presence.New(cfg.Scope), holders: liveness.NewHolders(cfg.Edges), startedAt: cfg.Now()}
+	s := &Set{cfg: cfg, presence: presence.New(cfg.Scope), holders: liveness.NewHolders(cfg.Edges)}
+	s.presence.Changed = func(u wire.User, state membership.State, rooms []string) {
+		cfg.Journal.Store(ledger.NewHolding("", u, state, rooms))
+	}
+	return s
 }
 
 // Up reports that an edge holds connections of a user. Reply: wire.Done.
@@ -48,10 +53,7 @@ func (s *Set) Up(cmd *wire.UserUp, reply string) {
 	s.holders.Add(now, e)
 	events := s.presence.Up(now, e, cmd.User, cmd.Rooms)
 	s.cfg.Publisher.Publish(reply, &wire.Done{})
-	if cmd.Again && now.Sub(s.startedAt) < liveness.MinAnnounceAge {
-		return // no departure can have been announced
-	}
-	s.publishEvents(now, events)
+	s.announce(now, events)
 }
 
 // Down reports that the last connection of a user on an edge has closed. Reply: wire.Done.
@@ -60,7 +62,7 @@ func (s *Set) Down(cmd *wire.UserDown, reply string) {
 	grace := time.Duration(cmd.GraceMs) * time.Millisecond
 	events := s.presence.Down(now, membership.Edge{ID: cmd.Edge, Gen: cmd.Gen}, cmd.User, grace)
 	s.cfg.Publisher.Publish(reply, &wire.Done{})
-	s.publishEvents(now, events)
+	s.announce(now, events)
 }
 
 // UpdatePresence is the rule of updatePresence.
@@ -72,7 +74,7 @@ func (s *Set) UpdatePresence(req *request.Request, p *event.UpdatePresence) {
 		return
 	}
 	req.Succeed(&event.PresenceUpdated{Status: p.Status, CustomStatus: p.CustomStatus, Timestamp: event.At(now)})
-	s.publishEvents(now, events)
+	s.announce(now, events)
 }
 
 // Get replies with the presence of users. Reply: wire.Presences.
@@ -104,68 +106,21 @@ func (s *Set) Replace(e membership.Edge, ups []wire.UserUp, opening []string, an
 	for _, up := range ups {
 		held[up.User.ID] = true
 		if announce {
-			s.publishEvents(now, s.presence.Up(now, e, up.User, up.Rooms))
+			s.announce(now, s.presence.Up(now, e, up.User, up.Rooms))
+		} else {
+			s.presence.UpSilently(now, e, up.User, up.Rooms)
 		}
 	}
-	if !announce {
-		s.presence.Restore(now, e, ups)
-	}
-	s.publishEvents(now, s.presence.DownUnless(now, e, liveness.LeftGrace, func(user string) bool { return held[user] }))
+	s.announce(now, s.presence.DownUnless(now, e, liveness.LeftGrace, func(user string) bool { return held[user] }))
 }
 
 // Tick does what is due at now.
 func (s *Set) Tick(now time.Time) {
-	s.publishEvents(now, s.presence.Expire(now))
+	s.announce(now, s.presence.Expire(now))
 	s.holders.CheckEdges(now, func(e membership.Edge, grace time.Duration) {
-		s.publishEvents(now, s.presence.LoseEdge(now, e, grace))
+		s.announce(now, s.presence.LoseEdge(now, e, grace))
 	})
 }
 
 // Online returns the number of users who are online.
 func (s *Set) Online() int { return s.presence.OnlineCount() }
-
-// publishEvents publishes events to the users they concern.
-func (s *Set) publishEvents(now time.Time, events []presence.Event) {
-	for i := range events {
-		e := &events[i]
-		b := encodeEvent(e, now)
-		if s.cfg.Scope == presence.ScopeAll {
-			b.Epoch, b.Except = s.cfg.Epoch, e.User.ID
-			s.cfg.Publisher.Publish(subject.UserBroadcast(s.cfg.Shard), b)
-		} else {
-			s.publishToRooms(e, b)
-		}
-		if e.Kind == presence.Update {
-			b.Epoch, b.Room, b.Rooms, b.Except, b.Only = s.cfg.Epoch, "", nil, "", e.User.ID
-			s.cfg.Publisher.Publish(subject.UserBroadcast(s.cfg.Shard), b)
-		}
-	}
-}
-
-// publishToRooms sends one copy to each room that must be notified. With the list of rooms in
-// it, an edge skips members of the earlier ones. The epoch is not set: it is the epoch of the
-// user's shard, and edges compare epochs of the room's shard.
-func (s *Set) publishToRooms(e *presence.Event, b *wire.Broadcast) {
-	b.Except = e.User.ID
-	b.Rooms = append(append(make([]string, 0, len(e.Known)+len(e.Rooms)), e.Known...), e.Rooms...)
-	for _, room := range e.Rooms {
-		token := subject.Token(room)
-		b.Room = room
-		s.cfg.Publisher.Publish(subject.RoomBroadcast(subject.ShardOf(token), token), b)
-	}
-}
-
-// encodeEvent encodes an event for clients.
-func encodeEvent(e *presence.Event, now time.Time) *wire.Broadcast {
-	change := event.OnlineChange{UserID: e.User.ID, Username: e.User.Name, Timestamp: event.At(now)}
-	switch e.Kind {
-	case presence.Online:
-		return event.Broadcast(event.NameUserOnline, &change)
-	case presence.Offline:
-		return event.Broadcast(event.NameUserOffline, &change)
-	}
-	return event.Broadcast(event.NamePresenceUpdate, &event.PresenceUpdate{
-		UserID: e.User.ID, Username: e.User.Name,
-		Status: e.Status, CustomStatus: e.Custom, Timestamp: event.At(now),
-	})
-}

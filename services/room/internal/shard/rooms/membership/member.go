@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 	"unique"
-
-	"github.com/confab-chat/confab/proto/wire"
 )
 
 // heldBy reports whether e holds the member live, or a newer process of the same edge does,
@@ -42,7 +40,7 @@ func (r *Room) loseHolders(m *member, now, until time.Duration, lost func(unique
 			return
 		}
 		if h.live() {
-			r.tally.Remove(h.edge, r.sum(m.user.ID))
+			r.count(h.edge, m.user.ID, false)
 		}
 		h.until, changed = until, true
 	}
@@ -55,9 +53,6 @@ func (r *Room) loseHolders(m *member, now, until time.Duration, lost func(unique
 	}
 	return changed
 }
-
-// sum is the member's part of a tally.
-func (r *Room) sum(user string) wire.Sum { return wire.MemberSum(r.id, user) }
 
 // until returns the end of the member's last grace, timerheap.Never while an edge holds them.
 func (m *member) until() time.Duration {

@@ -28,10 +28,10 @@ const maxGrace = time.Hour
 // an older process of an edge about a user are ignored once a newer process holds that user;
 // the caller must drop commands of a process that is known to be gone.
 //
-// The zero value is an empty room without a tally. It must be used on its shard's goroutine.
+// The zero value is an empty room without a book. It must be used on its shard's goroutine.
 type Room struct {
-	id      string // Static, as is tally.
-	tally   *Tally
+	id      string // Static, as is book.
+	book    *Book
 	members roster
 	graces  timerheap.Queue[*member] // members that no edge holds any more
 	clock   timerheap.Clock
@@ -43,9 +43,10 @@ type Room struct {
 // holder is live, with the latest of the holders' deadlines.
 type member struct {
 	timerheap.Place
-	user  wire.User
-	first holder   // most users are on one edge
-	more  []holder // the rest, in no order
+	user   wire.User
+	first  holder   // most users are on one edge
+	more   []holder // the rest, in no order
+	booked holder   // the one that Book.Changed was called with last
 }
 
 // holder is an edge that holds connections of a member, or did until recently.
@@ -56,9 +57,9 @@ type holder struct {
 
 func (h holder) live() bool { return h.until == timerheap.Never }
 
-// Init sets the room's id, and the tally of its shard. It must be called before any other
+// Init sets the room's id, and the book of its shard. It must be called before any other
 // method.
-func (r *Room) Init(id string, t *Tally) { r.id, r.tally = id, t }
+func (r *Room) Init(id string, b *Book) { r.id, r.book = id, b }
 
 // Join counts u as a member through e. first reports that userJoined must be broadcast: u was
 // not a member, not even in a grace. A Join ends every grace of the user on any edge. The name
@@ -71,17 +72,19 @@ func (r *Room) Join(now time.Time, e Edge, u wire.User) (first bool) {
 func (r *Room) addHolder(e unique.Handle[Edge], u wire.User) (first bool) {
 	m := r.members.find(u.ID)
 	if m == nil {
-		r.members.insert(&member{user: u, first: holder{e, timerheap.Never}})
-		r.tally.Add(e, r.sum(u.ID))
+		m = &member{user: u, first: holder{e, timerheap.Never}}
+		r.members.insert(m)
+		r.count(e, u.ID, true)
+		r.record(m)
 		return true
 	}
 	m.user.Name = u.Name
 	if !m.heldBy(e) {
-		r.tally.Add(e, r.sum(u.ID))
+		r.count(e, u.ID, true)
 	}
 	held := m.keepHolders(func(h holder) bool {
 		if h.live() && supersedes(e, h.edge) {
-			r.tally.Remove(h.edge, r.sum(u.ID))
+			r.count(h.edge, u.ID, false)
 			return false
 		}
 		return h.live()
@@ -92,6 +95,7 @@ func (r *Room) addHolder(e unique.Handle[Edge], u wire.User) (first bool) {
 		m.more = append(m.more, holder{e, timerheap.Never})
 	}
 	r.graces.Remove(m)
+	r.record(m)
 	return false
 }
 
@@ -150,13 +154,38 @@ func (r *Room) loseEach(now time.Time, grace time.Duration, lost func(unique.Han
 	return gone
 }
 
-// Restore counts users as members through e without announcing them: it is how the new owner
-// of a shard learns from an edge's snapshot what the old one knew. It only adds members. It
-// must be applied in order with the other commands of the same edge.
-func (r *Room) Restore(e Edge, users []wire.User) {
-	h := unique.Make(e)
-	for _, u := range users {
-		r.addHolder(h, u)
+// Restore replaces what is known of u by what an earlier owner has recorded with Book.Changed.
+func (r *Room) Restore(now time.Time, u wire.User, s State) {
+	at := r.clock.At(now)
+	if m := r.members.find(u.ID); m != nil {
+		for _, h := range append(m.more, m.first) {
+			if h.live() {
+				r.count(h.edge, u.ID, false)
+			}
+		}
+		r.graces.Remove(m)
+		r.members.remove(u.ID)
+	}
+	if s.Gone {
+		return
+	}
+	h := holder{unique.Make(s.Edge), timerheap.Never}
+	if !s.Until.IsZero() {
+		h.until = at + boundGrace(s.Until.Sub(now))
+	}
+	m := &member{user: u, first: h, booked: h}
+	r.members.insert(m)
+	if h.live() {
+		r.count(h.edge, u.ID, true)
+	} else {
+		r.graces.Set(m, h.until)
+	}
+}
+
+// States calls yield with every member, and what Book.Changed was called with last.
+func (r *Room) States(yield func(wire.User, State)) {
+	for m := range r.members.all() {
+		yield(m.user, r.stateOf(m.booked))
 	}
 }
 
@@ -228,9 +257,11 @@ func boundGrace(grace time.Duration) time.Duration { return min(max(grace, 0), m
 func (r *Room) dropOrSetGrace(m *member, at time.Duration) (gone bool) {
 	switch until := m.until(); {
 	case until == timerheap.Never:
+		r.record(m)
 		return false
 	case until > at:
 		r.graces.Set(m, until)
+		r.record(m)
 		return false
 	default:
 		r.drop(m)
@@ -241,5 +272,6 @@ func (r *Room) dropOrSetGrace(m *member, at time.Duration) (gone bool) {
 func (r *Room) drop(m *member) wire.User {
 	r.graces.Remove(m)
 	r.members.remove(m.user.ID)
+	r.recordGone(m)
 	return m.user
 }

@@ -63,11 +63,9 @@ func expire(s int) step {
 
 func restore(e membership.Edge, users ...string) step {
 	return func(r *membership.Room) string {
-		var all []wire.User
 		for _, u := range users {
-			all = append(all, user(u))
+			r.Restore(epoch, user(u), membership.State{Edge: e})
 		}
-		r.Restore(e, all)
 		return ""
 	}
 }
@@ -229,7 +227,9 @@ func TestManyMembers(t *testing.T) {
 func TestUsersAreTheCallers(t *testing.T) {
 	t.Parallel()
 	var r membership.Room
-	r.Restore(edgeA, []wire.User{user("b"), user("c"), user("d")})
+	for _, id := range []string{"b", "c", "d"} {
+		r.Join(at(0), edgeA, user(id))
+	}
 	users := r.Users(2)
 	r.Join(at(0), edgeA, user("a"))
 	r.Leave(at(0), edgeA, "c", 0)
@@ -329,7 +329,9 @@ func BenchmarkLoseEdge5000(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var r membership.Room
-		r.Restore(edgeA, users)
+		for _, u := range users {
+			r.Join(epoch, edgeA, u)
+		}
 		r.LoseEdge(epoch, edgeA, 10*time.Second)
 		if gone := r.Expire(at(10)); len(gone) != len(users) {
 			b.Fatal(len(gone))

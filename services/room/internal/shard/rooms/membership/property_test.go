@@ -135,16 +135,6 @@ func TestRoomIsItsModel(t *testing.T) {
 				want := m.over(now, touched...)
 				left(r.LoseEdge(now, e, g), want)
 			},
-			"restore": func(t *rapid.T) {
-				e := somewhere.Draw(t, "edge")
-				var users []wire.User
-				for _, u := range rapid.SliceOfN(someone, 0, 4).Draw(t, "users") {
-					m.join(e, u)
-					m.told[u] = true
-					users = append(users, user(u))
-				}
-				r.Restore(e, users)
-			},
 			"expire": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(0, 12_000).Draw(t, "ms")) * time.Millisecond)
 				want := m.over(now, m.members()...)

@@ -6,8 +6,8 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 )
 
-// Tally sums up what each edge holds in a shard, to be compared with what the edge says. A
-// nil *Tally counts nothing. It must be used on its shard's goroutine.
+// Tally sums up what each edge holds in a shard, to be compared with what the edge says. It
+// must be used on its shard's goroutine.
 type Tally struct {
 	sums map[unique.Handle[Edge]]wire.Sum
 }
@@ -20,9 +20,6 @@ func (t *Tally) Of(e Edge) wire.Sum { return t.sums[unique.Make(e)] }
 
 // Add counts s, which e holds from now on.
 func (t *Tally) Add(e unique.Handle[Edge], s wire.Sum) {
-	if t == nil {
-		return
-	}
 	sum := t.sums[e]
 	sum.Add(s)
 	t.sums[e] = sum
@@ -30,9 +27,6 @@ func (t *Tally) Add(e unique.Handle[Edge], s wire.Sum) {
 
 // Remove counts s, which e does not hold any more.
 func (t *Tally) Remove(e unique.Handle[Edge], s wire.Sum) {
-	if t == nil {
-		return
-	}
 	sum := t.sums[e]
 	if sum.Remove(s); sum.Count == 0 {
 		delete(t.sums, e)

@@ -51,6 +51,10 @@ type Set struct {
 	past   past
 	clock  timerheap.Clock
 	tally  *membership.Tally
+
+	// Changed is called when what must be known of a user after the owner has died has changed:
+	// the user's state, and the rooms joined. It must not change the Set. Nil: nothing is called.
+	Changed func(u wire.User, s membership.State, rooms []string)
 }
 
 // New returns the presence of a shard of which nothing is known yet.
@@ -120,13 +124,64 @@ func (s *Set) endEach(now time.Time, grace time.Duration, lost func(unique.Handl
 	return events
 }
 
-// Restore adds what an edge's snapshot reports, without events: the previous owner has
-// announced it. It must be applied in order with the edge's other commands.
-func (s *Set) Restore(now time.Time, e Edge, ups []wire.UserUp) {
-	for _, up := range ups {
-		x, _ := s.connect(now, e, up.User, up.Rooms)
-		x.announceRooms()
+// UpSilently is Up without events: the previous owner has announced the user.
+func (s *Set) UpSilently(now time.Time, e Edge, u wire.User, rooms []string) {
+	x, _ := s.connect(now, e, u, rooms)
+	x.announceRooms()
+}
+
+// Restore replaces what is known of u by what an earlier owner has recorded with Changed.
+func (s *Set) Restore(now time.Time, u wire.User, state membership.State, rooms []string) {
+	if x := s.users[u.ID]; x != nil {
+		for i := range x.holders {
+			if h := &x.holders[i]; h.live() {
+				s.tally.Remove(h.edge, x.sum(h))
+			}
+		}
+		s.remove(x)
 	}
+	if state.Gone {
+		return
+	}
+	x := &user{info: u, status: StatusOnline}
+	s.insert(x)
+	at := s.clock.At(now)
+	h := holder{edge: unique.Make(state.Edge), until: timerheap.Never, rooms: sorted(rooms)}
+	if state.Until.IsZero() {
+		s.tally.Add(h.edge, x.sum(&h))
+	} else {
+		h.until = at + min(max(state.Until.Sub(now), 0), maxGrace)
+		x.lastSeen = now
+		s.graces.Set(x, h.until)
+	}
+	x.holders = []holder{h}
+	x.announced = h.rooms
+	x.booked = booked{h.edge, h.until, h.rooms}
+}
+
+// States calls yield with every user who is online, as Changed was called last.
+func (s *Set) States(yield func(u wire.User, state membership.State, rooms []string)) {
+	for _, x := range s.online {
+		state, rooms := s.stateOf(x.booked)
+		yield(x.info, state, rooms)
+	}
+}
+
+// record reports what has changed of x.
+func (s *Set) record(x *user) {
+	if b := x.decisive(); s.Changed != nil && !b.equal(&x.booked) {
+		x.booked = b
+		state, rooms := s.stateOf(b)
+		s.Changed(x.info, state, rooms)
+	}
+}
+
+func (s *Set) stateOf(b booked) (membership.State, []string) {
+	state := membership.State{Edge: b.edge.Value()}
+	if b.until != timerheap.Never {
+		state.Until = s.clock.Time(b.until)
+	}
+	return state, b.rooms
 }
 
 // Expire ends the online period of the users whose grace has passed at now.
@@ -203,10 +258,8 @@ func (s *Set) connect(now time.Time, e Edge, u wire.User, rooms []string) (x *us
 	at := s.clock.At(now)
 	x = s.users[u.ID]
 	if first = x == nil; first {
-		x = &user{info: u, status: StatusOnline, index: len(s.online)}
-		s.users[u.ID] = x
-		s.online = append(s.online, x)
-		s.past.remove(u.ID)
+		x = &user{info: u, status: StatusOnline}
+		s.insert(x)
 	}
 	x.info.Name = u.Name
 	if s.scope == ScopeAll {
@@ -214,7 +267,25 @@ func (s *Set) connect(now time.Time, e Edge, u wire.User, rooms []string) (x *us
 	}
 	x.addHolder(at, unique.Make(e), sorted(rooms), s.tally)
 	s.graces.Remove(x)
+	s.record(x)
 	return x, first
+}
+
+func (s *Set) insert(x *user) {
+	x.index = len(s.online)
+	s.users[x.info.ID] = x
+	s.online = append(s.online, x)
+	s.past.remove(x.info.ID)
+}
+
+func (s *Set) remove(x *user) {
+	s.graces.Remove(x)
+	delete(s.users, x.info.ID)
+	last := len(s.online) - 1
+	s.online[x.index] = s.online[last]
+	s.online[x.index].index = x.index
+	s.online[last] = nil
+	s.online = s.online[:last]
 }
 
 // endHoldings ends what the selected edges hold of x. If no edge is left, it appends the
@@ -226,6 +297,7 @@ func (s *Set) endHoldings(events []Event, x *user, now time.Time, grace time.Dur
 	}
 	until := x.until()
 	if until == timerheap.Never {
+		s.record(x)
 		return events
 	}
 	if x.lastSeen.IsZero() {
@@ -233,6 +305,7 @@ func (s *Set) endHoldings(events []Event, x *user, now time.Time, grace time.Dur
 	}
 	if until > at {
 		s.graces.Set(x, until)
+		s.record(x)
 		return events
 	}
 	return s.disconnect(events, x, now)
@@ -240,13 +313,10 @@ func (s *Set) endHoldings(events []Event, x *user, now time.Time, grace time.Dur
 
 // disconnect ends the online period of x.
 func (s *Set) disconnect(events []Event, x *user, now time.Time) []Event {
-	s.graces.Remove(x)
-	delete(s.users, x.info.ID)
-	last := len(s.online) - 1
-	s.online[x.index] = s.online[last]
-	s.online[x.index].index = x.index
-	s.online[last] = nil
-	s.online = s.online[:last]
+	s.remove(x)
+	if s.Changed != nil {
+		s.Changed(x.info, membership.State{Gone: true}, nil)
+	}
 	s.past.add(now, x.info, x.lastSeen)
 
 	x.status, x.custom = StatusOffline, ""

@@ -83,7 +83,7 @@ func status(s int, u, status, custom string) step {
 
 func restore(s int, e presence.Edge, u string, rooms ...string) step {
 	return func(p *presence.Set) string {
-		p.Restore(at(s), e, []wire.UserUp{{User: user(u), Rooms: rooms}})
+		p.UpSilently(at(s), e, user(u), rooms)
 		return ""
 	}
 }

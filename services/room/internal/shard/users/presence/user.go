@@ -30,6 +30,36 @@ type user struct {
 	announced      []string  // rooms that this online period was announced to, sorted; replaced, never changed in place
 	lastSeen       time.Time // when the last connection closed, zero while an edge holds the user
 	index          int       // in Set.online
+	booked         booked    // what Set.Changed was called with last
+}
+
+// booked is what a new owner must know of a user: the holder on which it depends how long the
+// user is online, and the rooms joined.
+type booked struct {
+	edge  unique.Handle[Edge]
+	until time.Duration
+	rooms []string
+}
+
+func (b *booked) equal(o *booked) bool {
+	return b.edge == o.edge && b.until == o.until && slices.Equal(b.rooms, o.rooms)
+}
+
+// decisive returns what must be booked of x: with the holder that was booked last if it still
+// decides.
+func (x *user) decisive() booked {
+	best := booked{until: -timerheap.Never}
+	for _, h := range x.holders {
+		if !h.back && (h.until > best.until || h.until == best.until && h.edge == x.booked.edge) {
+			best.edge, best.until = h.edge, h.until
+		}
+	}
+	from := best.until
+	if from != timerheap.Never {
+		from = -timerheap.Never // those that the departure is announced to
+	}
+	best.rooms = x.rooms(from)
+	return best
 }
 
 // holder is an edge that holds connections of a user, or did until recently.
