@@ -92,56 +92,58 @@ func (s *scene) last(k int) uint64 {
 
 // A stream that refuses to store is found without any append, and so is that it stores again.
 func TestStreamRefuses(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, 2, 3, 4)
-	limit := func(messages int64) {
-		stream, err := s.js.Stream(t.Context(), subject.LogStream(0))
-		if err != nil {
-			t.Fatal(err)
+	natstest.VirtualTime(t, func(t *testing.T) {
+		s := newScene(t, 2, 3, 4)
+		limit := func(messages int64) {
+			stream, err := s.js.Stream(t.Context(), subject.LogStream(0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := stream.CachedInfo().Config
+			c.MaxMsgs, c.Discard = messages, jetstream.DiscardNew
+			if _, err := s.js.UpdateStream(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
 		}
-		c := stream.CachedInfo().Config
-		c.MaxMsgs, c.Discard = messages, jetstream.DiscardNew
-		if _, err := s.js.UpdateStream(t.Context(), c); err != nil {
-			t.Fatal(err)
+		eventually.True(t, "a probe", func() bool { return s.last(0) > 0 && s.last(1) > 0 })
+		s.becomes(0, false, "")
+		limit(1)
+		s.becomes(2, false, "LOG_0 refuses to store: ")
+		if n := s.moves.Load(); n != 0 {
+			t.Errorf("moved %d times although another stream stores", n)
 		}
-	}
-	eventually.True(t, "a probe", func() bool { return s.last(0) > 0 && s.last(1) > 0 })
-	s.becomes(0, false, "")
-	limit(1)
-	s.becomes(2, false, "LOG_0 refuses to store: ")
-	if n := s.moves.Load(); n != 0 {
-		t.Errorf("moved %d times although another stream stores", n)
-	}
-	limit(-1)
-	s.becomes(0, false, "")
+		limit(-1)
+		s.becomes(0, false, "")
+	})
 }
 
 // A stream that was deleted is made again.
 func TestStreamIsMissing(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, 1)
-	eventually.True(t, "a probe", func() bool { return s.last(1) > 0 })
-	if err := s.js.DeleteStream(t.Context(), subject.LogStream(1)); err != nil {
-		t.Fatal(err)
-	}
-	s.watch.Appended(subject.LogStream(1), nats.ErrNoResponders)
-	eventually.True(t, "the stream is there again", func() bool { return s.last(1) > 0 })
-	s.becomes(0, false, "")
+	natstest.VirtualTime(t, func(t *testing.T) {
+		s := newScene(t, 1)
+		eventually.True(t, "a probe", func() bool { return s.last(1) > 0 })
+		if err := s.js.DeleteStream(t.Context(), subject.LogStream(1)); err != nil {
+			t.Fatal(err)
+		}
+		s.watch.Appended(subject.LogStream(1), nats.ErrNoResponders)
+		eventually.True(t, "the stream is there again", func() bool { return s.last(1) > 0 })
+		s.becomes(0, false, "")
+	})
 }
 
 // Nothing answers: the connection is to be moved, also when the shards were lost over it.
 func TestStuck(t *testing.T) {
-	t.Parallel()
 	for name, owned := range map[string][]int{"with shards": {0, 1}, "without": nil} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newScene(t, owned...)
-			eventually.True(t, "a probe", func() bool { return s.last(0) > 0 })
-			s.gate.Blackhole(natstest.Both)
-			s.becomes(len(owned), true, "LOG_0 has no leader, or JetStream does not run")
-			eventually.True(t, "a move", func() bool { return s.moves.Load() > 0 })
-			s.gate.Open()
-			s.becomes(0, false, "")
+			natstest.VirtualTime(t, func(t *testing.T) {
+				s := newScene(t, owned...)
+				eventually.True(t, "a probe", func() bool { return s.last(0) > 0 })
+				s.gate.Blackhole(natstest.Both)
+				s.becomes(len(owned), true, "LOG_0 has no leader, or JetStream does not run")
+				eventually.True(t, "a move", func() bool { return s.moves.Load() > 0 })
+				s.gate.Open()
+				s.becomes(0, false, "")
+			})
 		})
 	}
 }
