@@ -46,7 +46,7 @@ func (sc *scene) counted(n uint64) error {
 	}
 	accepted, appended := stats.Latency["accept"].Count, stats.Latency["append"].Count
 	if stats.Messages.TotalProcessed != n || accepted != n || appended != n {
-		return fmt.Errorf("%d messages stored, %d accepted, %d appended; want %d each",
+		return fmt.Errorf("wrong-sum: seen %d messages stored, %d accepted, %d appended; want %d each",
 			stats.Messages.TotalProcessed, accepted, appended, n)
 	}
 	if stats.Rates.Messages == nil || *stats.Rates.Messages == 0 {

@@ -19,6 +19,8 @@ type mutation struct {
 	old, new string
 	run      string   // scenarios that must find it, as a pattern for -run
 	finds    []string // anomalies, one of which the judge must report
+	// test is a test of the whole suite in one process that must fail instead: its package and name.
+	test [2]string
 }
 
 // mutations are the bugs that the suite must find. What is replaced must be in its
@@ -50,6 +52,21 @@ func mutations() map[string]mutation {
 			run:   "link",
 			finds: []string{histories.SilentGap},
 		},
+		"health without the write probe": {
+			file:  "services/room/internal/logwatch/logwatch.go",
+			old:   `	case failed || s.reason != "" || now.Sub(s.storedAt) >= idleEvery:`,
+			new:   `	case failed && now.Before(s.storedAt):`,
+			run:   "full",
+			finds: []string{"dishonest-health"},
+		},
+		"a report that resets": {
+			file: "services/edge/internal/session/core.go",
+			old:  `		all.Merge(l.accepts)`,
+			new: `		all.Merge(l.accepts)
+		l.accepts = wire.Histogram{}`,
+			test:  [2]string{"./tools/e2e", "^TestNumbersAreSums$"},
+			finds: []string{"wrong-sum"},
+		},
 	}
 }
 
@@ -77,7 +94,11 @@ func TestMutations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			suite := exec.Command("go", "test", "-count=1", "-v", "./tools/faults", "-run", "^TestFaults$/^("+m.run+")$")
+			args := []string{"test", "-count=1", "-v", "./tools/faults", "-run", "^TestFaults$/^(" + m.run + ")$"}
+			if m.run == "" {
+				args = []string{"test", "-count=1", "-v", "-overlay", overlay, m.test[0], "-run", m.test[1]}
+			}
+			suite := exec.Command("go", args...)
 			suite.Dir = root
 			suite.Env = append(os.Environ(), cluster.OverlayEnv+"="+overlay, "CONFAB_TEST_LONG=1")
 			out, err := suite.CombinedOutput()
@@ -93,7 +114,7 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-var reported = regexp.MustCompile(`_test\.go:\d+: ([a-z-]+): room `)
+var reported = regexp.MustCompile(`_test\.go:\d+: ([a-z-]+): (?:room |seen )`)
 
 // anomalies counts the anomalies in the output of a test.
 func anomalies(out string) map[string]int {

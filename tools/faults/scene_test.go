@@ -40,7 +40,7 @@ func TestFaults(t *testing.T) {
 	}
 	for name, play := range map[string]func(*scene){
 		"crash": crash, "zombie": zombie, "owners": owners, "replicas": replicas, "link": link,
-		"storm": storm, "slow": slow, "herd": herd,
+		"storm": storm, "slow": slow, "herd": herd, "full": full, "hung": hung, "isolated": isolated,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

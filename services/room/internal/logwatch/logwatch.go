@@ -163,7 +163,7 @@ func (w *Watch) checkStream(ctx context.Context, k, shard int) {
 	s := w.streams[k]
 	w.mu.Unlock()
 	now := time.Now()
-	was := s.reason
+	was := s.failing(now)
 	switch {
 	case stored:
 		s.works(now)
@@ -178,9 +178,9 @@ func (w *Watch) checkStream(ctx context.Context, k, shard int) {
 	if now.Sub(s.inspectedAt) >= inspectEvery && s.reason == "" {
 		s.inspect(ctx, w.Conn, now)
 	}
-	switch {
-	case s.reason == was || ctx.Err() != nil:
-	case s.reason == "":
+	switch fails := s.failing(time.Now()); {
+	case fails == was || ctx.Err() != nil:
+	case !fails:
 		w.Logger.Info("message log stores again", "event", "log.stores", "stream", s.name)
 	default:
 		w.Logger.Error("message log does not store", "event", "log.failing", "stream", s.name, "reason", s.reason)
