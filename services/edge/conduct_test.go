@@ -176,26 +176,42 @@ func TestTokenRefresh(t *testing.T) {
 func TestTokenExpiry(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	short, refreshed := w.dialToken(token("ann", 4*time.Second)), w.dialToken(token("bob", 4*time.Second))
-	if f := refreshed.ask("refreshToken", fmt.Sprintf(`{"token":%q}`, token("bob", time.Hour))); f.Event != "tokenRefreshed" {
+	var short, refreshed *client
+	withShortToken(t, func(life time.Duration) bool {
+		var err1, err2 error
+		short, err1 = w.tryDial(token("ann", life))
+		refreshed, err2 = w.tryDial(token("bob", life))
+		if err1 != nil || err2 != nil {
+			return false
+		}
+		_ = refreshed.tryWrite(fmt.Sprintf(`{"id":1,"event":"refreshToken","data":{"token":%q}}`, token("bob", time.Hour))) // it may be closed
+		return refreshed.waitOrEnd("the new token's reply", func(all []frame) bool { return len(all) > 0 }) == nil
+	})
+	if f := refreshed.heard()[0]; f.Event != "tokenRefreshed" {
 		t.Fatalf("%s %s", f.Event, f.Data)
 	}
 	if end := short.ended(); end.code != 4001 {
 		t.Errorf("ended %+v", end)
 	}
+	refreshed.ids++ // of the refresh
 	if f := refreshed.ask("heartbeat", `null`); f.Event != "heartbeatResponse" {
 		t.Errorf("refreshed: %s", f.Event)
 	}
 }
 
-// A token that is good for many heartbeats ends its connection nevertheless.
+// A token that lasts for several heartbeats also ends its connection.
 func TestDistantTokenExpiry(t *testing.T) {
 	t.Parallel()
 	w := start(t, "HEARTBEAT_INTERVAL=1s")
-	a := w.dialToken(token("ann", 5*time.Second))
+	var a *client
+	withShortToken(t, func(life time.Duration) (ok bool) {
+		var err error
+		a, err = w.tryDial(token("ann", 2*life))
+		return err == nil
+	})
 	var alive sync.WaitGroup
 	done := make(chan struct{})
-	alive.Go(func() { // who is silent is closed for that
+	alive.Go(func() { // a silent client would be closed for its silence
 		tick := time.NewTicker(300 * time.Millisecond)
 		defer tick.Stop()
 		for {

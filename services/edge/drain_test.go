@@ -68,13 +68,8 @@ func TestDrainEndsWhenNobodyIsLeft(t *testing.T) {
 	go func() { stopped <- w.stop() }()
 	a.event("reconnectSoon", 1)
 	_ = a.nc.Close()
-	select {
-	case err := <-stopped:
-		if err != nil {
-			t.Fatal(err)
-		}
-	case <-time.After(patience):
-		t.Fatal("still draining")
+	if err := eventually.Receive(t, "the end of the drain", stopped); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -87,11 +82,7 @@ func TestDrainDoesNotWaitForTheDead(t *testing.T) {
 	w.gate.Cut() // nor for NATS
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.stop() }()
-	select {
-	case <-stopped:
-	case <-time.After(patience):
-		t.Fatal("still draining")
-	}
+	eventually.Receive(t, "the end of the drain", stopped)
 }
 
 func TestReadiness(t *testing.T) {
@@ -178,7 +169,7 @@ func (w *world) get(path string) string {
 
 func get(tb testing.TB, url string) string {
 	tb.Helper()
-	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: eventually.Patience()}
 	resp, err := c.Get(url)
 	if err != nil {
 		tb.Fatal(err)

@@ -31,10 +31,10 @@ import (
 	"github.com/confab-chat/confab/shared/telemetry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+func TestMain(m *testing.M) {
+	eventually.Parallel(8)
+	goleak.VerifyTestMain(m)
+}
 
 const secret = "0123456789abcdef0123456789abcdef"
 
@@ -129,6 +129,18 @@ func token(user string, ttl time.Duration) string {
 	return devtoken.Mint([]byte(secret), user, strings.ToUpper(user), time.Now(), ttl)
 }
 
+// withShortToken calls attempt with a life of tokens, and again with twice that life when attempt
+// returns false because its token expired before it was used.
+func withShortToken(tb testing.TB, attempt func(life time.Duration) bool) {
+	tb.Helper()
+	life := 2 * time.Second // a token counts whole seconds
+	for !attempt(life) {
+		if life *= 2; life > eventually.Patience() {
+			tb.Fatalf("a token of %v expires before it is used", life)
+		}
+	}
+}
+
 // frame is one frame as a client reads it.
 type frame struct {
 	ID    *uint64         `json:"id"`
@@ -188,7 +200,6 @@ type client struct {
 	mu     sync.Mutex // guards the following
 	frames []frame
 	end    *ending
-	came   chan struct{} // holds a token when something came; never closed
 }
 
 // ending is how a connection ended.
@@ -226,7 +237,7 @@ func (w *world) dialDeaf(user string) *client {
 
 func (w *world) upgrade(jwt string) (net.Conn, *bufio.Reader, error) {
 	d := ws.Dialer{
-		Timeout: patience, Protocols: []string{"confab.v1"},
+		Timeout: eventually.Patience(), Protocols: []string{"confab.v1"},
 		Header: ws.HandshakeHeaderHTTP(http.Header{"Authorization": {"Bearer " + jwt}}), TLSConfig: w.tls,
 	}
 	scheme := "ws://"
@@ -245,7 +256,7 @@ func (w *world) tryDial(jwt string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{w: w, nc: nc, came: make(chan struct{}, 1)}
+	c := &client{w: w, nc: nc}
 	var r io.Reader = nc
 	if buf != nil {
 		r = io.MultiReader(io.LimitReader(buf, int64(buf.Buffered())), nc)
@@ -289,10 +300,6 @@ func (c *client) read(r io.Reader) {
 			c.frames = append(c.frames, m)
 		}
 		c.mu.Unlock()
-		select {
-		case c.came <- struct{}{}:
-		default:
-		}
 		if err != nil {
 			return
 		}
@@ -305,9 +312,13 @@ func (c *client) read(r io.Reader) {
 // write sends text as it is.
 func (c *client) write(text string) {
 	c.w.tb.Helper()
-	if err := ws.WriteFrame(c.nc, ws.MaskFrame(ws.NewTextFrame([]byte(text)))); err != nil {
+	if err := c.tryWrite(text); err != nil {
 		c.w.tb.Errorf("write: %v", err)
 	}
+}
+
+func (c *client) tryWrite(text string) error {
+	return ws.WriteFrame(c.nc, ws.MaskFrame(ws.NewTextFrame([]byte(text))))
 }
 
 // say sends a request and returns its id. data is JSON.
@@ -362,29 +373,30 @@ func (c *client) heard() []frame {
 	return append([]frame(nil), c.frames...)
 }
 
-// wait returns when done is content with what came, and fails when the connection
-// ends before.
+// wait returns when done accepts what has been received, and fails the test when the connection
+// ends first.
 func (c *client) wait(what string, done func([]frame) bool) {
 	c.w.tb.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	for {
-		all := c.heard()
-		if done(all) {
-			return
-		}
-		c.mu.Lock()
-		end := c.end
-		c.mu.Unlock()
-		if end != nil {
-			c.w.tb.Fatalf("waiting for %s: the connection ended: %+v\nheard %s", what, *end, names(all))
-		}
-		select {
-		case <-c.came:
-		case <-deadline.C:
-			c.w.tb.Fatalf("waiting for %s: heard %s\nlog:\n%s", what, names(all), c.w.log)
-		}
+	if end := c.waitOrEnd(what, done); end != nil {
+		c.w.tb.Fatalf("waiting for %s: the connection ended: %+v\nheard %s", what, *end, names(c.heard()))
 	}
+}
+
+// waitOrEnd returns nil when done accepts what has been received, and how the connection ended
+// when it ends first.
+func (c *client) waitOrEnd(what string, done func([]frame) bool) (end *ending) {
+	c.w.tb.Helper()
+	eventually.True(c.w.tb, what, func() bool {
+		c.mu.Lock()
+		end = c.end // before the frames: all of them are there when the end is
+		c.mu.Unlock()
+		if done(c.heard()) {
+			end = nil
+			return true
+		}
+		return end != nil
+	}, func() any { return names(c.heard()) + "\nlog:\n" + c.w.log.String() })
+	return end
 }
 
 // event waits for the n-th server event of that name, from 1.
@@ -409,21 +421,7 @@ func (c *client) event(name string, n int) body {
 // ended waits for the end of the connection.
 func (c *client) ended() ending {
 	c.w.tb.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	for {
-		c.mu.Lock()
-		end := c.end
-		c.mu.Unlock()
-		if end != nil {
-			return *end
-		}
-		select {
-		case <-c.came:
-		case <-deadline.C:
-			c.w.tb.Fatal("the connection has not ended")
-		}
-	}
+	return *c.waitOrEnd("the end of the connection", func([]frame) bool { return false })
 }
 
 // join joins a room and fails the test when that is refused.

@@ -102,7 +102,7 @@ func (w *world) openIdle(protocol, user string) int {
 		w.tb.Fatal(err)
 	}
 	defer nc.Close()
-	_ = nc.SetDeadline(time.Now().Add(patience))
+	_ = nc.SetDeadline(time.Now().Add(eventually.Patience()))
 	fmt.Fprintf(nc, "GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n",
 		path, "MDEyMzQ1Njc4OWFiY2RlZg==", header)
 	r := bufio.NewReaderSize(nc, 1024)

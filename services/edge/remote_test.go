@@ -100,7 +100,7 @@ func BenchmarkPolling(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
-			client := &http.Client{Transport: transport, Timeout: patience}
+			client := &http.Client{Transport: transport, Timeout: eventually.Patience()}
 			s := w.pollSession("/socket.io/")
 			s.post(fmt.Sprintf(`40/chat,{"token":%q}`, token("ann", time.Hour)))
 			s.gets(`40/chat,{"sid"`)

@@ -36,10 +36,9 @@ type packets struct {
 	nc   net.Conn
 	mute bool // pings are not answered, but kept
 
-	mu   sync.Mutex // guards the following
-	all  []string
-	end  *ending
-	came chan struct{} // holds a token when something came; never closed
+	mu  sync.Mutex // guards the following
+	all []string
+	end *ending
 }
 
 // engine opens a WebSocket at path with a query beside EIO and transport.
@@ -59,7 +58,7 @@ func (w *world) tryEngine(path, query string, header ...string) (*packets, int) 
 	for i := 0; i+1 < len(header); i += 2 {
 		h.Set(header[i], header[i+1])
 	}
-	d := ws.Dialer{Timeout: patience, Header: ws.HandshakeHeaderHTTP(h), TLSConfig: w.tls}
+	d := ws.Dialer{Timeout: eventually.Patience(), Header: ws.HandshakeHeaderHTTP(h), TLSConfig: w.tls}
 	nc, buf, _, err := d.Dial(context.Background(), w.scheme("ws")+w.addr+path+"?"+query)
 	if err != nil {
 		status, ok := err.(ws.StatusError)
@@ -68,7 +67,7 @@ func (w *world) tryEngine(path, query string, header ...string) (*packets, int) 
 		}
 		return nil, int(status)
 	}
-	p := &packets{w: w, nc: nc, came: make(chan struct{}, 1)}
+	p := &packets{w: w, nc: nc}
 	var r io.Reader = nc
 	if buf != nil {
 		r = io.MultiReader(io.LimitReader(buf, int64(buf.Buffered())), nc)
@@ -99,10 +98,6 @@ func (p *packets) read(r io.Reader) {
 			p.all = append(p.all, string(f.Payload))
 		}
 		p.mu.Unlock()
-		select {
-		case p.came <- struct{}{}:
-		default:
-		}
 		if err != nil {
 			return
 		}
@@ -131,48 +126,48 @@ func (p *packets) heard() ([]string, *ending) {
 	return append([]string(nil), p.all...), p.end
 }
 
-// find waits for the n-th packet with the prefix, from 1, and returns what follows it.
+// find waits for the n-th packet with the prefix, from 1, and returns what follows it. It fails the
+// test when the connection ends first.
 func (p *packets) find(prefix string, n int) string {
 	p.w.tb.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	for {
-		all, end := p.heard()
+	rest, end := p.findOrEnd(prefix, n)
+	if end != nil {
+		all, _ := p.heard()
+		p.w.tb.Fatalf("waiting for %s: ended %+v; heard %q", prefix, *end, all)
+	}
+	return rest
+}
+
+// findOrEnd is find, but returns how the connection ended when it ends first.
+func (p *packets) findOrEnd(prefix string, n int) (rest string, end *ending) {
+	p.w.tb.Helper()
+	eventually.True(p.w.tb, fmt.Sprint(prefix, " ", n), func() bool {
+		var all []string
+		all, end = p.heard()
 		left := n
 		for _, text := range all {
-			if rest, ok := strings.CutPrefix(text, prefix); ok {
+			var ok bool
+			if rest, ok = strings.CutPrefix(text, prefix); ok {
 				if left--; left == 0 {
-					return rest
+					end = nil
+					return true
 				}
 			}
 		}
-		if end != nil {
-			p.w.tb.Fatalf("waiting for %s: ended %+v; heard %q", prefix, *end, all)
-		}
-		select {
-		case <-p.came:
-		case <-deadline.C:
-			p.w.tb.Fatalf("waiting for %s: heard %q\nlog:\n%s", prefix, all, p.w.log)
-		}
-	}
+		return end != nil
+	}, func() any { all, _ := p.heard(); return fmt.Sprintf("%q\nlog:\n%s", all, p.w.log) })
+	return rest, end
 }
 
 // ended waits for the end.
 func (p *packets) ended() ending {
 	p.w.tb.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	for {
-		all, end := p.heard()
-		if end != nil {
-			return *end
-		}
-		select {
-		case <-p.came:
-		case <-deadline.C:
-			p.w.tb.Fatalf("the connection has not ended; heard %q", all)
-		}
-	}
+	var end *ending
+	eventually.True(p.w.tb, "the end of the connection", func() bool {
+		_, end = p.heard()
+		return end != nil
+	}, func() any { all, _ := p.heard(); return all })
+	return *end
 }
 
 // chat is a client of the contract over Socket.IO: one in the namespace /chat.
@@ -282,7 +277,7 @@ func (w *world) http(method, pathQuery, body string, header ...string) (status i
 	}
 	client := polls
 	if w.tls != nil {
-		client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: w.tls}, Timeout: patience}
+		client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: w.tls}, Timeout: eventually.Patience()}
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -305,7 +300,7 @@ func (w *world) scheme(plain string) string {
 }
 
 // polls keeps no connections open: the leak test would find them.
-var polls = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+var polls = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: eventually.Patience()}
 
 // pollSession is a session over long-polling.
 type pollSession struct {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/confab-chat/confab/services/edge/internal/listen/cert/certtest"
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 // All endpoints over TLS, on the loops and on goroutines: chat, and HTTP on the same port.
@@ -26,7 +27,7 @@ func TestTLS(t *testing.T) {
 					t.Errorf("got %+v", got)
 				}
 			}
-			client := http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: w.tls}}
+			client := http.Client{Timeout: eventually.Patience(), Transport: &http.Transport{TLSClientConfig: w.tls}}
 			defer client.CloseIdleConnections()
 			for range 2 { // kept alive
 				resp, err := client.Get("https://" + w.addr + "/")

@@ -7,8 +7,10 @@ package eventually
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -99,6 +101,15 @@ func Receive[T any](tb testing.TB, what string, ch <-chan T) T {
 	case <-timer.C:
 		tb.Fatalf("%s: not after %v", what, Patience())
 		panic("unreachable")
+	}
+}
+
+// Parallel makes go test run up to n parallel tests of a package at the same time, whatever the
+// number of processors, because they wait more than they compute. TestMain calls it before m.Run.
+// The flag -parallel takes precedence.
+func Parallel(n int) {
+	if err := flag.Set("test.parallel", strconv.Itoa(n)); err != nil {
+		panic(err)
 	}
 }
 

@@ -133,6 +133,9 @@ func TestSleepsFail(t *testing.T) {
 	}{
 		"test":               {"func TestX(t *testing.T) { time.Sleep(1) }", true},
 		"helper":             {"func wait() { time.Sleep(1) }", true},
+		"receive":            {"func TestX(t *testing.T) { <-time.After(1) }", true},
+		"select of one case": {"func TestX(t *testing.T) { select { case <-time.After(1): } }", true},
+		"timeout":            {"func wait(c chan int) { select { case <-c: case <-time.After(1): } }", false},
 		"benchmark":          {"func BenchmarkX(b *testing.B) { go func() { time.Sleep(1) }() }", false},
 		"benchmark's helper": {"func wait(n int, b *testing.B) { time.Sleep(1) }", false},
 		"bubble":             {"import \"testing/synctest\"\nfunc TestX(t *testing.T) { synctest.Test(t, func(*testing.T) { time.Sleep(1) }) }", false},

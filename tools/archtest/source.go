@@ -31,8 +31,9 @@ func Source(p Package) (broken []string, err error) {
 	return broken, nil
 }
 
-// sleeps reports every time.Sleep of a test file outside functions that get a *testing.B. A file
-// that imports testing/synctest may sleep: time is virtual there.
+// sleeps reports every time.Sleep and every receive from time.After for its own sake in a test file,
+// outside functions that get a *testing.B. A file that imports testing/synctest may sleep: time is
+// virtual there.
 func sleeps(fset *token.FileSet, file *ast.File) (broken []string) {
 	if slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"testing/synctest"` }) {
 		return nil
@@ -41,15 +42,45 @@ func sleeps(fset *token.FileSet, file *ast.File) (broken []string) {
 		if f, ok := d.(*ast.FuncDecl); ok && benchmarks(f) {
 			continue
 		}
+		cases := make(map[ast.Stmt]bool) // of selects with an alternative: their time.After is a timeout
 		ast.Inspect(d, func(n ast.Node) bool {
-			if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Sleep" && named(sel.X, "time") {
+			what := ""
+			switch n := n.(type) {
+			case *ast.SelectStmt:
+				for _, c := range n.Body.List {
+					cases[c.(*ast.CommClause).Comm] = len(n.Body.List) > 1
+				}
+			case *ast.SelectorExpr:
+				if n.Sel.Name == "Sleep" && named(n.X, "time") {
+					what = "time.Sleep"
+				}
+			case *ast.ExprStmt:
+				if !cases[n] && receivesAfter(n.X) {
+					what = "<-time.After"
+				}
+			}
+			if what != "" {
 				pos := fset.Position(n.Pos())
-				broken = append(broken, fmt.Sprintf("%s:%d: time.Sleep in a test: wait with shared/eventually, or import testing/synctest and sleep in a bubble", filepath.Base(pos.Filename), pos.Line))
+				broken = append(broken, fmt.Sprintf("%s:%d: %s in a test: wait with shared/eventually, or import testing/synctest and sleep in a bubble", filepath.Base(pos.Filename), pos.Line, what))
 			}
 			return true
 		})
 	}
 	return broken
+}
+
+// receivesAfter reports whether x is a receive from time.After.
+func receivesAfter(x ast.Expr) bool {
+	receive, ok := x.(*ast.UnaryExpr)
+	if !ok || receive.Op != token.ARROW {
+		return false
+	}
+	call, ok := receive.X.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	sel, ok := call.Fun.(*ast.SelectorExpr)
+	return ok && sel.Sel.Name == "After" && named(sel.X, "time")
 }
 
 // benchmarks reports whether f has a parameter of type *testing.B.

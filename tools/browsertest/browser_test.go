@@ -6,16 +6,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/tools/internal/suitetest"
 )
-
-// patience bounds one wait for the page, on a busy machine.
-const patience = 20 * time.Second
 
 // browser starts one headless chromium that ends with the test.
 func browser(t *testing.T) context.Context {
@@ -66,7 +63,7 @@ func open(t *testing.T, browser context.Context, edge, name string) *tab {
 
 func (p *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.ctx, eventually.Patience())
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		p.picture("failed")
@@ -83,9 +80,9 @@ func (p *tab) shows(selector, want string) {
 // is waits until an expression is true in the page.
 func (p *tab) is(expression, what string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.ctx, eventually.Patience())
 	defer cancel()
-	if _, err := chromedp.Run(ctx, chromedp.Poll[bool]("Boolean("+expression+")", chromedp.WithPollingTimeout(patience))); err != nil {
+	if _, err := chromedp.Run(ctx, chromedp.Poll[bool]("Boolean("+expression+")", chromedp.WithPollingTimeout(eventually.Patience()))); err != nil {
 		p.picture("failed")
 		text, _ := chromedp.Run(p.ctx, chromedp.Text("body")) // for the message only
 		p.t.Fatalf("waited for %s: %v; the page says:\n%s", what, err, text)

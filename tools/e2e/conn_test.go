@@ -12,14 +12,12 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
-const (
-	// patience bounds one wait for one frame, on a busy machine.
-	patience = time.Minute
-	// inbox is how many frames wait for the test before the reader stops reading.
-	inbox = 1024
-)
+// inbox is how many frames wait for the test before the reader stops reading.
+const inbox = 1024
 
 // frame is one frame of the server. The reader's own are "close" with a code, and
 // "eof" when the connection ended without one.
@@ -146,7 +144,7 @@ func (c *conn) put(f frame) {
 func (c *conn) write(f ws.Frame) {
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
-	_ = c.nc.SetWriteDeadline(time.Now().Add(patience))
+	_ = c.nc.SetWriteDeadline(time.Now().Add(eventually.Patience()))
 	_ = ws.WriteFrame(c.nc, ws.MaskFrame(f))
 }
 
@@ -190,7 +188,7 @@ func (c *conn) do(request string) {
 // next is the next frame.
 func (c *conn) next() frame {
 	c.t.Helper()
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(eventually.Patience())
 	defer timeout.Stop()
 	for {
 		select {
@@ -204,7 +202,7 @@ func (c *conn) next() frame {
 			c.seen = append(c.seen, f.String())
 			return f
 		case <-timeout.C:
-			c.t.Fatalf("%s: no frame in %v\n%s", c.user, patience, c.story())
+			c.t.Fatalf("%s: no frame in %v\n%s", c.user, eventually.Patience(), c.story())
 		}
 	}
 }

@@ -6,9 +6,14 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	eventually.Parallel(4)
+	goleak.VerifyTestMain(m)
+}
 
 // TestContract is everything that needs no particular settings.
 func TestContract(t *testing.T) { run(t, scenes(), shared()...) }

@@ -15,6 +15,7 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/shared/devtoken"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/tools/internal/suitetest"
 )
 
@@ -69,24 +70,10 @@ func settle(t *testing.T, s *suitetest.Suite) {
 	})
 }
 
-// poll calls check until it finds no problem.
+// poll calls ask until it returns nil.
 func (sc *scene) poll(ask func() error) {
 	sc.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := ask()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline.C:
-			sc.Fatal(err)
-		case <-tick.C:
-		}
-	}
+	eventually.OK(sc, "what the test asks for", ask)
 }
 
 func newScene(t *testing.T, s *suitetest.Suite, secret []byte) *scene {
@@ -139,7 +126,7 @@ func (sc *scene) upgrade(user string, o options, h handshake) (*conn, *http.Resp
 	if _, err := nc.Write(append([]byte(strings.Join(lines, "\r\n")+"\r\n\r\n"), h.early...)); err != nil {
 		sc.Fatal(err)
 	}
-	if err := nc.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := nc.SetReadDeadline(time.Now().Add(eventually.Patience())); err != nil {
 		sc.Fatal(err)
 	}
 	r := bufio.NewReader(nc)

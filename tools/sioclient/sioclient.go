@@ -13,15 +13,13 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
+
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 // Libraries are the versions of the client, as package.json names them: the latest,
 // and the oldest 4.x.
 func Libraries() []string { return []string{"socket.io-client", "socket.io-client-oldest"} }
-
-// patience bounds one wait. It is long because the machine may be busy.
-const patience = 30 * time.Second
 
 // Happening is an event of a socket, or an acknowledgement.
 type Happening struct {
@@ -52,7 +50,6 @@ type Node struct {
 	mu   sync.Mutex // guards the following
 	all  []Happening
 	over bool
-	came chan struct{} // holds a token when something came; never closed
 }
 
 // Need skips the test unless CONFAB_TEST_NODE is set.
@@ -86,7 +83,7 @@ func Start(tb testing.TB, library string) *Node {
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	n := &Node{tb: tb, stdin: json.NewEncoder(stdin), came: make(chan struct{}, 1)}
+	n := &Node{tb: tb, stdin: json.NewEncoder(stdin)}
 	var reading sync.WaitGroup
 	reading.Go(func() { n.read(bufio.NewReader(stdout)) })
 	tb.Cleanup(func() {
@@ -108,10 +105,6 @@ func (n *Node) read(r *bufio.Reader) {
 			n.all = append(n.all, h)
 		}
 		n.mu.Unlock()
-		select {
-		case n.came <- struct{}{}:
-		default:
-		}
 		if err != nil {
 			return
 		}
@@ -172,7 +165,7 @@ func (s *Socket) Ask(v any, event string, args ...any) {
 // Disconnect calls the library's disconnect.
 func (s *Socket) Disconnect() { s.node.command("disconnect", map[string]any{"id": s.id}) }
 
-// Heard returns the events of a name that came so far.
+// Heard returns the events of a name that were received so far.
 func (s *Socket) Heard(event string) []Happening {
 	s.node.mu.Lock()
 	defer s.node.mu.Unlock()
@@ -210,28 +203,26 @@ func (s *Socket) Until(event, what string, ok func([]Happening) bool) {
 
 func (n *Node) wait(what string, ok func([]Happening) bool) {
 	n.tb.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	for {
+	var all []Happening
+	eventually.True(n.tb, what, func() bool {
 		n.mu.Lock()
-		all, over := slices.Clone(n.all), n.over
+		var over bool
+		all, over = slices.Clone(n.all), n.over
 		n.mu.Unlock()
 		if ok(all) {
-			return
+			return true
 		}
 		if over {
 			n.tb.Fatalf("waiting for %s: node has ended", what)
 		}
-		select {
-		case <-n.came:
-		case <-deadline.C:
-			var names []string
-			for _, h := range all {
-				names = append(names, fmt.Sprintf("%s:%s%.120s", h.ID, h.Event, h.Args))
-			}
-			n.tb.Fatalf("waiting for %s: heard %q", what, names)
+		return false
+	}, func() any {
+		var names []string
+		for _, h := range all {
+			names = append(names, fmt.Sprintf("%s:%s%.120s", h.ID, h.Event, h.Args))
 		}
-	}
+		return names
+	})
 }
 
 // Example runs the example client and returns its error; empty for none.

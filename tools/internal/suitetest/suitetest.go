@@ -4,6 +4,7 @@ package suitetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/confab-chat/confab/shared/client"
 	"github.com/confab-chat/confab/shared/devtoken"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
 	"github.com/confab-chat/confab/tools/internal/suite"
 )
@@ -63,30 +65,24 @@ func StartIn(tb testing.TB, dir string, env ...string) *Suite {
 // Stop drains the suite and returns what it ended with. Calling it twice is fine.
 func (s *Suite) Stop() error { return s.stop() }
 
-// ready is how long a start may take, on a busy machine.
-const ready = time.Minute
-
 func (s *Suite) waitReady(tb testing.TB, ended <-chan struct{}) {
 	tb.Helper()
-	deadline := time.After(ready)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		resp, err := http.Get("http://" + s.Admin + "/readyz")
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
-		}
+	eventually.OK(tb, "the suite is ready", func() error {
 		select {
 		case <-ended:
 			tb.Fatal("the suite ended before it was ready")
-		case <-deadline:
-			tb.Fatal("the suite did not become ready")
-		case <-tick.C:
+		default:
 		}
-	}
+		resp, err := http.Get("http://" + s.Admin + "/readyz")
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return errors.New(resp.Status)
+		}
+		return nil
+	})
 }
 
 // Token is a token for a user id.

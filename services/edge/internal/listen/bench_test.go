@@ -20,6 +20,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 // benchEnv makes the test binary the clients of a benchmark: "what addr n".
@@ -160,7 +161,7 @@ func BenchmarkHandshake(b *testing.B) {
 			f := start(b, mode, nil)
 			clients(b, "handshake", f.addr, 16)
 			done := func() uint64 { return f.server.Stats().Upgraded.Load() }
-			waitFor(b, func() bool { return done() > 100 })
+			eventually.True(b, "100 are done", func() bool { return done() > 100 })
 			b.ResetTimer()
 			from, used := done(), cpu()
 			for done() < from+uint64(b.N) {
@@ -178,7 +179,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 			var conns []*conn.Conn
 			f := startOn(b, poll.Options{Loops: 1, Mode: mode}, collect(&conns))
 			clients(b, "echo", f.addr, 64)
-			waitFor(b, func() bool { return counter(f, func(s *conn.Stats) uint64 { return s.Opened.Load() }) == 64 })
+			eventually.True(b, "all are open", func() bool { return counter(f, func(s *conn.Stats) uint64 { return s.Opened.Load() }) == 64 })
 			done := func() uint64 { return counter(f, func(s *conn.Stats) uint64 { return s.Messages.Load() }) }
 			b.ResetTimer()
 			from, used := done(), cpu()
@@ -200,7 +201,7 @@ func BenchmarkFanout(b *testing.B) {
 				var conns []*conn.Conn
 				f := startOn(b, poll.Options{Loops: 1, Mode: mode}, collect(&conns))
 				clients(b, "read", f.addr, members)
-				waitFor(b, func() bool { return counter(f, func(s *conn.Stats) uint64 { return s.Opened.Load() }) == members })
+				eventually.True(b, "all members are open", func() bool { return counter(f, func(s *conn.Stats) uint64 { return s.Opened.Load() }) == members })
 				frame := ws.AppendFrame(nil, ws.OpText, []byte(strings.Repeat("m", 128)))
 				batch := []byte(strings.Repeat(string(frame), frames))
 				round := make(chan bool)

@@ -26,16 +26,15 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 	"github.com/confab-chat/confab/shared/devtoken"
+	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/origin"
 )
-
-// patience bounds every wait; it matters only when something is broken.
-const patience = 10 * time.Second
 
 var secret = []byte("0123456789abcdef0123456789abcdef")
 
 func TestMain(m *testing.M) {
 	clientsMain()
+	eventually.Parallel(8)
 	goleak.VerifyTestMain(m)
 }
 
@@ -219,7 +218,7 @@ func (f *fixture) dial() *client {
 		f.tb.Fatal(err)
 	}
 	f.tb.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(eventually.Patience())); err != nil {
 		f.tb.Fatal(err)
 	}
 	return &client{f.tb, c.(*net.TCPConn), bufio.NewReader(c)}
@@ -363,21 +362,5 @@ func wantError(tb testing.TB, status int, c code.Code, r *http.Response, body st
 	}
 	if r.Header.Get("Content-Type") != "application/json" || !r.Close {
 		tb.Errorf("headers: %v", r.Header)
-	}
-}
-
-// waitFor polls, because what it waits for has no channel.
-func waitFor(tb testing.TB, ok func() bool) {
-	tb.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	again := time.NewTicker(2 * time.Millisecond)
-	defer again.Stop()
-	for !ok() {
-		select {
-		case <-again.C:
-		case <-deadline.C:
-			tb.Fatal("the condition never came")
-		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn/conntest"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 func frame(fin bool, op ws.OpCode, payload string) string {
@@ -79,7 +80,7 @@ func TestFrames(t *testing.T) {
 				<-sent
 			})
 		}
-		waitFor(t, func() bool { return runtime.NumGoroutine() <= goroutines+20 || mode == poll.Goroutine })
+		eventually.True(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines+20 || mode == poll.Goroutine })
 	})
 }
 
@@ -176,9 +177,9 @@ func TestSlowConsumer(t *testing.T) {
 				}
 			}
 		}()
-		waitFor(t, func() bool { return slowConns(f) == 1 })
+		eventually.True(t, "the slow client is counted", func() bool { return slowConns(f) == 1 })
 		other.send(text("hi")).want("the other", "1 Alice: hi")
-		waitFor(t, func() bool { return closedConns(f) == 1 })
+		eventually.True(t, "the conn is closed", func() bool { return closedConns(f) == 1 })
 	})
 }
 
@@ -201,7 +202,7 @@ func TestHalfClose(t *testing.T) {
 		if b, err := io.ReadAll(c.r); len(b) > 0 || err != nil {
 			t.Errorf("then %q, %v", b, err)
 		}
-		waitFor(t, func() bool { return closedConns(f) == 1 })
+		eventually.True(t, "the conn is closed", func() bool { return closedConns(f) == 1 })
 	})
 }
 

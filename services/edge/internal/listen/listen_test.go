@@ -18,6 +18,7 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 	"github.com/confab-chat/confab/shared/devtoken"
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 // Numbers in names are rows of the hardening table.
@@ -71,7 +72,7 @@ func TestEarlyFrame(t *testing.T) {
 			c.SetNoDelay(true)
 			c.send(all[:cut])
 			if cut > 0 { // the first piece is read before the second is sent
-				waitFor(t, func() bool { return f.server.Pending() > 0 || cut > len(all)-20 })
+				eventually.True(t, "the edge has read the part", func() bool { return f.server.Pending() > 0 || cut > len(all)-20 })
 			}
 			c.send(all[cut:])
 			c.response()
@@ -280,7 +281,7 @@ func TestSlowHead(t *testing.T) {
 		for range 20 {
 			f.upgraded("/ws", bearer()).send(text("hi")).want("meanwhile", "1 Alice: hi")
 		}
-		waitFor(t, func() bool { return f.server.Stats().Refused[listen.Timeout].Load() == 100 })
+		eventually.True(t, "all are refused", func() bool { return f.server.Stats().Refused[listen.Timeout].Load() == 100 })
 	})
 }
 
@@ -318,11 +319,11 @@ func TestLimits(t *testing.T) {
 			for range 9 {
 				f.dial()
 			}
-			waitFor(t, func() bool { return f.server.Pending() == 10 })
+			eventually.True(t, "all are pending", func() bool { return f.server.Pending() == 10 })
 			r, body := f.dial().response()
 			wantError(t, 503, code.Unavailable, r, body)
 			first.Close()
-			waitFor(t, func() bool { return f.server.Pending() == 9 })
+			eventually.True(t, "one has ended", func() bool { return f.server.Pending() == 9 })
 			f.upgraded("/ws", bearer())
 		})
 	})
@@ -333,7 +334,7 @@ func TestLimits(t *testing.T) {
 			for range 16 {
 				f.dial()
 			}
-			waitFor(t, func() bool { return f.server.Pending() == 16 })
+			eventually.True(t, "as many as allowed are pending", func() bool { return f.server.Pending() == 16 })
 			r, body := f.dial().response()
 			wantError(t, 429, code.RateLimited, r, body)
 		})
@@ -356,7 +357,7 @@ func TestLimits(t *testing.T) {
 				t.Error("no Retry-After")
 			}
 			first.Close()
-			waitFor(t, func() bool { return closedConns(f) == 1 })
+			eventually.True(t, "the conn is closed", func() bool { return closedConns(f) == 1 })
 			f.upgraded("/ws", bearer())
 		})
 	})
@@ -474,7 +475,7 @@ func TestAbsoluteForm(t *testing.T) {
 				t.Errorf("%s: %d", target, r.StatusCode)
 			}
 		}
-		waitFor(t, func() bool { return f.server.Pending() == 0 })
+		eventually.True(t, "none is pending", func() bool { return f.server.Pending() == 0 })
 	})
 }
 

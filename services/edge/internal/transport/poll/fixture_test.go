@@ -12,11 +12,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+	"github.com/confab-chat/confab/shared/eventually"
 )
-
-// patience bounds every wait of these tests: they wait for conditions, so it
-// only matters when something is broken.
-const patience = 10 * time.Second
 
 func TestMain(m *testing.M) {
 	childMain()
@@ -71,7 +68,7 @@ func dial(tb testing.TB, addr string) *net.TCPConn {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(eventually.Patience())); err != nil {
 		tb.Fatal(err)
 	}
 	return c.(*net.TCPConn)
@@ -109,13 +106,7 @@ func (p *peer) waitClosed(tb testing.TB) error {
 
 func receive[T any](tb testing.TB, ch <-chan T) T {
 	tb.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(patience):
-		tb.Fatal("nothing came")
-		panic("not reached")
-	}
+	return eventually.Receive(tb, "a value", ch)
 }
 
 // on runs fn on the loop and waits for it.

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 func TestPost(t *testing.T) {
@@ -175,7 +176,7 @@ func TestListenerClose(t *testing.T) {
 		c.Read(b)
 		closer.Close()
 		closer.Close()
-		waitFor(t, func() bool {
+		eventually.True(t, "new connections are refused", func() bool {
 			late, err := net.Dial("tcp", addr)
 			if err == nil {
 				late.Close()

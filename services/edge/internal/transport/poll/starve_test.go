@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 // childEnv makes the test binary the server of TestStarved, whose descriptor
@@ -63,7 +64,7 @@ func TestStarved(t *testing.T) {
 		if err := echo(last); err == nil {
 			t.Fatal("the limit did not bite")
 		}
-		last.SetReadDeadline(time.Now().Add(patience))
+		last.SetReadDeadline(time.Now().Add(eventually.Patience()))
 		for _, c := range conns[:60] {
 			c.Close()
 		}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+	"github.com/confab-chat/confab/shared/eventually"
 )
 
 // TestEcho moves more than any buffer holds in both directions at once.
@@ -125,7 +126,7 @@ func TestLinger(t *testing.T) {
 	modes(t, func(t *testing.T, o poll.Options) {
 		p := newPeer(nil)
 		p.readable = func(p *peer, b []byte) {
-			poll.Refuse(p.t, []byte("no, and here is why"), patience)
+			poll.Refuse(p.t, []byte("no, and here is why"), 10*time.Second)
 		}
 		g, addr := serve(t, o, p.accept)
 		c := dial(t, addr)
@@ -370,7 +371,7 @@ func TestSpread(t *testing.T) {
 		for range n {
 			dial(t, addr)
 		}
-		waitFor(t, func() bool { return total(g) == n })
+		eventually.True(t, "all are counted", func() bool { return total(g) == n })
 		for _, l := range g.Loops() {
 			if got := l.Load(); got < n/4-20 || got > n/4+20 {
 				t.Errorf("loop %d has %d of %d connections", l.Index(), got, n)
@@ -406,9 +407,9 @@ func TestNoLeak(t *testing.T) { // not parallel: it counts the process's descrip
 				for range 40 {
 					dial(t, addr).Write([]byte("x"))
 				}
-				waitFor(t, func() bool { return n.Load() == 40 })
+				eventually.True(t, "all have been accepted", func() bool { return n.Load() == 40 })
 			})
-			waitFor(t, func() bool { return descriptors(t) <= before })
+			eventually.True(t, "the descriptors are closed", func() bool { return descriptors(t) <= before })
 		})
 	}
 }
@@ -423,7 +424,7 @@ func TestIdleGoroutines(t *testing.T) { // not parallel: it counts goroutines
 	for range 200 {
 		dial(t, addr)
 	}
-	waitFor(t, func() bool { return total(g) == 200 })
+	eventually.True(t, "all are counted", func() bool { return total(g) == 200 })
 	if got := runtime.NumGoroutine() - before; got > 10 {
 		t.Errorf("%d goroutines for 200 connections", got)
 	}
@@ -454,21 +455,5 @@ func total(g *poll.Group) int {
 
 func waitEmpty(tb testing.TB, g *poll.Group) {
 	tb.Helper()
-	waitFor(tb, func() bool { return total(g) == 0 })
-}
-
-// waitFor polls, because what it waits for has no channel.
-func waitFor(tb testing.TB, ok func() bool) {
-	tb.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	again := time.NewTicker(2 * time.Millisecond)
-	defer again.Stop()
-	for !ok() {
-		select {
-		case <-again.C:
-		case <-deadline.C:
-			tb.Fatal("the condition never came")
-		}
-	}
+	eventually.True(tb, "no conn is left", func() bool { return total(g) == 0 })
 }

@@ -21,10 +21,8 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/listen/cert/certtest"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 	"github.com/confab-chat/confab/services/edge/internal/transport/tlsio"
+	"github.com/confab-chat/confab/shared/eventually"
 )
-
-// patience bounds every wait; it only matters when something is broken.
-const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
 	childMain()
@@ -77,7 +75,7 @@ func (s *server) raw() net.Conn {
 		s.tb.Fatal(err)
 	}
 	s.tb.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(eventually.Patience())); err != nil {
 		s.tb.Fatal(err)
 	}
 	return c
@@ -91,18 +89,12 @@ func (s *server) dial() *tls.Conn {
 // empty waits until no connection is left.
 func (s *server) empty() {
 	s.tb.Helper()
-	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
-		n := 0
+	eventually.Equal(s.tb, "connections that are left", 0, func() (n int) {
 		for _, l := range s.group.Loops() {
 			n += l.Load()
 		}
-		if n == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.tb.Fatalf("%d connections are left", n)
-		}
-	}
+		return n
+	})
 }
 
 // echo is a handler that sends back what comes, at the pace of who reads it.
@@ -194,13 +186,7 @@ func (o *once) Closed(err error)                          { o.over <- err }
 
 func (o *once) ended(tb testing.TB) error {
 	tb.Helper()
-	select {
-	case err := <-o.over:
-		return err
-	case <-time.After(patience):
-		tb.Fatal("not told of the end")
-		return nil
-	}
+	return eventually.Receive(tb, "the end of the transport", o.over)
 }
 
 // Accepted bytes arrive, then the close_notify, and the handler is not called any more.
