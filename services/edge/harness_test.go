@@ -32,7 +32,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	eventually.Parallel(8)
+	eventually.Parallel(4)
 	goleak.VerifyTestMain(m)
 }
 

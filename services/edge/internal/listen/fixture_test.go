@@ -34,7 +34,7 @@ var secret = []byte("0123456789abcdef0123456789abcdef")
 
 func TestMain(m *testing.M) {
 	clientsMain()
-	eventually.Parallel(8)
+	eventually.Parallel(4)
 	goleak.VerifyTestMain(m)
 }
 
