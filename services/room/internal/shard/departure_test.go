@@ -2,6 +2,7 @@ package shard_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -82,6 +83,7 @@ func (s *scene) wait(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		s.beat()
 		time.Sleep(time.Second)
+		synctest.Wait()
 	}
 }
 
