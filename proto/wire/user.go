@@ -83,4 +83,5 @@ type RoomMembers struct {
 	Room    string   `wire:"1"`
 	Users   []User   `wire:"2"`
 	Joining []string `wire:"3"` // users whose Join has no answer yet, as in Snapshot.Opening
+	Head    uint64   `wire:"4"` // seq of the last message that the edge has delivered; 0 in earlier releases
 }

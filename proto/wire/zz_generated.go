@@ -349,4 +349,5 @@ func (m *RoomMembers) fields(c *codec) {
 	c.string(1, &m.Room)
 	repeated(c, 2, &m.Users)
 	c.strings(3, &m.Joining)
+	c.uint(4, &m.Head)
 }

@@ -35,6 +35,10 @@ func (r *Room) Page(q *wire.History, maxBytes int, done func(*wire.Messages)) {
 			done(&wire.Messages{Fault: wire.FaultOf(err)})
 			return
 		}
+		if r.head.stored == 0 {
+			done(page(q, nil, maxBytes, r.head.seq, 0))
+			return
+		}
 		if oldest, ok := r.oldestFor(q); ok {
 			span := history.Plan(q, r.head.seq, oldest)
 			if items, ok := r.cached(span); ok {
@@ -117,7 +121,10 @@ func (r *Room) readSpan(t *task, span history.Span) ([]wire.Item, error) {
 	}
 	r.env.chunksUsedAt = r.env.Now()
 	from, to := cache.ChunkBounds(span.From, span.To)
-	chunks := history.Span{From: from, To: min(to, r.head.seq)}
+	chunks := history.Span{From: from, To: min(to, r.head.stored)}
+	if chunks.Empty() {
+		return nil, nil // the log has lost them
+	}
 	items, err := history.Read(t, r.head.seq, r.head.marks, chunks)
 	if err == nil {
 		r.env.chunks.Add(r.id, items)
@@ -179,6 +186,9 @@ func (r *Room) Message(seq uint64, done func(wire.Item, error)) {
 			return
 		case r.ring.Has(seq):
 			done(r.ring.Slice(seq, seq)[0], nil)
+			return
+		case seq > r.head.stored:
+			done(wire.Item{}, ErrUnknown)
 			return
 		}
 		started := r.env.reads.startTask(r.env, r.logRoom, func(t *task) {

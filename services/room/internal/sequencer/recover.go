@@ -86,6 +86,7 @@ func (r *Room) readHead() {
 			return
 		}
 		r.loaded, r.failures = true, 0
+		r.stale = r.head.seq < r.delivered
 		waiters := r.waiters
 		r.waiters = nil
 		for _, w := range waiters {
@@ -119,12 +120,14 @@ func (r *Room) warmLog() {
 // Then the head is the end of the log, and our own messages among those records are answered.
 func (r *Room) catchUp() {
 	r.busy = true
+	delivered := r.delivered // before the log is read
 	r.env.Log.Next(r.logRoom, r.head.pos+1, func(s log.Stored, err error) {
 		r.busy = false
 		switch {
 		case errors.Is(err, log.ErrNotFound) && r.failures > 3:
 			r.verifyEnd()
 		case errors.Is(err, log.ErrNotFound):
+			r.keepAhead(delivered)
 			r.finishCatchUp()
 		case err != nil:
 			r.retryLater(err)
@@ -165,7 +168,7 @@ func (r *Room) followForeign(s log.Stored) error {
 // finishCatchUp replies to the messages that turned out to be stored: the head is the end of
 // the log again.
 func (r *Room) finishCatchUp() {
-	r.stale = false
+	r.stale = r.head.seq < r.delivered
 	if r.indexed {
 		r.resolveStored()
 	}
@@ -220,8 +223,34 @@ func (r *Room) rewindHead(s log.Stored) error {
 	if err := wire.Unmarshal(s.Data, &rec); err != nil {
 		return err
 	}
-	r.head.pos = s.Pos
+	r.head.pos, r.head.stored = s.Pos, 0
+	if len(rec.Entries) > 0 {
+		r.head.stored = rec.Last()
+	}
 	r.head.marks = history.Marks{Near: rec.Mark64, Far: rec.Mark1024}.Advance(&rec, s.Pos)
 	r.head.pages = dedupPages{next: r.head.seq + 1}
 	return nil
+}
+
+// NoteDelivered records that an edge has delivered the message seq. When the log turns out to
+// have lost it, with its stream or its disk, the room's seqs continue after it all the same:
+// members would take new messages with these seqs for repeats.
+func (r *Room) NoteDelivered(seq uint64) {
+	r.delivered = max(r.delivered, seq)
+	if r.loaded && r.head.seq < r.delivered {
+		r.stale = true // the log may have more than this owner knows
+	}
+}
+
+// keepAhead moves the head to what edges had delivered when the end of the log was read, if
+// that is before.
+func (r *Room) keepAhead(delivered uint64) {
+	if r.head.seq >= delivered {
+		return
+	}
+	r.env.Logger.Error("message log has lost acknowledged records", "event", "log.lost",
+		"room", r.id, "seq", delivered, "stored", r.head.stored)
+	r.head.seq = delivered
+	r.head.pages = dedupPages{next: r.head.seq + 1}
+	r.env.HeadMoved(r)
 }

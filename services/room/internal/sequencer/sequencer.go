@@ -40,6 +40,8 @@ type Room struct {
 	lastUsedAt time.Time // of index and ring
 	warmAt     time.Time // when the server last used the room's last record
 
+	delivered uint64 // the highest seq that an edge has delivered, as far as edges have reported
+
 	oldest   uint64 // seq of the oldest message retained, as of oldestAt; 0: unknown
 	oldestAt time.Time
 
@@ -52,6 +54,7 @@ type Room struct {
 // head is what is known of the room's last record.
 type head struct {
 	seq, pos  uint64 // 0: the room has none
+	stored    uint64 // the last seq in the log: less than seq if the log has lost its end
 	atMs      uint64
 	createdMs uint64
 	marks     history.Marks // to be written into the next record
@@ -162,7 +165,7 @@ func (r *Room) startNext() {
 	case len(r.queue) == 0:
 	case r.stale:
 		r.catchUp()
-	case !r.indexed && r.head.seq > 0:
+	case !r.indexed && r.head.stored > 0:
 		r.loadWindow()
 	case r.head.seq > 0 && r.env.Now().Sub(r.warmAt) > warmFor:
 		r.warmLog()
@@ -176,7 +179,7 @@ func (r *Room) advanceHead(rec *wire.Record, pos uint64) {
 	r.warmAt = r.env.Now()
 	r.head.marks = r.head.marks.Advance(rec, pos)
 	r.head.pages = r.head.pages.advance(rec, pos)
-	r.head.seq, r.head.pos = rec.Last(), pos
+	r.head.seq, r.head.stored, r.head.pos = rec.Last(), rec.Last(), pos
 	r.head.createdMs = rec.CreatedMs
 	for i := range rec.Entries {
 		e, seq := &rec.Entries[i], rec.First+uint64(i)

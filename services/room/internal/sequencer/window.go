@@ -36,7 +36,7 @@ func (r *Room) loadWindow() {
 
 // readWindow reads the window and makes it the room's index.
 func (r *Room) readWindow(t *task) {
-	w := window{room: r, task: t, to: r.head.seq, first: r.head.seq + 1}
+	w := window{room: r, task: t, to: r.head.stored, first: r.head.stored + 1}
 	err := w.read()
 	r.busy = false
 	if err != nil {

@@ -76,7 +76,7 @@ func (in *intake) publishSnapshot(shard int, to string) {
 	}
 	for _, r := range in.held(shard) {
 		for part := range slices.Chunk(r.roster.list, headsAtOnce) {
-			members := wire.RoomMembers{Room: r.hub.ID}
+			members := wire.RoomMembers{Room: r.hub.ID, Head: r.stream.Delivered()}
 			bytes := len(r.hub.ID)
 			for i := range part {
 				if part[i].known {

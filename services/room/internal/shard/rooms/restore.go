@@ -49,6 +49,7 @@ func (s *Set) Replace(e membership.Edge, rooms []wire.RoomMembers, announce bool
 	held := make(map[*room]map[string]bool)
 	for _, rm := range rooms {
 		r := s.open(rm.Room)
+		r.NoteDelivered(rm.Head)
 		users := held[r]
 		if users == nil {
 			users = make(map[string]bool, len(rm.Users))
