@@ -57,15 +57,16 @@ type Recall struct {
 	Lease uint64 `wire:"2"`
 }
 
-// Leased is a user whose limits are leased, and what was granted under the lease.
+// Leased is a user whose limits are leased, and what was granted under the lease; or, with
+// lease 0, what an edge granted to a user without a lease.
 type Leased struct {
 	User   string   `wire:"1"`
 	Lease  uint64   `wire:"2"`
 	Grants []Grants `wire:"3"`
 }
 
-// LeaseSync asks all edges which leases they hold in a shard. Each answers with
-// Leases, several when there are many.
+// LeaseSync asks all edges which leases they hold in a shard, and what they have granted to
+// other users. Each answers with Leases, several when there are many.
 type LeaseSync struct {
 	Shard uint64 `wire:"1"`
 }

@@ -44,6 +44,26 @@ func (t *Table) Add(now time.Time, user string, all []wire.Grants) {
 	}
 }
 
+// AddNewer merges into the logs of a user those grants of another table that are at most age old.
+func (t *Table) AddNewer(now time.Time, user string, from *Table, age time.Duration) {
+	for _, a := range Actions() {
+		key := Key{user, a}
+		ages := slices.DeleteFunc(from.Snapshot(nil, now, key), func(d time.Duration) bool { return d > age })
+		if len(ages) > 0 {
+			t.Restore(now, key, append(t.Snapshot(nil, now, key), ages...))
+		}
+	}
+}
+
+// Users returns the users with a log, each once.
+func (t *Table) Users() map[string]struct{} {
+	users := make(map[string]struct{})
+	for _, s := range t.slots {
+		users[s.key.User] = struct{}{}
+	}
+	return users
+}
+
 // Forget drops all logs of a user.
 func (t *Table) Forget(user string) {
 	for _, a := range Actions() {

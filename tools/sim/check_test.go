@@ -224,20 +224,20 @@ func (w *world) readRoom(ctx context.Context, room string, accepted map[string][
 // checkLimit reports a user who was allowed more messages than the limit, plus half of it for
 // each edge, in any minute. A message may be stored up to answerTime after it was allowed.
 func (w *world) checkLimit(user string, times []time.Time) {
-	slices.SortFunc(times, time.Time.Compare)
 	bound := messageLimit + messageLimit/2*len(w.edges())
-	for i := range times {
-		n := 0
-		for _, t := range times[i:] {
-			if t.Sub(times[i]) < time.Minute-answerTime {
-				n++
-			}
-		}
-		if n > bound {
-			w.violation("%s sent %d messages within %v; the limit is %d, with faults %d", user, n, time.Minute-answerTime, messageLimit, bound)
-			return
-		}
+	if n := most(times, time.Minute-answerTime); n > bound {
+		w.violation("%s sent %d messages within %v; the limit is %d, with faults %d", user, n, time.Minute-answerTime, messageLimit, bound)
 	}
+}
+
+// most returns the largest number of times within any window.
+func most(times []time.Time, window time.Duration) (largest int) {
+	slices.SortFunc(times, time.Time.Compare)
+	for i, from := range times {
+		n, _ := slices.BinarySearchFunc(times[i:], from.Add(window), time.Time.Compare)
+		largest = max(largest, n)
+	}
+	return largest
 }
 
 // health is what the monitor says.

@@ -87,13 +87,13 @@ func check(t *testing.T, steps []step, seed uint64) {
 
 // run plays a schedule in a bubble of its own. It returns the violations and what was logged.
 func run(t *testing.T, steps []step, seed uint64) (found []string, log string) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
 		ctx, cancel := context.WithCancel(context.Background())
 		w.ctx, w.stop = ctx, cancel
 		w.probe = &probe{world: w}
 		for i, d := range devices {
-			c := newClient(w, fmt.Sprint(d.user, i), d.user, d.edge, rand.New(rand.NewPCG(seed, uint64(i)+2)))
+			c := newClient(w, fmt.Sprint(d.user, i), d.user, d.edge, newRand(seed, i))
 			c.online = true
 			for _, room := range roomNames[:1+i%len(roomNames)] {
 				c.rooms[room] = true
@@ -120,10 +120,20 @@ func run(t *testing.T, steps []step, seed uint64) (found []string, log string) {
 		w.close()
 		found, log = w.found, w.log.String()
 	})
+	return found, log
+}
+
+// bubble runs f in a bubble of its own.
+func bubble(t *testing.T, f func(*testing.T)) {
+	synctest.Test(t, f)
 	// nats.go keeps timers in a sync.Pool; one of another bubble must not be reused.
 	runtime.GC()
 	runtime.GC()
-	return found, log
+}
+
+// newRand returns the random numbers of a client.
+func newRand(seed uint64, client int) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, uint64(client)+2))
 }
 
 // sleep lets d of virtual time pass.

@@ -28,6 +28,8 @@ type leases struct {
 // last window: then the next request reports what was granted under it.
 type lease struct {
 	id       uint64    // of the lease; 0 means none yet
+	began    time.Time // when its log came
+	kept     bool      // what was granted under it is in Quota.granted too
 	until    time.Time // this edge decides until then
 	used     time.Time
 	recalled uint64 // leases up to this id are void, even if they arrive later
@@ -81,7 +83,8 @@ func (q *Quota) applyAnswer(user string, taken *wire.Taken, err error, start, no
 	l.asking = false
 	waiting := l.waiting
 	l.waiting = nil
-	l.start(taken, start)
+	q.keepGrants(l, user, now)
+	l.start(taken, start, now)
 	if now.Before(l.until) && len(q.leases.users) <= maxLeases {
 		q.leases.table.Unpack(now, user, taken.Grants)
 	} else {
@@ -109,10 +112,20 @@ func (q *Quota) applyAnswer(user string, taken *wire.Taken, err error, start, no
 }
 
 // start starts the lease that an answer brings, unless it was recalled meanwhile.
-func (l *lease) start(taken *wire.Taken, start time.Time) {
+func (l *lease) start(taken *wire.Taken, start, now time.Time) {
 	l.until = time.Time{}
 	if taken.Lease > l.recalled {
 		l.id, l.until, l.used = taken.Lease, start.Add(time.Duration(taken.LeaseMs)*time.Millisecond), start
+		l.began, l.kept = now, false
+	}
+}
+
+// keepGrants notes in granted what was granted under a lease that has ended. The lease's
+// log also has what other edges granted before it began. The caller holds q.mu.
+func (q *Quota) keepGrants(l *lease, user string, now time.Time) {
+	if l.id != 0 && !l.kept {
+		l.kept = true
+		q.granted.AddNewer(now, user, q.leases.table, now.Sub(l.began))
 	}
 }
 
@@ -128,6 +141,7 @@ func (q *Quota) recall(user string, id uint64) wire.Leased {
 	}
 	if l.id != 0 && l.id <= id {
 		out.Lease, out.Grants = l.id, q.leases.table.Pack(now, user)
+		q.keepGrants(l, user, now)
 		q.leases.table.Forget(user)
 		l.id, l.until = 0, time.Time{}
 	}
@@ -137,30 +151,49 @@ func (q *Quota) recall(user string, id uint64) wire.Leased {
 	return out
 }
 
-// heldLeases returns the leases of a shard, or of all shards if shard is negative, in
-// portions that fit a message. With release it ends them.
+// heldLeases returns the leases of a shard, or of all shards if shard is negative, with
+// what was granted to other users, in portions that fit a message. A new owner gets
+// everything that this edge granted. With release, an edge that stops returns its leases,
+// and reports what no owner knows.
 func (q *Quota) heldLeases(shard int, release bool) []wire.Leases {
 	now := q.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var all []wire.Leases
 	last := make(map[int]int) // shard -> index in all of its last portion
-	for user, l := range q.leases.users {
+	add := func(user string, lease uint64, grants []wire.Grants) {
 		s := subject.Shard(user)
-		if l.id == 0 || shard >= 0 && s != shard {
-			continue
-		}
 		i, ok := last[s]
 		if !ok || len(all[i].Users) == maxLeasesPerMessage {
 			i = len(all)
 			last[s] = i
 			all = append(all, wire.Leases{Edge: q.Edge, Shard: uint64(s)})
 		}
-		all[i].Users = append(all[i].Users, wire.Leased{User: user, Lease: l.id, Grants: q.leases.table.Pack(now, user)})
+		all[i].Users = append(all[i].Users, wire.Leased{User: user, Lease: lease, Grants: grants})
+	}
+	other := func(user string) bool { return shard >= 0 && subject.Shard(user) != shard }
+	for user, l := range q.leases.users {
+		if l.id == 0 || other(user) {
+			continue
+		}
+		add(user, l.id, q.leases.table.Pack(now, user))
 		if release {
 			l.recalled = max(l.recalled, l.id)
 			l.id, l.until = 0, time.Time{}
 			q.leases.table.Forget(user)
+		}
+	}
+	for user := range q.granted.Users() {
+		if other(user) {
+			continue
+		}
+		report := q.granted
+		if l := q.leases.users[user]; release || l != nil && l.id != 0 { // the owner, or the lease's log, knows the rest
+			report = q.unreported
+		}
+		if grants := report.Pack(now, user); len(grants) > 0 {
+			add(user, 0, grants)
+			q.unreported.Forget(user)
 		}
 	}
 	return all

@@ -257,3 +257,67 @@ func TestSyncAndReturn(t *testing.T) {
 	m, err = returns.NextMsg(5 * time.Second)
 	check("return", m, err)
 }
+
+// What ratelimit has granted through this edge counts when the edge decides alone: a stall
+// forgives nothing, however often it comes.
+func TestStallForgivesNothing(t *testing.T) {
+	t.Parallel()
+	f := leasing()
+	for range 2 {
+		f.take(wire.ActionMessage, 1)
+		f.answer(wire.Taken{OK: true}, nil)
+	}
+	for range 5 {
+		f.take(wire.ActionMessage, 1)
+		f.answer(wire.Taken{}, nats.ErrTimeout)
+		f.now = f.now.Add(quota.Probe)
+		f.take(wire.ActionMessage, 1)
+		f.answer(wire.Taken{}, nil) // refused
+		f.now = f.now.Add(quota.Probe)
+	}
+	if f.granted() != 2 {
+		t.Errorf("%d granted: half of 3 was granted by ratelimit before", f.granted())
+	}
+}
+
+// The same after a lease, which has the log of its time.
+func TestLeaseCountsWhenItHasEnded(t *testing.T) {
+	t.Parallel()
+	f, ask := served(t)
+	f.take(wire.ActionMessage, 1)
+	f.answer(lease(7, 1), nil)
+	f.take(wire.ActionMessage, 1)
+	ask(wire.Recall{User: "ann", Lease: 7})
+	f.take(wire.ActionMessage, 1)
+	f.answer(wire.Taken{}, nats.ErrTimeout)
+	if f.granted() != 2 || !f.got[2].Local {
+		t.Errorf("%d granted, %+v", f.granted(), f.got)
+	}
+}
+
+// A new owner gets what was granted without a lease, and what was granted meanwhile once.
+func TestSyncReportsWhatWasGranted(t *testing.T) {
+	t.Parallel()
+	f, srv := leasing(), natstest.Start(t)
+	listen(t, f.Quota, srv)
+	f.take(wire.ActionMessage, 1)
+	f.answer(wire.Taken{OK: true}, nil)
+	f.take(wire.ActionMessage, 1)
+	f.answer(wire.Taken{}, nats.ErrTimeout) // granted here
+	m, err := srv.Conn(t).Request(subject.EdgesLeases, wire.Marshal(&wire.LeaseSync{Shard: uint64(subject.Shard("ann"))}), 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got wire.Leases
+	if err := wire.Unmarshal(m.Data, &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Users) != 1 || got.Users[0].User != "ann" || got.Users[0].Lease != 0 || got.Users[0].Grants[0].Runs[0].Count != 2 {
+		t.Errorf("reported %+v", got)
+	}
+	f.now = f.now.Add(quota.Probe)
+	f.take(wire.ActionMessage, 1)
+	if spent := f.asked[2].Spent; len(spent) != 0 {
+		t.Errorf("reported twice: %+v", spent)
+	}
+}

@@ -1,7 +1,8 @@
 // Package quota obtains permits from ratelimit over NATS. The first permit usually comes
 // with a lease of the user's limits: then this edge decides alone, and exactly, until
-// another edge asks for the same user. While ratelimit does not answer, a stricter local
-// limiter decides, at half the limit.
+// another edge asks for the same user. While ratelimit does not answer, this edge grants as
+// long as it has granted less than half of the limit in the last minute, in whichever way.
+// It remembers what it has granted: together the edges are the replica of ratelimit's logs.
 package quota
 
 import (
@@ -28,8 +29,8 @@ const (
 	// fallbackIdle is how long Fallback counts a shard that is due for an attempt but gets none,
 	// because no permit is requested.
 	fallbackIdle = 2 * time.Second
-	// localKeys bounds the local limiter: 100 000 users and actions in a minute take about
-	// 30 MB. limit.Table says what happens when it is full.
+	// localKeys bounds each of the local logs: 100 000 users and actions in a minute take
+	// about 30 MB. limit.Table says what happens when one is full.
 	localKeys = 100_000
 )
 
@@ -76,16 +77,19 @@ type Quota struct {
 
 	asked, leased, denied, local atomic.Uint64
 
-	mu      sync.Mutex // guards the following
-	table   *limit.Table
-	latency wire.Histogram
-	leases  leases
+	mu sync.Mutex // guards the following
+	// granted is what this edge granted, except under leases that it holds: by answers of
+	// ratelimit, alone, and under leases that have ended. Local decisions count it, and a new
+	// owner of the user's limits asks for it. unreported is the part that no owner knows.
+	granted, unreported *limit.Table
+	latency             wire.Histogram
+	leases              leases
 }
 
 // New returns a Quota. Leases cannot be recalled before Listen.
 func New(o Options) *Quota {
 	o.Patience = cmp.Or(o.Patience, Patience)
-	return &Quota{Options: o, table: limit.NewTable(localKeys), leases: newLeases()}
+	return &Quota{Options: o, granted: limit.NewTable(localKeys), unreported: limit.NewTable(localKeys), leases: newLeases()}
 }
 
 // Take asks for one permit. done runs exactly once: before Take returns if the action is
@@ -127,11 +131,15 @@ func (q *Quota) route(t take, now time.Time) (*wire.Take, *Decision) {
 	case l != nil && now.Before(l.until):
 		d := q.decideUnderLease(l, t, now)
 		return nil, &d
-	case !q.reachable(subject.Shard(t.user), now):
+	}
+	if l != nil {
+		q.keepGrants(l, t.user, now)
+	}
+	if !q.reachable(subject.Shard(t.user), now) {
 		d := q.decideLocally(t, now)
 		return nil, &d
 	}
-	request := &wire.Take{User: t.user, Action: t.action, Edge: q.Edge, Spent: q.table.Pack(now, t.user)}
+	request := &wire.Take{User: t.user, Action: t.action, Edge: q.Edge, Spent: q.unreported.Pack(now, t.user)}
 	if l == nil {
 		l = q.leases.add(t.user, now)
 	} else {
@@ -166,9 +174,12 @@ func (q *Quota) answered(t take, shard int, start time.Time, m *nats.Msg, err er
 		d = q.decideLocally(t, now)
 	} else {
 		q.latency.Add(now.Sub(start))
-		q.table.Forget(t.user) // the request has reported these grants
-		if !d.OK {
+		q.unreported.Forget(t.user) // the request has reported these grants
+		switch {
+		case !d.OK:
 			q.denied.Add(1)
+		case taken.Lease == 0: // with a lease its log has the grant
+			q.granted.Take(now, limit.Key{User: t.user, Action: t.action}, t.limit)
 		}
 	}
 	decided, next, request := q.applyAnswer(t.user, &taken, err, start, now)
@@ -228,12 +239,15 @@ func (q *Quota) reachable(shard int, now time.Time) bool {
 	return until == 0 || now.UnixNano() >= until && q.shards[shard].CompareAndSwap(until, now.Add(Probe).UnixNano())
 }
 
-// decideLocally grants at most half the limit, rounded up, so that two edges without
-// ratelimit together still keep the limit. The caller holds q.mu.
+// decideLocally grants a permit if this edge has granted less than half of the limit,
+// rounded up, in the last minute. However often ratelimit is away, a user gets at most that
+// on top of the limit from each edge. The caller holds q.mu.
 func (q *Quota) decideLocally(t take, now time.Time) Decision {
 	q.local.Add(1)
-	d := q.decide(q.table, t, (t.limit+1)/2, now)
-	d.Local = true
+	d := q.decide(q.granted, t, (t.limit+1)/2, now)
+	if d.Local = true; d.OK {
+		q.unreported.Take(now, limit.Key{User: t.user, Action: t.action}, t.limit)
+	}
 	return d
 }
 

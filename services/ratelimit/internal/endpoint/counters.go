@@ -90,7 +90,7 @@ func (e *Endpoint) Load() wire.LimitLoad {
 func (e *Endpoint) updateLoad() {
 	shards, keys := make([]int, 0, len(e.owned)), 0
 	for s := range maps.Values(e.owned) {
-		shards = append(shards, s.number)
+		shards = append(shards, s.lease.Shard)
 		keys += s.table.Len()
 		evicted := s.table.Evicted()
 		e.counters.evicted.Add(evicted - s.evicted)

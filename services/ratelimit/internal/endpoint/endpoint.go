@@ -78,12 +78,14 @@ type Endpoint struct {
 
 // shard holds one shard's logs, and which edges decide for its users.
 type shard struct {
-	number  int
+	lease   partition.Lease
 	sub     *nats.Subscription
 	table   *limit.Table
 	holders holders
 	begun   time.Time
-	evicted uint64 // of table, as counted so far
+	gather  *time.Timer // ends the time for which requests wait
+	waiting []*nats.Msg // requests that came before then; nil afterwards
+	evicted uint64      // of table, as counted so far
 }
 
 // reply is the scratch space of one answer.
@@ -147,11 +149,11 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	}
 }
 
-// Acquire starts answering for a shard. It asks the edges for the logs of the users whose
-// leases they hold. The logs of other users are lost with the former owner.
+// Acquire starts answering for a shard. It asks the edges for everything that they have
+// granted to its users, so that a restart forgives nothing.
 func (e *Endpoint) Acquire(ctx context.Context, l partition.Lease) error {
 	result := make(chan error, 1)
-	if !e.mailbox.Post(func() { result <- e.acquire(l.Shard) }) {
+	if !e.mailbox.Post(func() { result <- e.acquire(l) }) {
 		return ErrClosed
 	}
 	select {
@@ -163,18 +165,29 @@ func (e *Endpoint) Acquire(ctx context.Context, l partition.Lease) error {
 	}
 }
 
-func (e *Endpoint) acquire(number int) error {
-	sub, err := e.nc.ChanQueueSubscribe(subject.Limits(number), subject.QueueLimit, e.msgs)
+func (e *Endpoint) acquire(l partition.Lease) error {
+	sub, err := e.nc.ChanQueueSubscribe(subject.Limits(l.Shard), subject.QueueLimit, e.msgs)
 	if err != nil {
-		return fmt.Errorf("subscribe to permits of shard %d: %w", number, err)
+		return fmt.Errorf("subscribe to permits of shard %d: %w", l.Shard, err)
 	}
-	e.owned[sub] = &shard{number: number, sub: sub, table: limit.NewTable(maxKeys), begun: time.Now()}
-	e.askLeases(number)
+	s := &shard{lease: l, sub: sub, table: limit.NewTable(maxKeys), begun: time.Now(), waiting: []*nats.Msg{}}
+	s.gather = time.AfterFunc(gatherWait, func() { e.mailbox.Post(func() { e.endGather(s) }) })
+	e.owned[sub] = s
+	e.askLeases(l.Shard)
 	e.updateLoad()
 	return nil
 }
 
-// Release stops answering for a shard and forgets its logs.
+// endGather answers the requests that have waited for the edges' logs.
+func (e *Endpoint) endGather(s *shard) {
+	waiting := s.waiting
+	s.waiting = nil
+	for _, m := range waiting {
+		e.answer(m)
+	}
+}
+
+// Release stops answering for a shard and forgets its logs: the edges have them.
 func (e *Endpoint) Release(number int) {
 	released := make(chan struct{})
 	if e.mailbox.Post(func() { e.release(number); close(released) }) {
@@ -184,17 +197,20 @@ func (e *Endpoint) Release(number int) {
 
 func (e *Endpoint) release(number int) {
 	for sub, s := range e.owned {
-		if s.number == number {
+		if s.lease.Shard == number {
 			e.dropShard(sub)
 		}
 	}
 	e.updateLoad()
 }
 
-// dropShard unsubscribes a shard. Requests that wait already will be refused.
+// dropShard unsubscribes a shard. Requests that wait already are refused.
 func (e *Endpoint) dropShard(sub *nats.Subscription) {
+	s := e.owned[sub]
 	e.unsubscribe(sub)
 	delete(e.owned, sub)
+	s.gather.Stop()
+	e.endGather(s)
 }
 
 func (e *Endpoint) unsubscribe(sub *nats.Subscription) {
@@ -232,8 +248,11 @@ func (e *Endpoint) answer(m *nats.Msg) {
 	case err != nil:
 		e.counters.malformed.Add(1)
 		out.taken.Fault = wire.FaultOf(err)
-	case s == nil:
+	case s == nil || !s.lease.Valid(time.Now()):
 		out.taken.Fault = wire.FaultOf(errMoved)
+	case s.waiting != nil && len(s.waiting) < maxGatherWaiters:
+		s.waiting = append(s.waiting, m)
+		return
 	default:
 		if !e.decide(s, m, &out.take, permits, &out.taken) {
 			return

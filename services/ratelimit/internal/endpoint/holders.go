@@ -28,6 +28,14 @@ type holder struct {
 // leased reports whether the edge holds a valid lease.
 func (h *holder) leased(now time.Time) bool { return h.lease != 0 && now.Before(h.until) }
 
+// asks notes that an edge asks for the user's permits.
+func (h *holder) asks(edge string, now time.Time) {
+	if h.edge != "" && h.edge != edge {
+		h.sharedAt = now
+	}
+	h.edge = edge
+}
+
 // exclusive reports whether no other edge has asked within the last window.
 func (h *holder) exclusive(now time.Time) bool { return now.Sub(h.sharedAt) >= limit.Window }
 

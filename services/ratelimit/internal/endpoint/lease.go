@@ -27,6 +27,14 @@ const (
 
 	// syncWait is how long a new owner grants no leases: meanwhile edges report theirs.
 	syncWait = 500 * time.Millisecond
+
+	// gatherWait is how long requests to a new owner wait for what edges have granted: less
+	// than edges wait for an answer. What arrives later still counts.
+	gatherWait = 30 * time.Millisecond
+
+	// maxGatherWaiters bounds the requests that wait in one shard. Beyond it they are decided
+	// with what is known.
+	maxGatherWaiters = 1024
 )
 
 // errBusy refuses a request when too many wait for the same recall.
@@ -55,10 +63,8 @@ func (e *Endpoint) decide(s *shard, m *nats.Msg, take *wire.Take, permits int, t
 		}
 		permits = (permits + 2) / 3 // 0 stays 0, which means unlimited
 	case h.edge != take.Edge:
-		if h.edge != "" {
-			h.sharedAt = now
-		}
-		h.edge, h.lease = take.Edge, 0
+		h.asks(take.Edge, now)
+		h.lease = 0
 	}
 	if h.edge == take.Edge && take.Lease != 0 && (h.lease == take.Lease || h.lease == 0 && h.exclusive(now)) {
 		s.table.Unpack(now, take.User, take.Grants)
@@ -125,8 +131,8 @@ func (e *Endpoint) askLeases(shard int) {
 	}
 }
 
-// onClaim receives the leases that an edge holds in a newly acquired shard. If two edges
-// claim a user, the second loses its lease.
+// onClaim receives the leases that an edge holds in a newly acquired shard, and what it has
+// granted to users without one. If two edges claim a user, the second loses its lease.
 func (e *Endpoint) onClaim(m *nats.Msg) {
 	leases, s := e.leases(m)
 	if s == nil {
@@ -136,6 +142,11 @@ func (e *Endpoint) onClaim(m *nats.Msg) {
 	for i := range leases.Users {
 		u := &leases.Users[i]
 		switch h := s.holders.of(u.User); {
+		case u.Lease == 0:
+			if h != nil && !h.leased(now) {
+				h.asks(leases.Edge, now)
+			}
+			s.table.Add(now, u.User, u.Grants)
 		case h == nil || h.leased(now) && h.edge != leases.Edge:
 			recall := wire.Marshal(&wire.Recall{User: u.User, Lease: u.Lease})
 			if err := e.nc.Publish(subject.EdgeRecall(leases.Edge), recall); err != nil {
@@ -143,8 +154,10 @@ func (e *Endpoint) onClaim(m *nats.Msg) {
 			}
 		default:
 			e.counters.claims.Add(1)
+			if h.lease != u.Lease { // its own request may have come first
+				s.table.Add(now, u.User, u.Grants)
+			}
 			h.edge, h.lease, h.until = leases.Edge, u.Lease, now.Add(LeaseFor)
-			s.table.Unpack(now, u.User, u.Grants)
 		}
 	}
 }
@@ -158,7 +171,10 @@ func (e *Endpoint) onReturn(m *nats.Msg) {
 	now := time.Now()
 	for i := range leases.Users {
 		u := &leases.Users[i]
-		if h := s.holders.of(u.User); h != nil && h.edge == leases.Edge && h.lease == u.Lease {
+		switch h := s.holders.of(u.User); {
+		case u.Lease == 0: // granted while no owner answered
+			s.table.Add(now, u.User, u.Grants)
+		case h != nil && h.edge == leases.Edge && h.lease == u.Lease:
 			h.lease, h.edge = 0, "" // the next edge may have it
 			s.table.Unpack(now, u.User, u.Grants)
 		}
@@ -176,7 +192,7 @@ func (e *Endpoint) leases(m *nats.Msg) (*wire.Leases, *shard) {
 		return nil, nil
 	}
 	for _, s := range e.owned {
-		if uint64(s.number) == l.Shard {
+		if uint64(s.lease.Shard) == l.Shard {
 			return &l, s
 		}
 	}

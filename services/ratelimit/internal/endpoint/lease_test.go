@@ -13,6 +13,7 @@ import (
 	"github.com/confab-chat/confab/services/ratelimit/internal/policy"
 	"github.com/confab-chat/confab/shared/eventually"
 	"github.com/confab-chat/confab/shared/natstest"
+	"github.com/confab-chat/confab/shared/partition"
 )
 
 // edge stands for an edge: it asks for permits of ann, and answers recalls.
@@ -351,6 +352,57 @@ func TestWaitingForARecallIsBounded(t *testing.T) {
 		}
 		if refused == 0 || refused > asked-64 {
 			t.Errorf("%d of %d refused", refused, asked)
+		}
+	})
+}
+
+// A new owner answers nothing before the edges have reported what they granted without a lease.
+func TestOwnerGathersTheLogs(t *testing.T) {
+	natstest.VirtualTime(t, func(t *testing.T) {
+		s, server := start(t, policy.Limits{Messages: 6})
+		for _, name := range []string{"one", "two"} {
+			nc := server.Conn(t)
+			_, err := nc.Subscribe(subject.EdgesLeases, func(m *nats.Msg) {
+				report := wire.Leases{Edge: name, Shard: uint64(subject.Shard("ann")), Users: []wire.Leased{
+					{User: "ann", Grants: []wire.Grants{{Action: wire.ActionMessage, Runs: []wire.Run{{AgeMs: 500, Count: 2}}}}},
+				}}
+				_ = m.Respond(wire.Marshal(&report)) // the test ends
+			})
+			if err == nil {
+				err = nc.Flush()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.acquire(t, subject.Shard("ann"))
+		granted := 0
+		for range 6 {
+			if take(t, s.nc, "ann", wire.ActionMessage).OK {
+				granted++
+			}
+		}
+		if granted != 2 {
+			t.Errorf("%d granted, 4 of 6 were granted before", granted)
+		}
+	})
+}
+
+// An owner that was suspended past the end of its lease grants nothing: another one does.
+func TestLateOwnerGrantsNothing(t *testing.T) {
+	natstest.VirtualTime(t, func(t *testing.T) {
+		s, _ := start(t, policy.Limits{Messages: 6})
+		shard := subject.Shard("ann")
+		if err := s.Acquire(t.Context(), partition.LeaseUntil(shard, 1, time.Now().Add(time.Second))); err != nil {
+			t.Fatal(err)
+		}
+		s.flush(t)
+		if taken := take(t, s.nc, "ann", wire.ActionMessage); !taken.OK {
+			t.Errorf("under the lease: %+v", taken)
+		}
+		<-time.NewTimer(time.Second).C
+		if taken := take(t, s.nc, "ann", wire.ActionMessage); taken.Code != string(code.Unavailable) {
+			t.Errorf("after it: %+v", taken)
 		}
 	})
 }
