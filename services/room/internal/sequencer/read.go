@@ -83,15 +83,15 @@ func (r *Room) oldestFor(q *wire.History) (seq uint64, ok bool) {
 func (r *Room) readOldest(t *task) (uint64, error) {
 	now := r.env.Now()
 	s, err := t.First()
-	if err != nil {
-		return 0, err
+	for ; err == nil; s, err = t.Next(s.Pos + 1) {
+		var rec wire.Record
+		if history.Decode(s.Data, &rec) {
+			r.oldest, r.oldestAt = rec.First, now
+			return rec.First, nil
+		}
+		t.Malformed(s.Pos)
 	}
-	var rec wire.Record
-	if err := wire.Unmarshal(s.Data, &rec); err != nil {
-		return 0, err
-	}
-	r.oldest, r.oldestAt = rec.First, now
-	return rec.First, nil
+	return 0, err
 }
 
 // cached returns the messages of span if all of them are in memory.

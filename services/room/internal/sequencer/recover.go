@@ -74,26 +74,37 @@ func (r *Room) readHead() {
 		r.env.loads.leave()
 		var rec wire.Record
 		switch {
+		case err == nil && history.Decode(s.Data, &rec):
+			r.startFrom(&rec, s.Pos)
 		case err == nil:
-			if err = wire.Unmarshal(s.Data, &rec); err == nil {
-				r.head.marks = history.Marks{Near: rec.Mark64, Far: rec.Mark1024}
-				r.head.pages = dedupPages{pos: rec.Page}
-				r.advanceHead(&rec, s.Pos)
-			}
-		}
-		if err != nil && !errors.Is(err, log.ErrNotFound) {
+			r.env.noteMalformed(r.logRoom, s.Pos)
+			r.findHead(s.Pos)
+			return
+		case !errors.Is(err, log.ErrNotFound):
 			r.retryLater(err)
 			return
 		}
-		r.loaded, r.failures = true, 0
-		r.stale = r.head.seq < r.delivered
-		waiters := r.waiters
-		r.waiters = nil
-		for _, w := range waiters {
-			w.run(nil)
-		}
-		r.startNext()
+		r.finishLoad()
 	})
+}
+
+// startFrom makes rec, at pos, the last record of a room that is being loaded.
+func (r *Room) startFrom(rec *wire.Record, pos uint64) {
+	r.head.marks = history.Marks{Near: rec.Mark64, Far: rec.Mark1024}
+	r.head.pages = dedupPages{pos: rec.Page}
+	r.advanceHead(rec, pos)
+}
+
+// finishLoad runs the commands that waited for the head.
+func (r *Room) finishLoad() {
+	r.loaded, r.failures = true, 0
+	r.stale = r.head.seq < r.delivered
+	waiters := r.waiters
+	r.waiters = nil
+	for _, w := range waiters {
+		w.run(nil)
+	}
+	r.startNext()
 }
 
 // warmFor is how long after its last use a room may be appended to at once. The server
@@ -132,10 +143,7 @@ func (r *Room) catchUp() {
 		case err != nil:
 			r.retryLater(err)
 		default:
-			if err := r.followForeign(s); err != nil {
-				r.retryLater(err)
-				return
-			}
+			r.followForeign(s)
 			r.catchUp()
 		}
 	})
@@ -143,10 +151,12 @@ func (r *Room) catchUp() {
 
 // followForeign makes a record that the room did not know its last one. Its writer may have
 // died before broadcasting it, so it is broadcast here; edges drop what they have.
-func (r *Room) followForeign(s log.Stored) error {
+func (r *Room) followForeign(s log.Stored) {
 	var rec wire.Record
-	if err := wire.Unmarshal(s.Data, &rec); err != nil {
-		return err
+	if !history.Decode(s.Data, &rec) {
+		r.env.noteMalformed(r.logRoom, s.Pos)
+		r.head.pos = s.Pos // the next record follows it; seqs do not
+		return
 	}
 	if rec.First != r.head.seq+1 {
 		r.env.Counters.Holes.Add(1)
@@ -162,7 +172,6 @@ func (r *Room) followForeign(s log.Stored) error {
 		addToIndex(&r.index, &rec)
 	}
 	r.broadcastRecord(s.Pos, s.Data)
-	return nil
 }
 
 // finishCatchUp replies to the messages that turned out to be stored: the head is the end of
@@ -207,8 +216,8 @@ func (r *Room) verifyEnd() {
 		case s.Pos < r.head.pos:
 			r.env.Logger.Error("message log has lost acknowledged records", "event", "log.lost",
 				"room", r.id, "seq", r.head.seq)
-			if err := r.rewindHead(s); err != nil {
-				r.retryLater(err)
+			if !r.rewindHead(s) {
+				r.startNext()
 				return
 			}
 		}
@@ -217,19 +226,22 @@ func (r *Room) verifyEnd() {
 }
 
 // rewindHead makes s the last record of a room whose later records were lost. Their seqs are
-// not given out again.
-func (r *Room) rewindHead(s log.Stored) error {
+// not given out again. If s cannot be decoded, the room is to be loaded again: false.
+func (r *Room) rewindHead(s log.Stored) bool {
 	var rec wire.Record // stays zero when no record is left
-	if err := wire.Unmarshal(s.Data, &rec); err != nil {
-		return err
-	}
-	r.head.pos, r.head.stored = s.Pos, 0
-	if len(rec.Entries) > 0 {
+	r.head.stored = 0
+	if s.Pos > 0 {
+		if !history.Decode(s.Data, &rec) {
+			r.delivered, r.loaded = max(r.delivered, r.head.seq), false
+			r.head = head{createdMs: r.head.createdMs}
+			return false
+		}
 		r.head.stored = rec.Last()
 	}
+	r.head.pos = s.Pos
 	r.head.marks = history.Marks{Near: rec.Mark64, Far: rec.Mark1024}.Advance(&rec, s.Pos)
 	r.head.pages = dedupPages{next: r.head.seq + 1}
-	return nil
+	return true
 }
 
 // NoteDelivered records that an edge has delivered the message seq. When the log turns out to

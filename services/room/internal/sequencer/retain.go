@@ -7,6 +7,7 @@ import (
 
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/dedup"
+	"github.com/confab-chat/confab/services/room/internal/sequencer/history"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
 )
 
@@ -152,7 +153,10 @@ func (r *Room) findExpired(t *task, keep Retention) (before uint64, done bool) {
 			break // the end; after a failure, what was read until then may still be removed
 		}
 		var rec wire.Record
-		if wire.Unmarshal(s.Data, &rec) != nil || keep.keeps(&rec, head, now) {
+		if !history.Decode(s.Data, &rec) {
+			continue // it goes with the next record that is removed
+		}
+		if keep.keeps(&rec, head, now) {
 			r.scheduleRetention(&rec, keep)
 			return before, true
 		}

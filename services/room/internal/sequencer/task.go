@@ -19,6 +19,7 @@ import (
 type task struct {
 	log    Log
 	room   log.Room
+	env    *Env
 	yield  func(struct{}) bool // waits; false when the task must stop
 	resume func()              // runs the task until it waits again, or ends
 	stop   func()
@@ -30,7 +31,7 @@ var errTaskStopped = errors.New("task stopped")
 // startTask runs f as a task about room until its first wait. ended runs after f has
 // returned, but not when the task is stopped.
 func (e *Env) startTask(room log.Room, f func(*task), ended func()) {
-	t := &task{log: e.Log, room: room}
+	t := &task{log: e.Log, room: room, env: e}
 	next, stop := iter.Pull(func(yield func(struct{}) bool) {
 		defer func() {
 			if v := recover(); v != nil && v != errTaskStopped {
@@ -92,6 +93,11 @@ func (t *task) First() (log.Stored, error) {
 	return t.waitFor(func(done func(log.Stored, error)) { t.log.First(t.room, done) })
 }
 
+// Next is Log.Next for a task.
+func (t *task) Next(from uint64) (log.Stored, error) {
+	return t.waitFor(func(done func(log.Stored, error)) { t.log.Next(t.room, from, done) })
+}
+
 // At is Log.At for a task.
 func (t *task) At(pos uint64) (log.Stored, error) {
 	return t.waitFor(func(done func(log.Stored, error)) { t.log.At(t.room, pos, done) })
@@ -120,6 +126,9 @@ func (t *task) Range(from uint64, batch, maxBytes int) iter.Seq2[log.Stored, err
 		}
 	}
 }
+
+// Malformed implements history.Log.
+func (t *task) Malformed(pos uint64) { t.env.noteMalformed(t.room, pos) }
 
 // Purge is Log.Purge for a task.
 func (t *task) Purge(before uint64) (n uint64, err error) {

@@ -28,6 +28,7 @@ type Counters struct {
 	RoomsCreated atomic.Uint64 // first joins of rooms without members and messages
 	Retries      atomic.Uint64 // appends and reads of the log that were repeated
 	Holes        atomic.Uint64 // found in the log: must stay 0
+	Malformed    atomic.Uint64 // reads of records of the log that cannot be decoded: must stay 0
 
 	logger   *slog.Logger
 	loggedAt atomic.Int64            // unix seconds of the last line about a failure
@@ -82,9 +83,11 @@ func (c *Counters) Register(meter metric.Meter, load func() wire.RoomLoad) error
 		metric.WithUnit("{operation}"), metric.WithDescription("Appends and reads of the message log that failed and were repeated."))
 	holes, err5 := meter.Int64ObservableCounter("chat.sequence.gaps",
 		metric.WithUnit("{gap}"), metric.WithDescription("Gaps found in the sequence of a room and repaired."))
+	malformed, err7 := meter.Int64ObservableCounter("chat.log.malformed",
+		metric.WithUnit("{record}"), metric.WithDescription("Reads of records of the message log that cannot be decoded."))
 	duration, err6 := meter.Float64Histogram("chat.log.append.duration",
 		metric.WithUnit("s"), metric.WithDescription("Time from an append to its acknowledgement."), telemetry.Seconds())
-	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
 		return fmt.Errorf("make room metrics: %w", err)
 	}
 	c.duration = duration
@@ -103,8 +106,9 @@ func (c *Counters) Register(meter metric.Meter, load func() wire.RoomLoad) error
 		o.ObserveInt64(users, int64(now.Users))
 		o.ObserveInt64(retries, int64(c.Retries.Load()))
 		o.ObserveInt64(holes, int64(c.Holes.Load()), side)
+		o.ObserveInt64(malformed, int64(c.Malformed.Load()))
 		return nil
-	}, accepted, rooms, users, retries, holes)
+	}, accepted, rooms, users, retries, holes, malformed)
 	if err != nil {
 		return fmt.Errorf("register room metrics: %w", err)
 	}

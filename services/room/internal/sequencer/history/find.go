@@ -15,6 +15,8 @@ type Log interface {
 	// Range returns up to batch records from position from on, until they exceed
 	// maxBytes. The last element has an error, log.ErrEnd at the end.
 	Range(from uint64, batch, maxBytes int) iter.Seq2[log.Stored, error]
+	// Malformed is called with the position of a record that cannot be decoded.
+	Malformed(pos uint64)
 }
 
 // Distances of the marks in wire.Record.
@@ -68,9 +70,9 @@ func Find(l Log, head uint64, m Marks, n uint64) (Position, error) {
 			return Position{}, err
 		}
 		var r wire.Record
-		switch err := wire.Unmarshal(s.Data, &r); {
-		case err != nil:
-			return Position{}, err
+		switch {
+		case !Decode(s.Data, &r):
+			return Position{1, n}, nil
 		case r.First > multiple || r.Last() < multiple:
 			return Position{1, n}, nil // another record has the position: the log lost its end once
 		case r.First <= n:

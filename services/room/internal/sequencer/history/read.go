@@ -2,7 +2,6 @@ package history
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
@@ -19,7 +18,8 @@ const (
 var ErrShort = errors.New("the log answered with less than it has")
 
 // Scan calls each for every record from position from on, in order, up to the record
-// with message to. each may keep the records. Messages removed by retention are missing.
+// with message to. each may keep the records. Messages removed by retention are missing, and
+// those of records that cannot be decoded.
 func Scan(l Log, from Position, to uint64, each func(r *wire.Record, pos uint64)) error {
 	for next := from; ; from = next {
 		// Each record holds at least one message, so there are no more of them than messages.
@@ -34,8 +34,10 @@ func Scan(l Log, from Position, to uint64, each func(r *wire.Record, pos uint64)
 				return err
 			}
 			r := new(wire.Record)
-			if err := wire.Unmarshal(s.Data, r); err != nil || len(r.Entries) == 0 {
-				return fmt.Errorf("record at %d: %w", s.Pos, wire.ErrMalformed)
+			if !Decode(s.Data, r) {
+				l.Malformed(s.Pos)
+				next.Pos = s.Pos + 1
+				continue
 			}
 			next = Position{s.Pos + 1, r.Last() + 1}
 			each(r, s.Pos)
@@ -44,6 +46,11 @@ func Scan(l Log, from Position, to uint64, each func(r *wire.Record, pos uint64)
 			}
 		}
 	}
+}
+
+// Decode decodes a record of the log, and reports whether it is one.
+func Decode(data []byte, rec *wire.Record) bool {
+	return wire.Unmarshal(data, rec) == nil && rec.First > 0 && len(rec.Entries) > 0
 }
 
 // Read returns the messages of span. m are the marks at message head.

@@ -17,8 +17,12 @@ type roomLog struct {
 	marks       history.Marks // at the head
 	head        uint64
 	ats, ranges int
+	malformed   int
 	err         error // of every answer, if set
 }
+
+// Malformed implements history.Log.
+func (l *roomLog) Malformed(uint64) { l.malformed++ }
 
 // store appends a record of n messages; records are 3 positions apart.
 func (l *roomLog) store(n int) {
@@ -139,7 +143,7 @@ func TestFindInADamagedLog(t *testing.T) {
 					l.records[i].Data = []byte{255}
 				}
 			},
-			err: wire.ErrMalformed,
+			want: history.Position{Pos: 1, Seq: 100},
 		},
 	} {
 		l := filled(2000, 1)
@@ -159,7 +163,9 @@ func TestRead(t *testing.T) {
 		damage  func(l *roomLog)
 		want    history.Span
 		ranges  int // batch reads
-		err     error
+
+		malformed int
+		err       error
 	}{
 		"one":          {n: 100, each: 1, span: history.Span{From: 70, To: 70}, want: history.Span{From: 70, To: 70}, ranges: 1},
 		"within one":   {n: 100, each: 64, span: history.Span{From: 10, To: 20}, want: history.Span{From: 10, To: 20}, ranges: 1},
@@ -183,8 +189,13 @@ func TestRead(t *testing.T) {
 		},
 		"record without messages": {
 			n: 10, each: 1, span: history.Span{From: 1, To: 10},
-			damage: func(l *roomLog) { l.records[2].Data = wire.Marshal(&wire.Record{First: 3}) },
-			want:   history.Span{From: 1, To: 2}, ranges: 1, err: wire.ErrMalformed,
+			damage: func(l *roomLog) { l.records[0].Data = wire.Marshal(&wire.Record{First: 1}) },
+			want:   history.Span{From: 2, To: 10}, ranges: 1, malformed: 1,
+		},
+		"no record": {
+			n: 10, each: 1, span: history.Span{From: 1, To: 10},
+			damage: func(l *roomLog) { l.records[0].Data, l.records[1].Data = nil, []byte("\xff") },
+			want:   history.Span{From: 3, To: 10}, ranges: 1, malformed: 2,
 		},
 	} {
 		l := filled(c.n, c.each)
@@ -195,8 +206,8 @@ func TestRead(t *testing.T) {
 		if !slices.Equal(seqs(got), seqs(items(c.want.From, c.want.To))) || !errors.Is(err, c.err) {
 			t.Errorf("%s: %v, %v", name, seqs(got), err)
 		}
-		if l.ranges != c.ranges {
-			t.Errorf("%s: %d batch reads, want %d", name, l.ranges, c.ranges)
+		if l.ranges != c.ranges || l.malformed != c.malformed {
+			t.Errorf("%s: %d batch reads, %d malformed, want %d, %d", name, l.ranges, l.malformed, c.ranges, c.malformed)
 		}
 	}
 }
