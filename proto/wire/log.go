@@ -68,7 +68,8 @@ type Broadcast struct {
 	Rooms  []string `wire:"11"` // presence: the user's rooms; a member of two receives it once
 
 	// Number grows with every userJoined, userLeft, userOnline and userOffline of a shard, so
-	// that edges ignore a repeated one; 0: not numbered.
+	// that edges ignore a repeated one; 0: not numbered. A roomUsers that replaces some of them
+	// has the number of the last.
 	Number uint64 `wire:"12"`
 }
 

@@ -3,6 +3,7 @@ package relay
 import (
 	"github.com/nats-io/nats.go"
 
+	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/hub"
@@ -62,7 +63,9 @@ func (in *intake) isRepeated(shard int, b *wire.Broadcast) bool {
 	if b.Number == 0 {
 		return false
 	}
-	if b.Number <= in.numbers[shard] || in.asking[shard] {
+	// A list of members replaces the events up to its number, which it shares with other lists.
+	isList := b.Event == event.NameRoomUsers && b.Number == in.numbers[shard]
+	if b.Number <= in.numbers[shard] && !isList || in.asking[shard] {
 		in.counts.stale.Add(1)
 		return true
 	}

@@ -54,32 +54,33 @@ type intake struct {
 	mailbox *mailbox.Mailbox
 
 	// Owned by run.
-	now       time.Time
-	hub       *hub.Hub
-	rooms     map[string]*room
-	users     [subject.Shards]userTable
-	sums      [subject.Shards]sums
-	lanes     [kinds][subject.Shards]*lane // nil until needed
-	stalled   map[*lane]struct{}
-	epochs    [subject.Shards]uint64
-	numbers   [subject.Shards]uint64    // wire.Broadcast.Number of the last event
-	asking    [subject.Shards]bool      // for events that were missed
-	digests   [subject.Shards]time.Time // when the last one arrived
-	toFlush   []*room                   // rooms that have something to flush
-	spans     []trace.Span              // of the messages that wait for the flush
-	withTimer map[*room]struct{}        // rooms whose stream has something due later
-	decoded   wire.Broadcast            // scratch of decodeBroadcast
-	reader    strictjson.Reader         // scratch of checkJSON
-	out       stream.Out
-	repairs   repairs
-	idle      []*idling // oldest first
-	retries   []*user   // their last UserUp failed
-	keptAt    time.Time // of the last housekeeping
-	checked   int       // calls of checkOwners
-	lostAt    time.Time // when the connection was lost; zero while it is up
-	headsAt   time.Time // when to request the heads of all rooms; zero if not due
-	timer     *time.Timer
-	ending    bool
+	now        time.Time
+	hub        *hub.Hub
+	rooms      map[string]*room
+	users      [subject.Shards]userTable
+	sums       [subject.Shards]sums
+	lanes      [kinds][subject.Shards]*lane // nil until needed
+	stalled    map[*lane]struct{}
+	epochs     [subject.Shards]uint64
+	numbers    [subject.Shards]uint64    // wire.Broadcast.Number of the last event
+	asking     [subject.Shards]bool      // for events that were missed
+	reconnects uint64                    // of nc, when the events missed were asked for last
+	digests    [subject.Shards]time.Time // when the last one arrived
+	toFlush    []*room                   // rooms that have something to flush
+	spans      []trace.Span              // of the messages that wait for the flush
+	withTimer  map[*room]struct{}        // rooms whose stream has something due later
+	decoded    wire.Broadcast            // scratch of decodeBroadcast
+	reader     strictjson.Reader         // scratch of checkJSON
+	out        stream.Out
+	repairs    repairs
+	idle       []*idling // oldest first
+	retries    []*user   // their last UserUp failed
+	keptAt     time.Time // of the last housekeeping
+	checked    int       // calls of checkOwners
+	lostAt     time.Time // when the connection was lost; zero while it is up
+	headsAt    time.Time // when to request the heads of all rooms; zero if not due
+	timer      *time.Timer
+	ending     bool
 
 	counts counts
 }
@@ -105,6 +106,7 @@ func (in *intake) run(ctx context.Context) {
 		select {
 		case m := <-source:
 			in.now = time.Now()
+			in.noticeReconnect()
 			in.dispatch(m)
 		case <-in.mailbox.C():
 			in.now = time.Now()
@@ -124,6 +126,7 @@ func (in *intake) run(ctx context.Context) {
 // turn processes what waits, and then flushes the rooms.
 func (in *intake) turn(source chan *nats.Msg) {
 	in.mailbox.Run()
+	in.noticeReconnect()
 	for range drainAtOnce {
 		select {
 		case m := <-source: // never if it is nil

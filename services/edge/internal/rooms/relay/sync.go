@@ -145,13 +145,23 @@ func (in *intake) catchUp() {
 	in.repairs.spread(in.now)
 	in.checkOwners()
 	in.checkOwners()
+	in.headsAt = in.now.Add(rand.N(jitter))
+	in.log.Info("catching up after an outage", "event", "relay.catchup")
+}
+
+// noticeReconnect asks for the events that were missed while the connection was lost. It must
+// be called before a message of the new connection is processed.
+func (in *intake) noticeReconnect() {
+	n := in.nc.Stats().Reconnects
+	if n == in.reconnects {
+		return
+	}
+	in.reconnects = n
 	for shard, number := range in.numbers {
 		if number > 0 {
 			in.askRepeat(shard)
 		}
 	}
-	in.headsAt = in.now.Add(rand.N(jitter))
-	in.log.Info("catching up after an outage", "event", "relay.catchup")
 }
 
 // askRepeat asks the owner of a shard to broadcast the numbered events again that this edge has

@@ -23,7 +23,7 @@ func (s *Set) RepeatAll(news []*wire.News) {
 	listed := make(map[*room]bool)
 	for _, n := range news {
 		switch r := s.rooms[n.Room]; {
-		case r != nil && (listed[r] || n.Number <= max(r.listedAt, s.inherited)):
+		case r != nil && !r.members.Empty() && (listed[r] || n.Number <= max(r.listedAt, s.inherited)):
 			listed[r] = true
 		default:
 			s.Repeat(n)
@@ -46,6 +46,8 @@ func (s *Set) ShowMembers() {
 func (s *Set) showMembers(r *room) {
 	if n := r.members.Len(); n > 0 && n <= MaxNamedMembers {
 		s.scratchUsers = r.appendShown(s.scratchUsers[:0])
-		r.Broadcast(roomUsers(r, s.scratchUsers))
+		b := roomUsers(r, s.scratchUsers)
+		b.Number = s.cfg.Journal.Sent()
+		r.Broadcast(b)
 	}
 }
