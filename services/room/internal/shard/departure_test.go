@@ -23,6 +23,7 @@ type scene struct {
 	e1    *edge
 	alive map[string]bool // edges that send heartbeats
 
+	gone bool           // ann is not connected any more
 	told map[string]int // events about ann that an edge passes on, by name
 	seen map[int]uint64 // number of the last one, by shard
 }
@@ -42,7 +43,13 @@ func newScene(t *testing.T) *scene {
 	s.replaceOwner()
 	e2 := newEdge(s.srv.Conn(t), "e2")
 	e2.join(t, sceneRoom, "bob")
-	fakeSnapshots(t, e2, sceneRoom, "bob")
+	fakeSnapshots(t, e2, sceneRoom, func() (string, bool) { return "bob", true })
+	fakeSnapshots(t, s.e1, sceneRoom, func() (string, bool) {
+		if s.gone {
+			return "", s.alive["e1"]
+		}
+		return "ann", s.alive["e1"]
+	})
 	s.e1.join(t, sceneRoom, "ann")
 	s.e1.must(t, subject.OpUserUp, "ann", &wire.UserUp{Origin: s.e1.origin, User: wire.User{ID: "ann"}})
 	s.wait(time.Second)
@@ -96,6 +103,7 @@ func (s *scene) beat() {
 // disconnect ends ann's connection.
 func (s *scene) disconnect(grace time.Duration) {
 	s.t.Helper()
+	s.gone = true
 	ms := uint64(grace.Milliseconds())
 	var d wire.Done
 	if !s.e1.room(subject.OpLeave, sceneRoom, &wire.Leave{Origin: s.e1.origin, Room: sceneRoom, User: "ann", GraceMs: ms}, &d) {
@@ -104,8 +112,8 @@ func (s *scene) disconnect(grace time.Duration) {
 	s.e1.must(s.t, subject.OpUserDown, "ann", &wire.UserDown{Origin: s.e1.origin, User: "ann", GraceMs: ms})
 }
 
-// fakeSnapshots answers for an edge that holds one user in a room.
-func fakeSnapshots(tb testing.TB, e *edge, room, user string) {
+// fakeSnapshots answers for an edge that holds one user, or none, in a room, while it lives.
+func fakeSnapshots(tb testing.TB, e *edge, room string, held func() (user string, lives bool)) {
 	tb.Helper()
 	_, err := e.nc.Subscribe(subject.EdgesSync, func(m *nats.Msg) {
 		var q wire.Sync
@@ -113,8 +121,15 @@ func fakeSnapshots(tb testing.TB, e *edge, room, user string) {
 			return
 		}
 		snap := wire.Snapshot{Origin: e.origin, Shard: q.Shard, Part: 1, Last: true}
-		if int(q.Shard) == subject.Shard(room) {
+		user, lives := held()
+		if !lives {
+			return
+		}
+		if user != "" && int(q.Shard) == subject.Shard(room) {
 			snap.Rooms = []wire.RoomMembers{{Room: room, Users: []wire.User{{ID: user}}}}
+		}
+		if user != "" && int(q.Shard) == subject.Shard(user) {
+			snap.Users = []wire.UserUp{{Origin: e.origin, User: wire.User{ID: user}}}
 		}
 		_ = m.Respond(wire.Marshal(&snap)) // an owner that is gone needs none
 	})
@@ -160,7 +175,7 @@ func TestDeparturesSurvive(t *testing.T) {
 			s.replaceOwner()
 		}, 2 * time.Second, 10 * time.Second},
 		"the edge, which forgets to report it": {func(s *scene) {
-			fakeSnapshots(s.t, s.e1, "another", "ann") // it lives and does not hold ann in the room
+			s.gone = true
 			s.replaceOwner()
 		}, time.Second, liveness.LeftGrace + 3*time.Second},
 	} {
@@ -199,7 +214,7 @@ func TestReturnSurvives(t *testing.T) {
 		s.wait(5 * time.Second)
 		s.e1.join(t, sceneRoom, "ann")
 		s.e1.must(t, subject.OpUserUp, "ann", &wire.UserUp{Origin: s.e1.origin, User: wire.User{ID: "ann"}})
-		fakeSnapshots(t, s.e1, sceneRoom, "ann")
+		s.gone = false
 		s.wait(time.Minute)
 		if s.told[event.NameUserLeft] > 0 || s.told[event.NameUserJoined] != 1 {
 			t.Errorf("announced %v", s.told)

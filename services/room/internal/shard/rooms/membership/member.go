@@ -34,9 +34,9 @@ func (m *member) keepHolders(keep func(holder) bool) bool {
 // loseHolders puts the holders that lost selects into a grace until the given offset, or
 // shortens theirs, and reports whether that changed anything. Holders whose grace has passed
 // at now are removed as long as one remains.
-func (r *Room) loseHolders(m *member, now, until time.Duration, lost func(unique.Handle[Edge]) bool) (changed bool) {
+func (r *Room) loseHolders(m *member, now, until time.Duration, lost func(holder) bool) (changed bool) {
 	shorten := func(h *holder) {
-		if until >= h.until || !lost(h.edge) {
+		if until >= h.until || !lost(*h) {
 			return
 		}
 		if h.live() {

@@ -110,7 +110,7 @@ func (r *Room) Leave(now time.Time, e Edge, user string, grace time.Duration) (g
 	}
 	at := r.clock.At(now)
 	same := unique.Make(e)
-	if !r.loseHolders(m, at, at+boundGrace(grace), func(h unique.Handle[Edge]) bool { return h == same }) {
+	if !r.loseHolders(m, at, at+boundGrace(grace), func(h holder) bool { return h.edge == same }) {
 		return false
 	}
 	return r.dropOrSetGrace(m, at)
@@ -120,22 +120,22 @@ func (r *Room) Leave(now time.Time, e Edge, user string, grace time.Duration) (g
 // their members at once. It returns the members for whom userLeft must be broadcast now (none
 // when grace is positive), sorted by id. It visits every member.
 func (r *Room) LoseEdge(now time.Time, e Edge, grace time.Duration) (gone []wire.User) {
-	lost := func(h unique.Handle[Edge]) bool {
-		v := h.Value()
+	lost := func(h holder) bool {
+		v := h.edge.Value()
 		return v.ID == e.ID && v.Gen <= e.Gen
 	}
 	return r.loseEach(now, grace, lost, func(string) bool { return false })
 }
 
 // LeaveUnless is Leave for each member that e holds and keep does not accept: the edge does
-// not hold them any more. It visits every member.
+// not hold them any more. A grace that runs goes on. It visits every member.
 func (r *Room) LeaveUnless(now time.Time, e Edge, grace time.Duration, keep func(user string) bool) (gone []wire.User) {
 	same := unique.Make(e)
-	return r.loseEach(now, grace, func(h unique.Handle[Edge]) bool { return h == same }, keep)
+	return r.loseEach(now, grace, func(h holder) bool { return h.edge == same && h.live() }, keep)
 }
 
 // loseEach ends what the selected edges hold of members that keep does not accept.
-func (r *Room) loseEach(now time.Time, grace time.Duration, lost func(unique.Handle[Edge]) bool, keep func(user string) bool) (gone []wire.User) {
+func (r *Room) loseEach(now time.Time, grace time.Duration, lost func(holder) bool, keep func(user string) bool) (gone []wire.User) {
 	at := r.clock.At(now)
 	var left []*member
 	for m := range r.members.all() {

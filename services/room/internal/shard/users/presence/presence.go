@@ -94,28 +94,28 @@ func (s *Set) Down(now time.Time, e Edge, user string, grace time.Duration) []Ev
 		return nil
 	}
 	h := unique.Make(e)
-	return s.endHoldings(nil, x, now, grace, func(of unique.Handle[Edge]) bool { return of == h })
+	return s.endHoldings(nil, x, now, grace, func(of *holder) bool { return of.edge == h })
 }
 
 // LoseEdge ends everything that e, and older processes of the same id, held: Down for all
 // their users at once. It visits every user of the shard.
 func (s *Set) LoseEdge(now time.Time, e Edge, grace time.Duration) []Event {
-	lost := func(of unique.Handle[Edge]) bool {
-		v := of.Value()
+	lost := func(of *holder) bool {
+		v := of.edge.Value()
 		return v.ID == e.ID && v.Gen <= e.Gen
 	}
 	return s.endEach(now, grace, lost, func(string) bool { return false })
 }
 
 // DownUnless is Down for each user that e holds and keep does not accept: the edge does not
-// hold them any more. It visits every user of the shard.
+// hold them any more. A grace that runs goes on. It visits every user of the shard.
 func (s *Set) DownUnless(now time.Time, e Edge, grace time.Duration, keep func(user string) bool) []Event {
 	h := unique.Make(e)
-	return s.endEach(now, grace, func(of unique.Handle[Edge]) bool { return of == h }, keep)
+	return s.endEach(now, grace, func(of *holder) bool { return of.edge == h && of.live() }, keep)
 }
 
 // endEach ends what the selected edges hold of users that keep does not accept.
-func (s *Set) endEach(now time.Time, grace time.Duration, lost func(unique.Handle[Edge]) bool, keep func(user string) bool) (events []Event) {
+func (s *Set) endEach(now time.Time, grace time.Duration, lost func(*holder) bool, keep func(user string) bool) (events []Event) {
 	for i := len(s.online) - 1; i >= 0; i-- { // from the end: endHoldings may move the last one to index i
 		if x := s.online[i]; !keep(x.info.ID) {
 			events = s.endHoldings(events, x, now, grace, lost)
@@ -290,7 +290,7 @@ func (s *Set) remove(x *user) {
 
 // endHoldings ends what the selected edges hold of x. If no edge is left, it appends the
 // departure to events or schedules it.
-func (s *Set) endHoldings(events []Event, x *user, now time.Time, grace time.Duration, lost func(unique.Handle[Edge]) bool) []Event {
+func (s *Set) endHoldings(events []Event, x *user, now time.Time, grace time.Duration, lost func(*holder) bool) []Event {
 	at := s.clock.At(now)
 	if !x.loseHolders(at, at+min(max(grace, 0), maxGrace), lost, s.tally) {
 		return events

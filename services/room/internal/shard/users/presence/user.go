@@ -108,13 +108,13 @@ func (x *user) sum(h *holder) wire.Sum { return wire.UserSum(x.info.ID, h.rooms)
 
 // loseHolders ends or shortens, at until, what the selected edges hold, and reports whether
 // that changed anything.
-func (x *user) loseHolders(at, until time.Duration, lost func(unique.Handle[Edge]) bool, tally *membership.Tally) (changed bool) {
+func (x *user) loseHolders(at, until time.Duration, lost func(*holder) bool, tally *membership.Tally) (changed bool) {
 	if x.until() == timerheap.Never {
 		x.dropEnded(at) // not later: the rooms held at the last close must be notified of the departure
 	}
 	for i := range x.holders {
 		h := &x.holders[i]
-		if until >= h.until || !lost(h.edge) {
+		if until >= h.until || !lost(h) {
 			continue
 		}
 		if h.live() {
