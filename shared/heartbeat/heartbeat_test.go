@@ -58,6 +58,9 @@ func TestRun(t *testing.T) {
 		wg.Wait()
 		for {
 			if last := next[wire.Heartbeat](t, beats); last.State == wire.StateStopped {
+				// What happened since the last report is reported with it.
+				for next[wire.Telemetry](t, tels).Seq != last.Seq {
+				}
 				return
 			}
 		}
