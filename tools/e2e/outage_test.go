@@ -87,7 +87,7 @@ func TestOutage(t *testing.T) {
 func (sc *scene) subjects(tap *natstest.Tap) {
 	sc.Helper()
 	known := regexp.MustCompile(`^(chat\.v1\.(room\.\d+\.(cmd\.[a-z]+|typing)|user\.\d+\.cmd\.[a-z]+|rl\.\d+\.[a-z]+|head\.\d+|userbc\.\d+|` +
-		`(log|bc)\.\d+\.[rbh][A-Za-z0-9_-]+|log\.\d+\._probe|(hb|tel)\.(edge|room|ratelimit|monitor)\.[a-z0-9-]+|ctl\.edges\.(sync|leases)|ctl\.edge\.[a-z0-9-]+\.(recall|poll|recover)|api\.[a-z]+)` +
+		`(log|bc)\.\d+\.[rbh][A-Za-z0-9_-]+|log\.\d+\._probe|ledger\.\d+|(hb|tel)\.(edge|room|ratelimit|monitor)\.[a-z0-9-]+|ctl\.edges\.(sync|leases)|ctl\.edge\.[a-z0-9-]+\.(recall|poll|recover)|api\.[a-z]+)` +
 		`|\$KV\.chat_(own|cfg)\.[A-Za-z0-9_.-]+|\$JS\.(API|ACK|EVENT)\..+|\$SRV\..+|_INBOX[A-Za-z0-9_]*\.[A-Za-z0-9_.-]+)$`)
 	subjects := tap.Subjects()
 	if len(subjects) < 20 {
