@@ -7,7 +7,6 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/services/edge/internal/rooms/relay"
-	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
 // refreshToken takes a newer token of the same user. Any other is an error and closes
@@ -53,5 +52,3 @@ func (s *Session) Expire() {
 
 // unixSeconds is the end of a token. What ends after the year 2105 ends then.
 func unixSeconds(t time.Time) uint32 { return uint32(min(max(0, t.Unix()), math.MaxUint32)) }
-
-var _ poll.Expirer = (*Session)(nil)

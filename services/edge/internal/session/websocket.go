@@ -20,12 +20,6 @@ func (c *Core) NewWebSocket(l *poll.Loop, id auth.Identity, place uint8) *WebSoc
 	return &WebSocketSession{Session: c.session(l, id, place)}
 }
 
-// ConnSlot implements conn.Holder.
-func (s *WebSocketSession) ConnSlot() *conn.Conn { return &s.conn }
-
-// Opened implements conn.Handler.
-func (s *WebSocketSession) Opened(c *conn.Conn) { s.Session.Opened(c) }
-
 // Message implements conn.Handler.
 func (s *WebSocketSession) Message(c *conn.Conn, op ws.OpCode, payload []byte) {
 	if op != ws.OpText {
@@ -35,13 +29,12 @@ func (s *WebSocketSession) Message(c *conn.Conn, op ws.OpCode, payload []byte) {
 	s.Session.Message(payload)
 }
 
-// Heartbeat implements conn.Handler.
-func (s *WebSocketSession) Heartbeat(*conn.Conn) { s.Session.Heartbeat() }
+// The other methods of conn.Holder.
 
-// Drained implements conn.Handler.
-func (s *WebSocketSession) Drained(*conn.Conn) { s.Session.Drained() }
-
-// Closed implements conn.Handler.
+func (s *WebSocketSession) ConnSlot() *conn.Conn                  { return &s.conn }
+func (s *WebSocketSession) Opened(c *conn.Conn)                   { s.Session.Opened(c) }
+func (s *WebSocketSession) Heartbeat(*conn.Conn)                  { s.Session.Heartbeat() }
+func (s *WebSocketSession) Drained(*conn.Conn)                    { s.Session.Drained() }
 func (s *WebSocketSession) Closed(_ *conn.Conn, cause conn.Cause) { s.Session.Closed(cause) }
 
 var _ conn.Holder = (*WebSocketSession)(nil)

@@ -22,8 +22,6 @@ var ErrEvent = errors.New("a frame needs an event")
 // Codec implements [codec.Codec]. Safe for concurrent use.
 type Codec struct{}
 
-var _ codec.Codec = Codec{}
-
 // Decode reads a frame's payload. Members other than id, event and data are
 // ignored, as is the order of the three. An id of null means none.
 func (Codec) Decode(r *strictjson.Reader, msg []byte) (codec.Request, error) {

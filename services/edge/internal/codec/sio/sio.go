@@ -20,8 +20,6 @@ type Codec struct {
 	Namespace string // "/" or "/name"
 }
 
-var _ codec.Codec = Codec{}
-
 // Decode parses an event packet, with its type and namespace. It returns
 // codec.ErrBroken for an invalid packet or invalid JSON. JSON that readers could
 // understand differently is an error of the request only.

@@ -9,9 +9,6 @@ import (
 // Echo is a handler that returns every message to the sender. It serves the conformance suite.
 type Echo struct{}
 
-// Opened implements Handler.
-func (Echo) Opened(*Socket) {}
-
 // Message implements Handler.
 func (Echo) Message(s *Socket, binary bool, data []byte) {
 	op, head := ws.OpBinary, ""
@@ -23,13 +20,7 @@ func (Echo) Message(s *Socket, binary bool, data []byte) {
 	s.SendEcho(append(append(frame, head...), data...))
 }
 
-// Heartbeat implements Handler.
-func (Echo) Heartbeat(*Socket) {}
-
-// Drained implements Handler.
-func (Echo) Drained(s *Socket) { s.ResumeReads() }
-
-// Closed implements Handler.
+func (Echo) Opened(*Socket)             {}
+func (Echo) Heartbeat(*Socket)          {}
+func (Echo) Drained(s *Socket)          { s.ResumeReads() }
 func (Echo) Closed(*Socket, conn.Cause) {}
-
-var _ Handler = Echo{}

@@ -177,34 +177,16 @@ func (t *polling) finalPacket() engineio.Type {
 	return engineio.Close
 }
 
-// Abort implements poll.Transport.
-func (t *polling) Abort() { t.Close() }
-
-// CloseWrite implements poll.Transport; long-polling has no half-closed state.
-func (t *polling) CloseWrite() {}
-
-// PauseReads implements poll.Transport.
-func (t *polling) PauseReads() { t.paused = true }
-
 // ResumeReads implements poll.Transport.
 func (t *polling) ResumeReads() {
 	t.paused = false
 	t.deliverPackets()
 }
 
-// SetHandler implements poll.Transport.
-func (t *polling) SetHandler(h poll.Handler) { t.handler = h }
-
-// Detach implements poll.Transport.
-func (t *polling) Detach() (net.Conn, error) { return nil, poll.ErrDetach }
-
-// Loop implements poll.Transport.
-func (t *polling) Loop() *poll.Loop { return t.socket.local.loop }
-
-// RemoteAddr implements poll.Transport.
+func (t *polling) Abort()                     { t.Close() }
+func (t *polling) CloseWrite()                {} // long-polling has no half-closed state
+func (t *polling) PauseReads()                { t.paused = true }
+func (t *polling) SetHandler(h poll.Handler)  { t.handler = h }
+func (t *polling) Detach() (net.Conn, error)  { return nil, poll.ErrDetach }
+func (t *polling) Loop() *poll.Loop           { return t.socket.local.loop }
 func (t *polling) RemoteAddr() netip.AddrPort { return t.peer }
-
-var (
-	_ poll.Transport = (*polling)(nil)
-	_ poll.Flusher   = (*polling)(nil)
-)

@@ -207,8 +207,3 @@ func (s *Socket) arm() {
 	}
 	s.local.loop.ArmPrecise(&s.timer, next)
 }
-
-var (
-	_ conn.Handler = (*Socket)(nil)
-	_ poll.Expirer = (*Socket)(nil)
-)

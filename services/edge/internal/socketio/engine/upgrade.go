@@ -145,5 +145,3 @@ func (p *probe) Closed(c *conn.Conn, cause conn.Cause) {
 	}
 	p.detach()
 }
-
-var _ conn.Handler = (*probe)(nil)

@@ -224,5 +224,3 @@ func parseCredentials(data []byte) credentials {
 	}
 	return c
 }
-
-var _ engine.Handler = (*Client)(nil)

@@ -74,5 +74,3 @@ func (b *bareSocket) echo(t socketio.Type, id int64, items []json.RawMessage, at
 	}
 	b.Send(frames, conn.Reply)
 }
-
-var _ socket = (*bareSocket)(nil)

@@ -147,8 +147,3 @@ func (s *sessionSocket) ResumeReads() {
 		s.client.resumeReads()
 	}
 }
-
-var (
-	_ session.Link = (*sessionSocket)(nil)
-	_ socket       = (*sessionSocket)(nil)
-)

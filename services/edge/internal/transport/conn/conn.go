@@ -254,9 +254,3 @@ func (c *Conn) recoverPanic() {
 		"conn", c.ID(), "err", r, "stack", string(debug.Stack()))
 	c.fail(code.CloseInternal, "")
 }
-
-var (
-	_ poll.Handler = (*Conn)(nil)
-	_ poll.Flusher = (*Conn)(nil)
-	_ poll.Expirer = (*Conn)(nil)
-)

@@ -84,13 +84,15 @@ type Cause struct {
 // EchoHandler sends every message back, for conformance suites.
 type EchoHandler struct{}
 
-func (EchoHandler) Opened(*Conn)    {}
-func (EchoHandler) Heartbeat(*Conn) {}
-
 // Message sends the message back.
 func (EchoHandler) Message(c *Conn, op ws.OpCode, payload []byte) {
 	c.SendEcho(ws.AppendFrame(nil, op, payload))
 }
+
+func (EchoHandler) Opened(*Conn)        {}
+func (EchoHandler) Heartbeat(*Conn)     {}
+func (EchoHandler) Drained(c *Conn)     { c.ResumeReads() }
+func (EchoHandler) Closed(*Conn, Cause) {}
 
 // SendEcho sends frames, and pauses reads while the peer does not read. The handler
 // resumes them when it is notified by Drained.
@@ -104,8 +106,3 @@ func (c *Conn) SendEcho(frames []byte) {
 
 // echoAhead is how many bytes of echo may wait before reading stops.
 const echoAhead = 64 << 10
-
-func (EchoHandler) Drained(c *Conn)     { c.ResumeReads() }
-func (EchoHandler) Closed(*Conn, Cause) {}
-
-var _ Handler = EchoHandler{}

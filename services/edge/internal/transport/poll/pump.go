@@ -287,5 +287,3 @@ func (p *pump) writePending() bool {
 	defer p.mu.Unlock()
 	return p.writing || len(p.out) > 0
 }
-
-var _ Transport = (*pump)(nil)

@@ -160,5 +160,3 @@ func (s *sock) Detach() (net.Conn, error) {
 	defer f.Close() // FileConn has its own duplicate
 	return net.FileConn(f)
 }
-
-var _ Transport = (*sock)(nil)

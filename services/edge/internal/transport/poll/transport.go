@@ -113,5 +113,3 @@ func Refuse(t Transport, b []byte, d time.Duration) {
 	t.Write(b)
 	Linger(t, d)
 }
-
-var _ Handler = (*lingerer)(nil)

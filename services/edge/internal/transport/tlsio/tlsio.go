@@ -7,7 +7,6 @@ package tlsio
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"time"
@@ -216,9 +215,4 @@ func (s *stream) closeTransport() {
 	s.t.Loop().Arm(&s.timer, s.t.Loop().Tick()+s.t.Loop().Ticks(closePatience))
 }
 
-var (
-	_ poll.Transport = (*stream)(nil)
-	_ poll.Handler   = (*stream)(nil)
-	_ net.Error      = empty{}
-	_ io.ReadWriter  = (*wire)(nil)
-)
+var _ net.Error = empty{} // crypto/tls looks for it

@@ -83,13 +83,8 @@ func (s *stream) ResumeReads() {
 	s.t.Loop().Post(s.decrypt)
 }
 
-// SetHandler implements poll.Transport.
-func (s *stream) SetHandler(h poll.Handler) { s.handler = h }
-
-// Loop implements poll.Transport.
-func (s *stream) Loop() *poll.Loop { return s.t.Loop() }
-
-// RemoteAddr implements poll.Transport.
+func (s *stream) SetHandler(h poll.Handler)  { s.handler = h }
+func (s *stream) Loop() *poll.Loop           { return s.t.Loop() }
 func (s *stream) RemoteAddr() netip.AddrPort { return s.t.RemoteAddr() }
 
 // Detach implements poll.Transport: the connection keeps its TLS.

@@ -130,5 +130,3 @@ func (c loopConn) RemoteAddr() net.Addr           { return net.TCPAddrFromAddrPo
 func (loopConn) SetDeadline(time.Time) error      { return nil }
 func (loopConn) SetReadDeadline(time.Time) error  { return nil }
 func (loopConn) SetWriteDeadline(time.Time) error { return nil }
-
-var _ net.Conn = (*wire)(nil)
