@@ -26,7 +26,7 @@ type mutation struct {
 // mutations are the bugs that the suite must find. What is replaced must be in its
 // file exactly once, so that a mutation that no longer fits fails.
 func mutations() map[string]mutation {
-	const sequencer = "services/room/internal/sequencer/"
+	const sequencer, shard = "services/room/internal/sequencer/", "services/room/internal/shard/"
 	return map[string]mutation{
 		"acknowledge before store": {
 			file: sequencer + "send.go",
@@ -58,6 +58,23 @@ func mutations() map[string]mutation {
 			new:   `	case failed && now.Before(s.storedAt):`,
 			run:   "full",
 			finds: []string{"dishonest-health"},
+		},
+		"forget one edge on takeover": {
+			file:  shard + "sync.go",
+			old:   `s.sync.edges.Update(s.now, s.cfg.Edges.Live(s.now)) {`,
+			new:   `s.sync.edges.Update(s.now, s.cfg.Edges.Live(s.now))[:0] {`,
+			test:  [2]string{"./" + shard, "^TestSilentEdgeIsAskedAgain$"},
+			finds: []string{"member-missing"},
+		},
+		"drop pending departures": {
+			file: shard + "rooms/restore.go",
+			old:  `	s.open(h.Room).members.Restore(now, h.User, state)`,
+			new: `	if !state.Until.IsZero() {
+		return
+	}
+	s.open(h.Room).members.Restore(now, h.User, state)`,
+			test:  [2]string{"./" + shard, "^TestDeparturesSurvive$"},
+			finds: []string{"wrong-departures"},
 		},
 		"a report that resets": {
 			file: "services/edge/internal/session/core.go",

@@ -95,7 +95,10 @@ func (s *scene) wait(d time.Duration) {
 }
 
 func (s *scene) beat() {
-	for e := range s.alive {
+	for e, lives := range s.alive {
+		if !lives {
+			continue
+		}
 		s.owner.edges.Observe(time.Now(), &wire.Heartbeat{Instance: e, Gen: 1, State: wire.StateOK})
 	}
 }
@@ -189,12 +192,12 @@ func TestDeparturesSurvive(t *testing.T) {
 				}
 				s.wait(c.late - c.early)
 				if s.told[event.NameUserLeft] != 1 || s.told[event.NameUserOffline] != 1 {
-					t.Errorf("announced %v", s.told)
+					t.Errorf("wrong-departures: seen %v", s.told)
 				}
 				s.replaceOwner()
 				s.wait(time.Minute)
 				if s.told[event.NameUserJoined] != 1 || s.told[event.NameUserOnline] != 1 || s.told[event.NameUserLeft] != 1 || s.told[event.NameUserOffline] != 1 {
-					t.Errorf("in the end announced %v", s.told)
+					t.Errorf("wrong-departures: seen %v in the end", s.told)
 				}
 				var j wire.Joined
 				if j = *s.e1.join(t, sceneRoom, "cid"); j.Total != 2 {
@@ -203,6 +206,50 @@ func TestDeparturesSurvive(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An edge that does not answer a new owner, or differs from it later, is asked again.
+func TestSilentEdgeIsAskedAgain(t *testing.T) {
+	natstest.VirtualTime(t, func(t *testing.T) {
+		s := newScene(t)
+		s.gone, s.alive["e1"] = true, false // it loses ann, and sends no snapshots for now
+		s.replaceOwner()
+		s.wait(2 * time.Second)
+		s.gone, s.alive["e1"] = false, true
+		s.wait(4 * time.Second)
+		if n := s.members(); n != 2 {
+			t.Errorf("member-missing: seen %d members, want 2", n)
+		}
+		// What the edge holds and no command has said is found by its checks.
+		e3 := newEdge(s.srv.Conn(t), "e3")
+		s.alive["e3"] = true
+		held := ""
+		fakeSnapshots(t, e3, sceneRoom, func() (string, bool) { return held, true })
+		s.wait(3 * time.Second)
+		held = "cid"
+		check := wire.Check{Origin: e3.origin}
+		check.Members.Add(wire.MemberSum(sceneRoom, held))
+		for range 2 {
+			var d wire.Done
+			if !e3.room(subject.OpCheck, sceneRoom, &check, &d) || d.Code != "" {
+				t.Fatalf("check: %+v", d)
+			}
+			s.wait(2 * time.Second)
+		}
+		if n := s.members(); n != 3 {
+			t.Errorf("member-missing: seen %d members, want 3", n)
+		}
+		if s.told[event.NameUserLeft] > 0 {
+			t.Errorf("wrong-departures: seen %v", s.told)
+		}
+	})
+}
+
+// members returns how many members the room has.
+func (s *scene) members() int {
+	var stats struct{ UserCount int }
+	s.e1.event(s.t, wire.User{ID: "bob"}, event.NameGetRoomStats, `{"roomId":"`+sceneRoom+`"}`, &stats)
+	return stats.UserCount
 }
 
 // A user who returns within the grace is not announced, also if the owner dies meanwhile.
@@ -217,7 +264,7 @@ func TestReturnSurvives(t *testing.T) {
 		s.gone = false
 		s.wait(time.Minute)
 		if s.told[event.NameUserLeft] > 0 || s.told[event.NameUserJoined] != 1 {
-			t.Errorf("announced %v", s.told)
+			t.Errorf("wrong-departures: seen %v", s.told)
 		}
 	})
 }
@@ -243,7 +290,7 @@ func TestOwnerThatReturns(t *testing.T) {
 		gate.Open()
 		s.wait(10 * time.Second)
 		if s.told[event.NameUserLeft] != 1 || s.told[event.NameUserOffline] != 1 {
-			t.Errorf("announced %v", s.told)
+			t.Errorf("wrong-departures: seen %v", s.told)
 		}
 		cut.release([]int{subject.Shard(sceneRoom), subject.Shard("ann")})
 	})
@@ -276,7 +323,7 @@ func TestUndoneJoin(t *testing.T) {
 		}
 		s.wait(5 * time.Second)
 		if s.told[event.NameUserJoined] > 0 || s.told[event.NameUserLeft] != 1 {
-			t.Errorf("announced %v", s.told)
+			t.Errorf("wrong-departures: seen %v", s.told)
 		}
 	})
 }
