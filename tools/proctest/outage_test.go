@@ -1,10 +1,13 @@
 package proctest_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
+	"github.com/confab-chat/confab/shared/client"
 	"github.com/confab-chat/confab/shared/eventually"
+	"github.com/confab-chat/confab/tools/internal/cluster"
 	"github.com/confab-chat/confab/tools/internal/cluster/clustertest"
 )
 
@@ -32,4 +35,41 @@ func TestStatsAfterAnOutage(t *testing.T) {
 	c.Start("nats1")
 	c.Probe("edge1", "/readyz", 200)
 	complete()
+}
+
+// TestTotalsWithoutADeadEdge: the connections of a killed edge leave the totals, and count as closed.
+func TestTotalsWithoutADeadEdge(t *testing.T) {
+	t.Parallel()
+	c := clustertest.New(t)
+	c.Start("nats1", "room1", "ratelimit1", "monitor1", "edge1", "edge2")
+	for _, edge := range []string{"edge1", "edge2"} {
+		c.Probe(edge, "/readyz", 200)
+	}
+	for i := range 3 {
+		connect(t, c.URL("edge1"), fmt.Sprint("lost", i), func(client.Event) {})
+	}
+	connect(t, c.URL("edge2"), "left", func(client.Event) {})
+	type totals struct{ Current, Total, TotalDisconnections uint64 }
+	becomes := func(what string, connections totals, listed int) {
+		t.Helper()
+		eventually.OK(t, what, func() error {
+			_, body, err := cluster.Get(t.Context(), c.MonitorURL()+"/websocket/stats")
+			var stats struct {
+				Connections totals
+				Rooms       struct {
+					Details []struct{ UserCount int }
+				}
+			}
+			if err == nil {
+				err = json.Unmarshal([]byte(body), &stats)
+			}
+			if d := stats.Rooms.Details; err == nil && (stats.Connections != connections || len(d) != 1 || d[0].UserCount != listed) {
+				err = fmt.Errorf("%s", body)
+			}
+			return err
+		})
+	}
+	becomes("four connections", totals{4, 4, 0}, 4)
+	c.Kill("edge1")
+	becomes("one connection", totals{1, 4, 3}, 1)
 }
