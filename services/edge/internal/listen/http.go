@@ -7,14 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/confab-chat/confab/services/edge/internal/listen/head"
-	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 )
 
 const (
@@ -101,13 +99,11 @@ func (p *pending) handOff(b []byte) {
 		p.refuse(refused(Overload))
 		return
 	}
-	early := append([]byte(nil), b...)
-	nc, err := p.t.Detach()
-	if err != nil {
-		p.refuse(refused(Overload)) // out of descriptors
+	early := bytes.Clone(b)
+	nc := p.detach()
+	if nc == nil {
 		return
 	}
-	p.endHandshake()
 	w.count.Add(1)
 	c := &handed{Conn: nc, early: early, count: w.count}
 	select {
@@ -188,15 +184,7 @@ func (w *httpServer) handle(rw http.ResponseWriter, r *http.Request) {
 func (w *httpServer) returnToLoops(c *handed, b []byte) {
 	c.once.Do(func() { c.count.Add(-1) })
 	c.Conn.SetDeadline(time.Time{})
-	err := w.server.options.Group.Attach(c.Conn, func(t poll.Transport, peer netip.AddrPort) {
-		if p := w.server.startHandshake(t, peer); p != nil {
-			p.returned = true
-			p.Readable(b)
-		}
-	})
-	if err != nil {
-		w.server.options.Logger.Debug("connection lost between net/http and the loops", "event", "listen.return_failed", "err", err)
-	}
+	w.server.attach(c.Conn, b, w.server.options.Group.Attach, true)
 }
 
 // errRewrite is returned for a request that cannot be rebuilt.

@@ -1,9 +1,11 @@
 package listen
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
+	"net"
 	"net/netip"
 
 	"github.com/confab-chat/confab/proto/code"
@@ -147,21 +149,38 @@ func (s *Server) authorize(route *Route, h *Handshake) (conn.Handler, *refusal) 
 
 // moveTo hands the connection over to the loop that must own it, with its request.
 func (p *pending) moveTo(l *poll.Loop, b []byte) {
-	s := p.local.server
-	request := append([]byte(nil), b...)
+	request := bytes.Clone(b)
+	if nc := p.detach(); nc != nil {
+		p.local.server.attach(nc, request, l.Attach, false)
+	}
+}
+
+// detach ends the handshake and returns the connection; nil if it had to be refused.
+func (p *pending) detach() net.Conn {
 	nc, err := p.t.Detach()
 	if err != nil {
 		p.refuse(refused(Overload)) // out of descriptors
-		return
+		return nil
 	}
 	p.endHandshake()
-	err = l.Attach(nc, func(t poll.Transport, peer netip.AddrPort) {
+	return nc
+}
+
+// attach adds a connection to a loop again, with the bytes of its request. returned is that
+// of pending.
+func (s *Server) attach(nc net.Conn, request []byte, to func(net.Conn, poll.Acceptor) error, returned bool) {
+	err := to(nc, func(t poll.Transport, peer netip.AddrPort) {
 		if p := s.startHandshake(t, peer); p != nil {
+			p.returned = returned
 			p.Readable(request)
 		}
 	})
 	if err != nil {
-		s.options.Logger.Debug("connection lost between two loops", "event", "listen.move_failed", "err", err)
+		event := "listen.move_failed"
+		if returned {
+			event = "listen.return_failed"
+		}
+		s.options.Logger.Debug("connection lost on its way to a loop", "event", event, "err", err)
 	}
 }
 

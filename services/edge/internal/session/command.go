@@ -104,23 +104,18 @@ func (c *command) succeed(r event.Reply) {
 
 // fail answers c with an error.
 func (c *command) fail(err error) {
-	if !c.s.closed {
-		if c.id != codec.NoReply {
-			c.s.fail(c.context(), c.id, c.def.Name, relay.Refusal(err))
-		}
-		if c.restoring != nil {
-			c.restoring.joined(false)
-		}
-	}
-	if c.span != nil {
-		c.span.RecordError(err)
+	c.refuse(err)
+	if c.restoring != nil && !c.s.closed {
+		c.restoring.joined(false)
 	}
 	c.finish()
 }
 
 // refuse is fail for a command that was not queued.
 func (c *command) refuse(err error) {
-	c.s.fail(c.context(), c.id, c.def.Name, relay.Refusal(err))
+	if c.id != codec.NoReply && !c.s.closed {
+		c.s.fail(c.context(), c.id, c.def.Name, relay.Refusal(err))
+	}
 	if c.span != nil {
 		c.span.RecordError(err)
 		c.span.End()

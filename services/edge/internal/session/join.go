@@ -101,7 +101,7 @@ func (c *command) welcome(seat relay.Seat, recovered *bool) (open bool) {
 	return true
 }
 
-// endJoin lets what waits for the join continue.
+// endJoin ends the join: requests that wait for it can run.
 func (c *command) endJoin() {
 	w := c.s.work
 	if w == nil {

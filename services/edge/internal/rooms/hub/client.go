@@ -67,13 +67,6 @@ func (c *Client) membershipIn(r *LocalRoom) *membership {
 	return nil
 }
 
-// removeMembership removes the client's membership in r, if there is one.
-func (c *Client) removeMembership(r *LocalRoom) {
-	if i := c.indexOf(r); i >= 0 {
-		c.memberships.Remove(i)
-	}
-}
-
 // indexOf returns the index of r among the memberships, -1 if it is not there.
 func (c *Client) indexOf(r *LocalRoom) int {
 	for i := range c.Rooms() {

@@ -1,6 +1,10 @@
 package hub
 
-import "github.com/confab-chat/confab/proto/wire"
+import (
+	"slices"
+
+	"github.com/confab-chat/confab/proto/wire"
+)
 
 // A client that reconnects names the last message that it received. What it had
 // received in its other rooms follows from the order in which its loop delivered
@@ -55,15 +59,9 @@ func (l *Local) deliveryLogEnd() uint64 {
 // codec whose clients can recover. frames are those codecs'.
 func (l *Local) logDelivery(room string, posts []post, frames [][]byte) {
 	log := l.deliveries
-	if log == nil {
-		return
-	}
-	for _, f := range frames {
-		if f != nil {
-			log.ring[log.end%maxDeliveries] = delivery{room, posts[0].first, posts[len(posts)-1].last}
-			log.end++
-			return
-		}
+	if log != nil && slices.ContainsFunc(frames, func(f []byte) bool { return f != nil }) {
+		log.ring[log.end%maxDeliveries] = delivery{room, posts[0].first, posts[len(posts)-1].last}
+		log.end++
 	}
 }
 
@@ -111,7 +109,7 @@ func (l *Local) PositionsAt(mark DeliveryMark, last Position) ([]Position, bool)
 	log := l.deliveries
 	for n := mark.end; n > mark.memberSince && n+maxDeliveries > log.end; n-- {
 		d := &log.ring[(n-1)%maxDeliveries]
-		i := mark.find(d.room)
+		i := slices.IndexFunc(mark.rooms, func(r markedRoom) bool { return r.room == d.room })
 		if d.room == last.Room && d.first <= last.Seq && last.Seq <= d.last {
 			if i >= 0 {
 				received[i].Seq = max(mark.rooms[i].from, last.Seq)
@@ -123,14 +121,4 @@ func (l *Local) PositionsAt(mark DeliveryMark, last Position) ([]Position, bool)
 		}
 	}
 	return nil, false
-}
-
-// find returns the index of a room, -1 if it is not there.
-func (m *DeliveryMark) find(room string) int {
-	for i := range m.rooms {
-		if m.rooms[i].room == room {
-			return i
-		}
-	}
-	return -1
 }

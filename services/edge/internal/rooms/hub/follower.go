@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"slices"
+
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 )
@@ -81,7 +83,8 @@ func (f *Follower) SendPage(items []wire.Item) {
 	if f.room == nil || len(items) == 0 {
 		return
 	}
-	f.room.sendItems(f.client, items)
+	l := f.room.local
+	l.send(f.client, encodeItems(l.hub.encoders[f.client.Codec], items), conn.Message, len(items))
 	f.pos = items[len(items)-1].Seq
 	f.joinLive()
 }
@@ -185,14 +188,6 @@ func (r *LocalRoom) promote(f *Follower) {
 
 // removeFollower ends f.
 func (r *LocalRoom) removeFollower(f *Follower) {
-	for i, other := range r.followers {
-		if other == f {
-			last := len(r.followers) - 1
-			r.followers[i] = r.followers[last]
-			r.followers[last] = nil
-			r.followers = r.followers[:last]
-			break
-		}
-	}
+	r.followers = slices.DeleteFunc(r.followers, func(other *Follower) bool { return other == f })
 	f.room, f.held = nil, nil
 }

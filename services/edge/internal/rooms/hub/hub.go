@@ -62,7 +62,7 @@ const maxBacklog = poll.PostBacklog / 2
 // out. Any goroutine may call it. An overloaded loop drops the event, so it is for
 // presence only.
 func (h *Hub) SendToAll(e Event) {
-	p := h.newPost(e)
+	p := &post{class: e.Class, event: e}
 	for i, enc := range h.encoders {
 		if enc != nil {
 			p.frames[i] = enc.AppendEvent(nil, e.Name, e.Data)

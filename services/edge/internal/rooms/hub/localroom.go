@@ -1,9 +1,7 @@
 package hub
 
 import (
-	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/edge/internal/codec"
-	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 )
 
 // inlineMembers is how many members a local room holds without a slice of its own. A
@@ -176,7 +174,7 @@ func (r *LocalRoom) Leave(c *Client) bool {
 	} else {
 		r.removeMember(int(m.at))
 	}
-	if c.removeMembership(r); followed {
+	if c.memberships.Remove(c.indexOf(r)); followed {
 		c.noteCaughtUp(r.local)
 	}
 	return true
@@ -207,11 +205,4 @@ func (r *LocalRoom) removeMember(at int) {
 	}
 	r.members[last] = nil
 	r.members = r.members[:last]
-}
-
-// sendItems sends messages to one client.
-func (r *LocalRoom) sendItems(c *Client, items []wire.Item) {
-	if len(items) > 0 {
-		r.local.send(c, appendItems(nil, r.local.hub.encoders[c.Codec], items), conn.Message, len(items))
-	}
 }

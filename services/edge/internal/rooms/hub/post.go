@@ -30,8 +30,6 @@ type post struct {
 	event Event // of a post without items
 }
 
-func (h *Hub) newPost(e Event) *post { return &post{class: e.Class, event: e} }
-
 // ordered reports whether p has a place in the seq order of the room: messages and gaps.
 func (p *post) ordered() bool { return p.last != 0 }
 
@@ -70,23 +68,21 @@ func (p *post) encode(enc codec.Encoder, after uint64) []byte {
 	if after >= p.first {
 		items = items[after+1-p.first:]
 	}
-	return appendItems(nil, enc, items)
+	return encodeItems(enc, items)
 }
 
 // frameOverhead exceeds what any codec adds to a message, in bytes.
 const frameOverhead = 96
 
-// appendItems appends the frames of messages to dst, which it allocates if it is nil.
-func appendItems(dst []byte, enc codec.Encoder, items []wire.Item) []byte {
+// encodeItems returns the frames of messages.
+func encodeItems(enc codec.Encoder, items []wire.Item) []byte {
 	n := 0
 	for i := range items {
 		n += len(items[i].JSON) + frameOverhead
 	}
-	if dst == nil {
-		dst = make([]byte, 0, n)
-	}
+	frames := make([]byte, 0, n)
 	for i := range items {
-		dst = enc.AppendEvent(dst, event.NameReceiveMessage, items[i].JSON)
+		frames = enc.AppendEvent(frames, event.NameReceiveMessage, items[i].JSON)
 	}
-	return dst
+	return frames
 }

@@ -33,14 +33,7 @@ type loopSeats struct {
 	n     int32      // members, joins and leaves under way included
 }
 
-// NewRoom returns a room without members.
-func (h *Hub) NewRoom(id string, shard int) *Room {
-	r := new(Room)
-	r.Init(h, id, shard)
-	return r
-}
-
-// Init is NewRoom for a Room that is a field of another struct.
+// Init makes r a room without members. It must be called once, before all other methods.
 func (r *Room) Init(h *Hub, id string, shard int) {
 	r.ID, r.Shard, r.hub, r.seats = id, shard, h, make([]loopSeats, len(h.locals))
 }
@@ -54,15 +47,6 @@ func (r *Room) SetCrowded(crowded bool) {
 
 // Crowded reports whether the room has too many members for presence.
 func (r *Room) Crowded() bool { return r.crowded.Load() }
-
-// Members returns the number of connections that have joined.
-func (r *Room) Members() int {
-	n := 0
-	for i := range r.seats {
-		n += int(r.seats[i].n)
-	}
-	return n
-}
 
 // AddMessages adds messages in seq order, which come after everything added before.
 // Their JSON is not copied and must not change any more.

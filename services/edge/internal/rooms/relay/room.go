@@ -2,6 +2,7 @@ package relay
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -178,11 +179,6 @@ func (in *intake) held(shard int) []*room {
 			list = append(list, r)
 		}
 	}
-	slices.SortFunc(list, func(a, b *room) int {
-		if a.hub.ID < b.hub.ID {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(list, func(a, b *room) int { return strings.Compare(a.hub.ID, b.hub.ID) })
 	return list
 }

@@ -1,6 +1,8 @@
 package namespace
 
 import (
+	"cmp"
+
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/wire"
@@ -14,11 +16,7 @@ import (
 // earlier one.
 func (c *Client) connectSession(ns *Namespace, data []byte) {
 	given := parseCredentials(data)
-	token := given.token
-	if token == "" {
-		token = c.token
-	}
-	id, err := c.server.verify(token)
+	id, err := c.server.verify(cmp.Or(given.token, c.token))
 	if err != nil {
 		c.refuseSession(ns, code.From(err))
 		return

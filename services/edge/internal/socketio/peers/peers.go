@@ -83,14 +83,10 @@ func (p *Peers) NewID() string {
 // Owner returns the token of the edge that made the id. It returns the empty string
 // when the id has no valid token: nothing else may become part of a subject.
 func Owner(id string) string {
-	if len(id) != randomLength+tokenLength {
+	if len(id) != randomLength+tokenLength || !ValidToken(id[randomLength:]) {
 		return ""
 	}
-	token := id[randomLength:]
-	if !ValidToken(token) {
-		return ""
-	}
-	return token
+	return id[randomLength:]
 }
 
 // ValidToken reports whether t has the form of an edge's token.

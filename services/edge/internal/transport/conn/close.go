@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/confab-chat/confab/proto/code"
-	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 	"github.com/confab-chat/confab/services/edge/internal/transport/ws"
 )
 
@@ -91,22 +90,13 @@ func (c *Conn) Abort(k code.Close) {
 	c.release()
 }
 
-// Closed implements poll.Handler.
-func (c *Conn) Closed(reason error) { c.transportLost(reason) }
-
-// transportLost handles the end of a transport that the server did not close.
-func (c *Conn) transportLost(err error) {
+// Closed implements poll.Handler: the server did not close the transport.
+func (c *Conn) Closed(reason error) {
 	t := c.ensureCold()
 	if c.state == open {
 		t.cause = Cause{Kind: Lost, Code: CodeAbnormal}
 	}
-	t.cause.Err = err
-	c.release()
-}
-
-// linger ends c, and leaves the transport to poll.Linger, which waits for the peer.
-func (c *Conn) linger() {
-	poll.Linger(c.transport, c.factory.options.Closing)
+	t.cause.Err = reason
 	c.release()
 }
 

@@ -40,13 +40,11 @@ func CloseCodes() []code.Close { return slices.Clone(closeCodes[:]) }
 
 func (s *Stats) closed(c Cause) {
 	s.Open.Add(-1)
-	for i, k := range closeCodes {
-		if k == c.Code {
-			s.ByCode[i].Add(1)
-			return
-		}
+	i := slices.Index(closeCodes[:], c.Code)
+	if i < 0 {
+		i = len(closeCodes)
 	}
-	s.ByCode[len(closeCodes)].Add(1)
+	s.ByCode[i].Add(1)
 }
 
 func (s *Stats) dropped(c Class, n int) {

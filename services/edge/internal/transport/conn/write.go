@@ -1,6 +1,9 @@
 package conn
 
-import "github.com/confab-chat/confab/proto/code"
+import (
+	"github.com/confab-chat/confab/proto/code"
+	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+)
 
 // coalesceUpTo is the largest head of the queue, in bytes, that is copied to share a write
 // with what follows it. A larger one costs less in a write of its own.
@@ -51,7 +54,7 @@ func (c *Conn) writeQueue() {
 		n, err := c.transport.Write(b)
 		if err != nil {
 			c.transport.Close()
-			c.transportLost(err)
+			c.Closed(err)
 			return
 		}
 		c.removeWritten(n)
@@ -95,7 +98,8 @@ func (c *Conn) queueEmptied() {
 		c.transport.Close()
 		c.release()
 	case failing:
-		c.linger()
+		poll.Linger(c.transport, c.factory.options.Closing) // waits for the peer
+		c.release()
 	case open:
 		if c.cold != nil && c.cold.held == nil { // the peer has caught up
 			c.cold = nil
