@@ -156,11 +156,11 @@ func TestDeparturesSurvive(t *testing.T) {
 		"the owner": {func(s *scene) { s.disconnect(5 * time.Second); s.replaceOwner() }, time.Second, 6 * time.Second},
 		"all owners in turn": {func(s *scene) {
 			s.disconnect(30 * time.Second)
-			for range 5 {
-				s.replaceOwner()
-				s.wait(4 * time.Second)
+			for range 4 {
+				s.replaceOwner() // takes up to 3 s
+				s.wait(2 * time.Second)
 			}
-		}, 9 * time.Second, 12 * time.Second},
+		}, 8 * time.Second, 24 * time.Second},
 		"the edge": {func(s *scene) { delete(s.alive, "e1") }, liveness.Silence + liveness.DeadGrace - 2*time.Second, liveness.Silence + liveness.DeadGrace + 2*time.Second},
 		"the edge and the owner": {func(s *scene) {
 			delete(s.alive, "e1")

@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -275,6 +276,34 @@ func TestOwnersAreChecked(t *testing.T) {
 	want.Members.Add(wire.MemberSum("r", "bob"))
 	bob.join("r")
 	agree("all are in it after an outage")
+}
+
+// A numbered event is passed on once, and what was missed during an outage is asked for.
+func TestMissedEventsAreRepeated(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	ann := e.member("ann", 0)
+	ann.join("r")
+	numbered := func(n uint64) wire.Broadcast {
+		return wire.Broadcast{Room: "r", Event: "userLeft", Data: fmt.Appendf(nil, `{"seq":%d}`, n), Number: n, Except: "x"}
+	}
+	heard := func() (all []uint64) {
+		for _, m := range ann.heard() {
+			all = append(all, m.Data.Seq)
+		}
+		return all
+	}
+	for _, n := range []uint64{5, 5, 4, 6} {
+		e.owner.Broadcast(numbered(n))
+	}
+	eventually.True(t, "each once", func() bool { return slices.Equal(heard(), []uint64{5, 6}) })
+	e.owner.Remember(numbered(5), numbered(6), numbered(7), numbered(8))
+	e.gate.Cut()
+	e.owner.Broadcast(numbered(7))
+	e.gate.Open()
+	eventually.True(t, "what was missed", func() bool { return slices.Equal(heard(), []uint64{5, 6, 7, 8}) })
+	e.owner.Broadcast(numbered(9))
+	eventually.True(t, "and what follows", func() bool { return slices.Equal(heard(), []uint64{5, 6, 7, 8, 9}) })
 }
 
 func TestUsersAreChecked(t *testing.T) {

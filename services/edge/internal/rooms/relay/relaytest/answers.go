@@ -23,6 +23,16 @@ func (o *Owner) command(m *nats.Msg) {
 		_ = m.Respond(wire.Marshal(&wire.Done{})) // the test may have ended
 		return
 	}
+	if lastToken(m.Subject) == string(subject.OpRepeat) {
+		after := read[wire.Repeat](o, m).After
+		_ = m.Respond(wire.Marshal(&wire.Done{}))
+		for _, b := range o.numbered {
+			if b.Number > after {
+				o.Broadcast(b)
+			}
+		}
+		return
+	}
 	c, do := o.decode(m)
 	o.seen = append(o.seen, c)
 	silent := o.silent != nil && o.silent(c)

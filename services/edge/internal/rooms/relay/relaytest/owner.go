@@ -33,6 +33,8 @@ type Owner struct {
 	seen  []Command
 	sums  map[string]wire.Check // the last of each shard
 
+	numbered []wire.Broadcast // what is repeated when an edge asks
+
 	// silent, if set, selects commands that are not answered; they are not
 	// carried out either, unless carryOut is set too.
 	silent   func(Command) bool
@@ -247,6 +249,13 @@ func (o *Owner) Broadcast(b wire.Broadcast) {
 		return
 	}
 	o.publish(subject.RoomBroadcast(subject.Shard(b.Room), subject.Token(b.Room)), &b)
+}
+
+// Remember keeps events, which have numbers, to be repeated when an edge asks.
+func (o *Owner) Remember(events ...wire.Broadcast) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.numbered = append(o.numbered, events...)
 }
 
 // Digest publishes the heads of rooms.
