@@ -63,6 +63,8 @@ type Leased struct {
 	User   string   `wire:"1"`
 	Lease  uint64   `wire:"2"`
 	Grants []Grants `wire:"3"`
+
+	Unused Action `wire:"4"` // of a return: the newest permit for this action was not needed
 }
 
 // LeaseSync asks all edges which leases they hold in a shard, and what they have granted to

@@ -58,6 +58,8 @@ type Text struct {
 	ClientID string `wire:"1"`
 	Type     string `wire:"2"`
 	Content  string `wire:"3"`
+
+	RepeatOnly bool `wire:"4"`
 }
 
 // Send asks the owner to accept a message, and More of the same user, which follow it
@@ -71,6 +73,10 @@ type Send struct {
 	Type     string `wire:"7"` // TEXT, IMAGE, FILE
 	Content  string `wire:"8"` // trimmed and checked by the edge
 	More     []Text `wire:"9"`
+
+	// RepeatOnly asks for the outcome of a message that is stored already: its sender has no
+	// permit for a new one, which is refused as RATE_LIMITED.
+	RepeatOnly bool `wire:"10"`
 }
 
 // Outcome is the outcome of a message, after the log has acknowledged it.

@@ -105,6 +105,7 @@ func (m *Leased) fields(c *codec) {
 	c.string(1, &m.User)
 	c.uint(2, &m.Lease)
 	repeated(c, 3, &m.Grants)
+	c.uint(4, (*uint64)(&m.Unused))
 }
 
 func (m *LeaseSync) fields(c *codec) {
@@ -209,6 +210,7 @@ func (m *Text) fields(c *codec) {
 	c.string(1, &m.ClientID)
 	c.string(2, &m.Type)
 	c.string(3, &m.Content)
+	c.bool(4, &m.RepeatOnly)
 }
 
 func (m *Send) fields(c *codec) {
@@ -220,6 +222,7 @@ func (m *Send) fields(c *codec) {
 	c.string(7, &m.Type)
 	c.string(8, &m.Content)
 	repeated(c, 9, &m.More)
+	c.bool(10, &m.RepeatOnly)
 }
 
 func (m *Outcome) fields(c *codec) {

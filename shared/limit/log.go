@@ -45,6 +45,19 @@ func (l *Log) Take(now time.Duration, limit int) (ok bool, retryAfter time.Durat
 	return true, 0
 }
 
+// Return removes the newest grant of the Window, and reports whether there was one.
+func (l *Log) Return(now time.Duration) bool {
+	l.forget(now)
+	if l.n == 0 {
+		return false
+	}
+	if l.n > 1 {
+		l.last = l.at(l.n - 2)
+	}
+	l.n--
+	return true
+}
+
 // Used returns the number of grants in the Window that ends at now.
 func (l *Log) Used(now time.Duration) int {
 	l.forget(now)

@@ -199,3 +199,32 @@ func BenchmarkTake(b *testing.B) {
 		}
 	})
 }
+
+// A returned grant is free again, and leaves the others as they are.
+func TestReturn(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var l, same limit.Log
+		now := time.Duration(0)
+		for range rapid.IntRange(0, 50).Draw(t, "before") {
+			now += time.Duration(rapid.Int64Range(0, int64(5*time.Second)).Draw(t, "ns"))
+			l.Take(now, 10)
+			same.Take(now, 10)
+		}
+		if l.Used(now) < 10 {
+			now += time.Millisecond
+			if ok, _ := l.Take(now, 10); !ok || !l.Return(now) {
+				t.Fatal("not granted, or not returned")
+			}
+		}
+		if a, b := l.Ages(nil, now), same.Ages(nil, now); !slices.Equal(a, b) {
+			t.Errorf("%v, want %v", a, b)
+		}
+		for range l.Used(now) {
+			l.Return(now)
+		}
+		if l.Return(now) || l.Used(now) != 0 {
+			t.Error("more returned than granted")
+		}
+	})
+}

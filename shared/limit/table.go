@@ -60,6 +60,12 @@ func (t *Table) Take(now time.Time, key Key, limit int) (ok bool, retryAfter tim
 	return s.log.Take(at, limit)
 }
 
+// Return removes the newest grant of a key, and reports whether there was one.
+func (t *Table) Return(now time.Time, key Key) bool {
+	s := t.logs[key]
+	return s != nil && s.log.Return(t.since(now))
+}
+
 // Sweep checks the next n keys, drops idle ones and returns how many it dropped. Adding a
 // key sweeps too; Sweep is for quiet hours after a rush.
 func (t *Table) Sweep(now time.Time, n int) (dropped int) { return t.sweep(t.since(now), n) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -71,6 +72,8 @@ type conn struct {
 	id   uint64   // of the last request
 	only string   // unless empty: of the lobby, which tests share, take what contains this
 	seen []string // frames taken, for messages
+
+	listed map[string][]string // by room: users in the last roomUsers who have not left
 }
 
 // options select which frames the reader passes to the test.
@@ -91,7 +94,7 @@ func (o options) hears(event string) bool {
 }
 
 func newConn(sc *scene, user string, nc net.Conn, r *bufio.Reader, o options) *conn {
-	c := &conn{t: sc.T, sc: sc, user: user, nc: nc, opts: o, in: make(chan frame, inbox), over: make(chan struct{})}
+	c := &conn{t: sc.T, sc: sc, user: user, nc: nc, opts: o, in: make(chan frame, inbox), over: make(chan struct{}), listed: make(map[string][]string)}
 	var reading sync.WaitGroup
 	reading.Go(func() { defer close(c.in); c.read(r) })
 	sc.Cleanup(func() { c.drop(); reading.Wait() })
@@ -196,7 +199,7 @@ func (c *conn) next() frame {
 			if !more {
 				f = frame{Event: "eof"}
 			}
-			if c.foreign(f) {
+			if c.foreign(f) || c.late(f) {
 				continue
 			}
 			c.seen = append(c.seen, f.String())
@@ -205,6 +208,39 @@ func (c *conn) next() frame {
 			c.t.Fatalf("%s: no frame in %v\n%s", c.user, eventually.Patience(), c.story())
 		}
 	}
+}
+
+// late reports whether f announces a user who was in a room's list already: a join is
+// announced when it is stored, which may be after the next join was answered.
+func (c *conn) late(f frame) bool {
+	var e struct {
+		RoomID, UserID string
+		Users          []struct{ UserID string }
+	}
+	switch f.Event {
+	case "roomUsers", "userJoined", "userLeft", "userOnline":
+		if json.Unmarshal(f.Data, &e) != nil {
+			return false
+		}
+	}
+	switch f.Event {
+	case "roomUsers":
+		c.listed[e.RoomID] = nil
+		for _, u := range e.Users {
+			c.listed[e.RoomID] = append(c.listed[e.RoomID], u.UserID)
+		}
+	case "userJoined":
+		return slices.Contains(c.listed[e.RoomID], e.UserID)
+	case "userOnline":
+		for _, users := range c.listed {
+			if slices.Contains(users, e.UserID) {
+				return true
+			}
+		}
+	case "userLeft":
+		c.listed[e.RoomID] = slices.DeleteFunc(c.listed[e.RoomID], func(id string) bool { return id == e.UserID })
+	}
+	return false
 }
 
 // foreign reports whether f comes from the lobby and is not for this test.

@@ -14,6 +14,7 @@ import (
 func TestLimits(t *testing.T) {
 	run(t, map[string]func(*scene){
 		"messages":     limitMessages,
+		"repeats":      limitRepeats,
 		"joins":        limitJoins,
 		"typing":       limitTyping,
 		"default room": defaultRoom,
@@ -82,6 +83,38 @@ func limitMessages(sc *scene) {
 	if f := bob.want("re history"); strings.Contains(string(f.Data), "too many") {
 		sc.Errorf("what was refused is stored: %s", f)
 	}
+}
+
+// limitRepeats repeats stored messages, which costs nothing: below the limit and above it.
+func limitRepeats(sc *scene) {
+	ann := sc.home("ann")
+	ann.join("#r")
+	send := func(i int) string {
+		return fmt.Sprintf(`sendMessage {"roomId":"#r","content":"text %d","clientMessageId":"c%d"}`, i, i)
+	}
+	repeat := func(c *conn, i int) {
+		c.do(send(i))
+		c.want(`re messageSent {"success":true,"duplicate":true,"message":"<any>"}`)
+	}
+	start := time.Now()
+	for i := range 10 {
+		ann.do(send(i))
+		ann.wantAll("re messageSent", "receiveMessage")
+		repeat(ann, 0)
+	}
+	ann.limited(start, send(10))
+	for i := range 10 {
+		repeat(ann, i)
+	}
+	other := sc.home("ann")
+	other.join("#r")
+	repeat(other, 5)
+	other.limited(start, send(11))
+	// A hundred are looked up in a minute; a client that needs more waits like any other.
+	for range 99 - 11 {
+		repeat(ann, 1)
+	}
+	ann.limited(start, send(1))
 }
 
 func limitJoins(sc *scene) {

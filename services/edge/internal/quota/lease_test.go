@@ -321,3 +321,49 @@ func TestSyncReportsWhatWasGranted(t *testing.T) {
 		t.Errorf("reported twice: %+v", spent)
 	}
 }
+
+// A permit that was not needed is free again: under a lease, alone, and at the owner.
+func TestReturn(t *testing.T) {
+	t.Parallel()
+	f := leasing()
+	f.take(wire.ActionMessage, 3)
+	f.answer(lease(7, 1), nil)
+	f.Return("ann", wire.ActionMessage)
+	if f.take(wire.ActionMessage, 2); f.granted() != 4 || len(f.asked) != 1 {
+		t.Errorf("under a lease: %d granted, %d requests", f.granted(), len(f.asked))
+	}
+
+	f = leasing()
+	f.take(wire.ActionMessage, 1)
+	f.answer(wire.Taken{}, nats.ErrTimeout)
+	f.take(wire.ActionMessage, 2)
+	f.Return("ann", wire.ActionMessage)
+	if f.take(wire.ActionMessage, 1); f.granted() != 3 || len(f.asked) != 1 {
+		t.Errorf("alone: %d granted, %d requests", f.granted(), len(f.asked))
+	}
+
+	r := &returns{}
+	q := quota.New(quota.Options{
+		Edge: "e1", Requester: r, Limits: quota.Limits{wire.ActionMessage: 3}, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
+	q.Take("ann", wire.ActionMessage, func(quota.Decision) {})
+	q.Return("ann", wire.ActionMessage)
+	if len(r.got) != 1 || r.got[0].Users[0].User != "ann" || r.got[0].Users[0].Unused != wire.ActionMessage {
+		t.Errorf("at the owner: %+v", r.got)
+	}
+}
+
+// returns is a ratelimit that grants everything, and keeps what is returned.
+type returns struct{ got []wire.Leases }
+
+func (r *returns) Do(subj string, _ nats.Header, data []byte, _ time.Duration, done natsconn.Done) {
+	if subj == subject.Limit(subject.Shard("ann"), subject.OpReturn) {
+		var l wire.Leases
+		if err := wire.Unmarshal(data, &l); err != nil {
+			panic(err)
+		}
+		r.got = append(r.got, l)
+		return
+	}
+	done(&nats.Msg{Data: wire.Marshal(&wire.Taken{OK: true})}, nil)
+}

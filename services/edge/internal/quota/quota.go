@@ -112,6 +112,30 @@ func (q *Quota) Take(user string, a wire.Action, done func(Decision)) {
 	}
 }
 
+// Return returns the newest permit of a user, which turned out not to be needed.
+func (q *Quota) Return(user string, a wire.Action) {
+	if q.Limits[a] <= 0 {
+		return
+	}
+	now, key := q.Now(), limit.Key{User: user, Action: a}
+	q.mu.Lock()
+	l := q.leases.users[user]
+	leased := l != nil && now.Before(l.until)
+	if leased {
+		q.leases.table.Return(now, key)
+	} else if q.granted.Return(now, key); q.unreported.Return(now, key) {
+		leased = true // no owner knows of it
+	}
+	q.mu.Unlock()
+	if leased {
+		return
+	}
+	shard := subject.Shard(user)
+	unused := wire.Leases{Edge: q.Edge, Shard: uint64(shard), Users: []wire.Leased{{User: user, Unused: a}}}
+	// The owner sends no answer. If the message is lost, the user has a permit less for a minute.
+	q.Requester.Do(subject.Limit(shard, subject.OpReturn), nil, wire.Marshal(&unused), q.Patience, func(*nats.Msg, error) {})
+}
+
 // take is one call of Take.
 type take struct {
 	user   string

@@ -83,7 +83,7 @@ func (c *command) run() {
 	case !c.permit.OK && c.cost == wire.ActionTyping:
 		c.succeed(&event.TypingUpdated{Timestamp: c.s.now(), RetryAfterMs: code.Millis(c.permit.RetryAfter)})
 		c.s.local.countRefusal(code.RateLimited)
-	case !c.permit.OK:
+	case !c.permit.OK && !c.mayRepeat():
 		e := code.New(code.RateLimited, "too many requests of this kind: wait a moment")
 		e.RetryAfter = c.permit.RetryAfter
 		c.fail(e)

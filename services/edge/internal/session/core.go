@@ -43,6 +43,7 @@ type Relay interface {
 // Quota is the part of quota.Quota that sessions need.
 type Quota interface {
 	Take(user string, a wire.Action, done func(quota.Decision))
+	Return(user string, a wire.Action)
 }
 
 // Options of a Core. What has no default beside it is required.

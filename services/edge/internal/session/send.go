@@ -23,6 +23,10 @@ const (
 	maxBurstBytes = 64 << 10
 )
 
+// repeatsPerMinute is how many messages over its limit one connection may have looked up,
+// because they may be stored already.
+const repeatsPerMinute = 100
+
 // message is the payload of a sendMessage, nil for every other event.
 func (c *command) message() *event.SendMessage {
 	m, _ := c.payload.(*event.SendMessage)
@@ -36,7 +40,17 @@ func (c *command) text() wire.Text {
 	if m.ClientMessageID == "" {
 		m.ClientMessageID = "edge-" + rand.Text()
 	}
-	return wire.Text{ClientID: m.ClientMessageID, Type: m.MessageType, Content: m.Content}
+	return wire.Text{ClientID: m.ClientMessageID, Type: m.MessageType, Content: m.Content, RepeatOnly: !c.permit.OK}
+}
+
+// mayRepeat reports whether c, which has no permit, may be the repeat of a stored message:
+// that one needs none. It is then sent for its outcome only.
+func (c *command) mayRepeat() bool {
+	m := c.message()
+	if m == nil || m.ClientMessageID == "" {
+		return false
+	}
+	return c.s.coldState().countRepeat(c.s.local.loop.Now())
 }
 
 // send asks the owner to accept c's message, and those of the room that wait behind it.
@@ -46,7 +60,7 @@ func (c *command) send() {
 	first := c.text()
 	m := wire.Send{
 		Origin: s.local.core.Relay.Origin(), Room: c.room, User: s.User,
-		ClientID: first.ClientID, Type: first.Type, Content: first.Content,
+		ClientID: first.ClientID, Type: first.Type, Content: first.Content, RepeatOnly: first.RepeatOnly,
 	}
 	for _, follower := range burst[1:] {
 		m.More = append(m.More, follower.text())
@@ -110,8 +124,14 @@ func (w *work) replyBurst(burst []*command, m *wire.Sent, err error) {
 // replyOutcome answers one message.
 func (c *command) replyOutcome(o *wire.Outcome) {
 	if refused := o.Err(); refused != nil {
+		if !c.permit.OK {
+			refused.RetryAfter = c.permit.RetryAfter
+		}
 		c.fail(refused)
 		return
+	}
+	if o.Duplicate && c.permit.OK {
+		c.s.local.core.Quota.Return(c.s.User.ID, c.cost)
 	}
 	c.s.local.recordAccept(c.context(), time.Since(c.at))
 	c.succeed(&event.MessageSent{Message: o.Message, Duplicate: o.Duplicate})

@@ -59,6 +59,18 @@ type Session struct {
 type cold struct {
 	expiry    poll.Timer  // of the token, see watchExpiry
 	malformed []time.Time // when malformed messages came lately
+
+	repeatsFrom time.Time // when the minute of repeats began
+	repeats     int       // see repeatsPerMinute
+}
+
+// countRepeat counts a message that may be a repeat, and reports whether it may be looked up.
+func (c *cold) countRepeat(now time.Time) bool {
+	if now.Sub(c.repeatsFrom) >= time.Minute {
+		c.repeatsFrom, c.repeats = now, 0
+	}
+	c.repeats++
+	return c.repeats <= repeatsPerMinute
 }
 
 // New returns the session of an authenticated client; place is that of the protocol's

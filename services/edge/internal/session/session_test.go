@@ -169,6 +169,8 @@ func (w *world) Take(_ string, _ wire.Action, done func(quota.Decision)) {
 	done(quota.Decision{OK: true})
 }
 
+func (w *world) Return(string, wire.Action) {}
+
 const stats = `getRoomStats {"roomId":"r"}`
 
 func TestForward(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
+	"github.com/confab-chat/confab/shared/limit"
 )
 
 // The first edge that requests permits for a user gets a lease: from then on it decides
@@ -162,7 +163,8 @@ func (e *Endpoint) onClaim(m *nats.Msg) {
 	}
 }
 
-// onReturn receives leases that an edge returns.
+// onReturn receives leases that an edge returns, what it granted while no owner answered, and
+// permits that were not needed.
 func (e *Endpoint) onReturn(m *nats.Msg) {
 	leases, s := e.leases(m)
 	if s == nil {
@@ -172,6 +174,8 @@ func (e *Endpoint) onReturn(m *nats.Msg) {
 	for i := range leases.Users {
 		u := &leases.Users[i]
 		switch h := s.holders.of(u.User); {
+		case u.Unused != 0:
+			s.table.Return(now, limit.Key{User: u.User, Action: u.Unused})
 		case u.Lease == 0: // granted while no owner answered
 			s.table.Add(now, u.User, u.Grants)
 		case h != nil && h.edge == leases.Edge && h.lease == u.Lease:

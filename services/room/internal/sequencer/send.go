@@ -20,6 +20,7 @@ type queuedMessage struct {
 	content     string
 	deadline    time.Time
 	attempted   bool // part of an append that failed or whose outcome is unknown
+	repeatOnly  bool // refused unless it is stored already
 	recipient   recipient
 	repeats     []recipient // of the same message, sent again meanwhile
 }
@@ -36,12 +37,16 @@ func errConflict() *code.Error {
 	return code.New(code.Conflict, "this clientMessageId was used for another message")
 }
 
+func errNotRepeated() *code.Error {
+	return code.New(code.RateLimited, "too many messages: wait a moment")
+}
+
 // Send stores the messages of a command in their order. It replies after the last of them
 // is stored; at once to messages whose client id is known, or when the room is overloaded.
 // Reply: wire.Sent.
 func (r *Room) Send(cmd *wire.Send, reply string) {
 	to := recipientsOf(cmd, reply)
-	r.enqueue(cmd.User, &wire.Text{ClientID: cmd.ClientID, Type: cmd.Type, Content: cmd.Content}, to.next())
+	r.enqueue(cmd.User, &wire.Text{ClientID: cmd.ClientID, Type: cmd.Type, Content: cmd.Content, RepeatOnly: cmd.RepeatOnly}, to.next())
 	for i := range cmd.More {
 		r.enqueue(cmd.User, &cmd.More[i], to.next())
 	}
@@ -54,12 +59,17 @@ func (r *Room) enqueue(user wire.User, t *wire.Text, from recipient) {
 	id := dedup.Key{User: user.ID, ClientID: t.ClientID}.ID()
 	sum := Sum(t.Type, t.Content)
 	if p := r.waiting[id]; p != nil {
+		p.repeatOnly = p.repeatOnly && t.RepeatOnly
 		r.awaitQueued(p, sum, from)
 		return
 	}
 	if r.indexed && !r.stale {
 		if ref, ok := r.index.Find(id); ok {
 			r.replyStored(ref, sum, true, from)
+			return
+		}
+		if t.RepeatOnly {
+			r.replyRefused(errNotRepeated(), from)
 			return
 		}
 	}
@@ -69,7 +79,7 @@ func (r *Room) enqueue(user wire.User, t *wire.Text, from recipient) {
 	}
 	p := &queuedMessage{
 		user: user, clientID: t.ClientID, id: id, sum: sum, messageType: t.Type, content: t.Content,
-		deadline: r.env.Now().Add(CommandTimeout), recipient: from,
+		deadline: r.env.Now().Add(CommandTimeout), repeatOnly: t.RepeatOnly, recipient: from,
 	}
 	if r.waiting == nil {
 		r.waiting = make(map[dedup.ID]*queuedMessage)
@@ -137,6 +147,7 @@ func (r *Room) appendNext() {
 	r.indexed = true // the index of a room without messages is complete
 	r.index.Trim(uint64(now.UnixMilli()))
 	r.expireQueue(now)
+	r.refuseNew()
 	if len(r.queue) == 0 {
 		return
 	}
@@ -154,6 +165,17 @@ func (r *Room) appendNext() {
 		}
 		r.env.recycleDraft(a)
 		r.startNext()
+	})
+}
+
+// refuseNew refuses the messages that would be new and may not be. The index is complete.
+func (r *Room) refuseNew() {
+	r.queue = slices.DeleteFunc(r.queue, func(p *queuedMessage) bool {
+		if p.repeatOnly {
+			delete(r.waiting, p.id)
+			r.replyRefused(errNotRepeated(), p.recipients()...)
+		}
+		return p.repeatOnly
 	})
 }
 

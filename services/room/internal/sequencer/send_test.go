@@ -177,3 +177,45 @@ func TestColdRoomIsTouched(t *testing.T) {
 		t.Errorf("head is %d", r.Head())
 	}
 }
+
+// A sender without a permit gets the outcome of a message that is stored, and of nothing else;
+// also from an owner that must load the window first.
+func TestRepeatOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	repeat := func(r *sequencer.Room, cid, content, reply string) {
+		r.Send(&wire.Send{
+			Room: "general", User: wire.User{ID: "u", Name: "U"}, ClientID: cid, Type: "TEXT", Content: content, RepeatOnly: true,
+		}, reply)
+	}
+	check := func(r *sequencer.Room, who string) {
+		t.Helper()
+		for name, c := range map[string]struct {
+			cid, content string
+			code         string
+		}{"stored": {"a", "text", ""}, "new": {"b", "text", "RATE_LIMITED"}, "other content": {"a", "x", "CONFLICT"}} {
+			reply := who + name
+			repeat(r, c.cid, c.content, reply)
+			w.RunAll()
+			if s := w.sent(reply); s == nil || s.Code != c.code || s.Duplicate != (c.code == "") {
+				t.Errorf("%s, %s: %+v", who, name, s)
+			}
+		}
+	}
+	r := w.newRoom(1)
+	send(r, "a", "text", "first")
+	w.RunAll()
+	check(r, "the owner")
+	check(w.newRoom(2), "the next owner")
+	if n := len(w.Records[general]); n != 1 {
+		t.Errorf("%d records", n)
+	}
+	// With a permit for the same message meanwhile, it is stored.
+	r = w.newRoom(3)
+	repeat(r, "c", "text", "without")
+	send(r, "c", "text", "with")
+	w.RunAll()
+	if a, b := w.sent("without"), w.sent("with"); a.Code != "" || b.Code != "" || a.Seq != 2 || b.Seq != 2 {
+		t.Errorf("%+v, %+v", a, b)
+	}
+}

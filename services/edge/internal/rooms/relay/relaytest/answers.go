@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/proto/event"
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
@@ -161,7 +162,7 @@ func (o *Owner) leave(q *wire.Leave) wire.Message {
 }
 
 func (o *Owner) send(q *wire.Send) wire.Message {
-	sent := &wire.Sent{Outcome: o.accept(q, &wire.Text{ClientID: q.ClientID, Type: q.Type, Content: q.Content})}
+	sent := &wire.Sent{Outcome: o.accept(q, &wire.Text{ClientID: q.ClientID, Type: q.Type, Content: q.Content, RepeatOnly: q.RepeatOnly})}
 	for i := range q.More {
 		if o.single {
 			break
@@ -176,6 +177,9 @@ func (o *Owner) accept(q *wire.Send, t *wire.Text) wire.Outcome {
 	key := q.User.ID + "\x00" + t.ClientID
 	if i, ok := r.byID[key]; ok {
 		return wire.Outcome{Seq: r.Items[i].Seq, Message: r.Items[i].JSON, Duplicate: true}
+	}
+	if t.RepeatOnly {
+		return wire.Outcome{Fault: wire.FaultOf(code.New(code.RateLimited, "too many messages"))}
 	}
 	seq := o.append(q.Room, q.User, key, t.Type, t.Content)
 	return wire.Outcome{Seq: seq, Message: r.Items[seq-1].JSON}
