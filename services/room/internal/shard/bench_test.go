@@ -17,6 +17,7 @@ import (
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/history"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log"
+	"github.com/confab-chat/confab/services/room/internal/shard/users/presence"
 	"github.com/confab-chat/confab/shared/natsconn"
 	"github.com/confab-chat/confab/shared/natstest"
 )
@@ -159,6 +160,62 @@ func fill(b *testing.B, nc *nats.Conn, messages, rooms int) {
 		for range 20 {
 			put("room-"+strconv.Itoa(other%(rooms-1)), uint64(1+other/(rooms-1)), history.Marks{})
 			other++
+		}
+	}
+}
+
+// A check of a shard whose edge holds 100 000 members, and of one whose edge holds none: both
+// sides keep the sums as they change. The difference is the ledger, which stores the members
+// at the same time.
+func BenchmarkCheck(b *testing.B) {
+	for _, members := range []int{0, 100_000} {
+		b.Run(fmt.Sprint("members=", members), func(b *testing.B) {
+			srv := natstest.Start(b)
+			nc := srv.Conn(b)
+			provision(b, nc, 1)
+			o := newOwner(b, nc, presence.ScopeAll)
+			const room = "general"
+			e := newEdge(srv.Conn(b), "e1")
+			check := wire.Check{Origin: e.origin}
+			fakeEdge(b, nc, o, e.origin, func(shard uint64) (parts []wire.Snapshot) {
+				if int(shard) != subject.Shard(room) || members == 0 {
+					return []wire.Snapshot{{Part: 1, Last: true}}
+				}
+				for first := 0; first < members; first += 5000 {
+					rm := wire.RoomMembers{Room: room}
+					for i := range 5000 {
+						rm.Users = append(rm.Users, wire.User{ID: fmt.Sprint("user-", first+i)})
+					}
+					parts = append(parts, wire.Snapshot{Part: uint64(first/5000) + 1, Last: first+5000 == members, Rooms: []wire.RoomMembers{rm}})
+				}
+				return parts
+			})
+			for i := range members {
+				check.Members.Add(wire.MemberSum(room, fmt.Sprint("user-", i)))
+			}
+			o.acquire(b, subject.Shard(room))
+			e.join(b, room, "last") // after the snapshot
+			check.Members.Add(wire.MemberSum(room, "last"))
+			for b.Loop() {
+				var d wire.Done
+				if !e.room(subject.OpCheck, room, &check, &d) || d.Code != "" {
+					b.Fatalf("check: %+v", d)
+				}
+			}
+		})
+	}
+}
+
+// Users join and leave a room one after another: the answers do not wait for the ledger.
+func BenchmarkJoinLeave(b *testing.B) {
+	e, _ := startOn(b, natstest.Start(b, natstest.Durable))
+	e.join(b, "general", "ann")
+	for i := 0; b.Loop(); i++ {
+		user := fmt.Sprint("user-", i)
+		e.join(b, "general", user)
+		var d wire.Done
+		if !e.room(subject.OpLeave, "general", &wire.Leave{Origin: e.origin, Room: "general", User: user}, &d) {
+			b.Fatal("no answer")
 		}
 	}
 }
