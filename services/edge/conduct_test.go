@@ -34,7 +34,7 @@ func TestBrokenMessages(t *testing.T) {
 				a.write(broken)
 			}
 			a.wait("four errors", func(all []frame) bool { return len(all) == 4 })
-			for _, f := range a.heard() {
+			for _, f := range a.received() {
 				if b := f.body(t); f.Event != "error" || b.Error != "BAD_REQUEST" || b.Ref == "" {
 					t.Fatalf("%s %s", f.Event, f.Data)
 				}
@@ -60,7 +60,7 @@ func TestWrongIDs(t *testing.T) {
 			a.write(`{"id":` + id + `,"event":"heartbeat"}`)
 		}
 		a.wait("ten errors", func(all []frame) bool { return len(all) == 10 })
-		for _, f := range a.heard() {
+		for _, f := range a.received() {
 			if b := f.body(t); f.Event != "error" || f.ID != nil || b.Error != "BAD_REQUEST" || !strings.HasPrefix(string(b.Message), `"id must be`) {
 				t.Fatalf("id %s: %s %s", id, f.Event, f.Data)
 			}
@@ -73,8 +73,8 @@ func TestWrongIDs(t *testing.T) {
 	for range 10 {
 		b.write(`{"id":null,"event":"heartbeat"}`) // asks for no reply
 	}
-	if f := b.ask("heartbeat", `null`); f.Event != "heartbeatResponse" || len(b.heard()) != 1 {
-		t.Errorf("after ids of null: %v", b.heard())
+	if f := b.ask("heartbeat", `null`); f.Event != "heartbeatResponse" || len(b.received()) != 1 {
+		t.Errorf("after ids of null: %v", b.received())
 	}
 }
 
@@ -119,7 +119,7 @@ func TestPermits(t *testing.T) {
 		t.Errorf("typing: %s %s", f.Event, f.Data)
 	}
 	if n := len(w.owner.SeenOp("typing")); n != 0 {
-		t.Errorf("the owner heard of typing %d times", n)
+		t.Errorf("the owner was notified of typing %d times", n)
 	}
 	w.owner.Deny(0)
 	if f := a.ask("sendMessage", `{"roomId":"r","content":"x"}`); f.Event != "messageSent" {
@@ -187,7 +187,7 @@ func TestTokenExpiry(t *testing.T) {
 		_ = refreshed.tryWrite(fmt.Sprintf(`{"id":1,"event":"refreshToken","data":{"token":%q}}`, token("bob", time.Hour))) // it may be closed
 		return refreshed.waitOrEnd("the new token's reply", func(all []frame) bool { return len(all) > 0 }) == nil
 	})
-	if f := refreshed.heard()[0]; f.Event != "tokenRefreshed" {
+	if f := refreshed.received()[0]; f.Event != "tokenRefreshed" {
 		t.Fatalf("%s %s", f.Event, f.Data)
 	}
 	if end := short.ended(); end.code != 4001 {
@@ -254,8 +254,8 @@ func TestPing(t *testing.T) {
 		if end := a.ended(); end.code != 4002 { // our client answers no WebSocket ping
 			t.Errorf("ended %+v", end)
 		}
-		if got := names(a.heard()); got != "" {
-			t.Errorf("heard %s", got)
+		if got := names(a.received()); got != "" {
+			t.Errorf("received %s", got)
 		}
 	}
 }
@@ -337,8 +337,8 @@ func TestBigHistoryAndResume(t *testing.T) {
 	}
 	w.owner.Say("r", "x", "last")
 	a.upTo(1001)
-	if got := seqs(t, a.heard()); got != numbers(1, 1001) {
-		t.Errorf("heard %.200s", got)
+	if got := seqs(t, a.received()); got != numbers(1, 1001) {
+		t.Errorf("received %.200s", got)
 	}
 }
 
@@ -385,8 +385,8 @@ func TestPresenceOfARoomsUsers(t *testing.T) {
 	}
 	w.owner.Broadcast(wire.Broadcast{Room: "r", Event: "userOnline", Data: []byte(`{}`), Class: wire.ClassPresence, Rooms: []string{"r"}, Except: "ann"})
 	b.event("userOnline", 1)
-	if n := strings.Count(names(b.heard()), "userOnline"); n != 1 {
-		t.Errorf("bob heard %d", n)
+	if n := strings.Count(names(b.received()), "userOnline"); n != 1 {
+		t.Errorf("bob received %d", n)
 	}
 	w.owner.Broadcast(wire.Broadcast{Event: "presenceUpdate", Data: []byte(`{}`), Class: wire.ClassPresence, Only: "ann"})
 	a.event("presenceUpdate", 1) // one's own goes around the rooms
@@ -405,8 +405,8 @@ func TestOutageOfNATS(t *testing.T) {
 		t.Errorf("%s %s", f.Event, f.Data)
 	}
 	a.upTo(2)
-	if got := seqs(t, a.heard()); got != "1 2" {
-		t.Errorf("heard %s", got)
+	if got := seqs(t, a.received()); got != "1 2" {
+		t.Errorf("received %s", got)
 	}
 }
 

@@ -50,15 +50,15 @@ func TestLocalEvents(t *testing.T) {
 			}
 		}},
 		"typing": {`{"roomId":"r","isTyping":true}`, "typingUpdated", func(t *testing.T, c *client, b body) {
-			eventually.True(t, "the owner hears of it", func() bool { return len(c.w.owner.SeenOp("typing")) == 1 })
+			eventually.True(t, "the owner is notified", func() bool { return len(c.w.owner.SeenOp("typing")) == 1 })
 		}},
 		"heartbeat": {`{}`, "heartbeatResponse", func(t *testing.T, c *client, b body) {
 			if b.UserID != "ann" {
 				t.Errorf("reply %+v", b)
 			}
 		}},
-		"getPresence": {`{"userIds":["nobody","ann"]}`, "presenceRetrieved", func(t *testing.T, c *client, b body) {
-			if len(b.PresenceData) != 2 || b.PresenceData[0].UserID != "nobody" || b.PresenceData[0].IsOnline ||
+		"getPresence": {`{"userIds":["stranger","ann"]}`, "presenceRetrieved", func(t *testing.T, c *client, b body) {
+			if len(b.PresenceData) != 2 || b.PresenceData[0].UserID != "stranger" || b.PresenceData[0].IsOnline ||
 				b.PresenceData[1].UserID != "ann" || !b.PresenceData[1].IsOnline {
 				t.Errorf("reply %+v", b.PresenceData)
 			}
@@ -140,7 +140,7 @@ func TestForwardedEvents(t *testing.T) {
 			if len(seen) != 1 || seen[0].User != "ann" || seen[0].Text != string(golden.Request.Data) || seen[0].MaxBytes == 0 {
 				t.Errorf("the owner got %+v", seen)
 			}
-			if strings.Contains(names(b.heard()), "gap") {
+			if strings.Contains(names(b.received()), "gap") {
 				t.Error("another client got the event too")
 			}
 			c := w.chat("cy")
@@ -252,8 +252,8 @@ func TestWithoutID(t *testing.T) {
 	if e := a.event("error", 1); e.Error != "NOT_IN_ROOM" || e.Event != "sendMessage" {
 		t.Errorf("error %+v", e)
 	}
-	if got := names(a.heard()); got != "roomUsers receiveMessage error" {
-		t.Errorf("heard %s", got)
+	if got := names(a.received()); got != "roomUsers receiveMessage error" {
+		t.Errorf("received %s", got)
 	}
 }
 
@@ -272,11 +272,11 @@ func TestJoinOrderAndRejoin(t *testing.T) {
 	}
 	w.owner.Say("r", "x", "one")
 	b.event("receiveMessage", 1)
-	if got := names(b.heard()); got != "joinedRoom#1 roomUsers joinedRoom#2 roomUsers receiveMessage" {
-		t.Errorf("heard %s", got)
+	if got := names(b.received()); got != "joinedRoom#1 roomUsers joinedRoom#2 roomUsers receiveMessage" {
+		t.Errorf("received %s", got)
 	}
-	if got := names(a.heard()); strings.Count(got, "userJoined") != 1 {
-		t.Errorf("ann heard %s", got)
+	if got := names(a.received()); strings.Count(got, "userJoined") != 1 {
+		t.Errorf("ann received %s", got)
 	}
 }
 
@@ -444,7 +444,7 @@ func TestTypingAndPresenceReachOthers(t *testing.T) {
 	b.event("userOnline", 1)
 	w.owner.Broadcast(wire.Broadcast{Event: "presenceUpdate", Data: []byte(`{"userId":"ann"}`), Class: wire.ClassPresence, Only: "ann"})
 	a.event("presenceUpdate", 1)
-	if got := names(a.heard()); strings.Contains(got, "userTyping") || strings.Contains(got, "userOnline") {
-		t.Errorf("ann heard of herself: %s", got)
+	if got := names(a.received()); strings.Contains(got, "userTyping") || strings.Contains(got, "userOnline") {
+		t.Errorf("ann received her own events: %s", got)
 	}
 }

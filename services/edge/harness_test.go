@@ -366,8 +366,8 @@ func (c *client) reply(id uint64) frame {
 	return got
 }
 
-// heard is everything that came so far.
-func (c *client) heard() []frame {
+// received returns everything that came so far.
+func (c *client) received() []frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]frame(nil), c.frames...)
@@ -378,7 +378,7 @@ func (c *client) heard() []frame {
 func (c *client) wait(what string, done func([]frame) bool) {
 	c.w.tb.Helper()
 	if end := c.waitOrEnd(what, done); end != nil {
-		c.w.tb.Fatalf("waiting for %s: the connection ended: %+v\nheard %s", what, *end, names(c.heard()))
+		c.w.tb.Fatalf("waiting for %s: the connection ended: %+v\nreceived %s", what, *end, names(c.received()))
 	}
 }
 
@@ -390,12 +390,12 @@ func (c *client) waitOrEnd(what string, done func([]frame) bool) (end *ending) {
 		c.mu.Lock()
 		end = c.end // before the frames: all of them are there when the end is
 		c.mu.Unlock()
-		if done(c.heard()) {
+		if done(c.received()) {
 			end = nil
 			return true
 		}
 		return end != nil
-	}, func() any { return names(c.heard()) + "\nlog:\n" + c.w.log.String() })
+	}, func() any { return names(c.received()) + "\nlog:\n" + c.w.log.String() })
 	return end
 }
 

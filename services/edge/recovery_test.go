@@ -37,11 +37,11 @@ func TestRecovery(t *testing.T) {
 			a.join("r")
 			a.join("q")
 			w.owner.Say("r", "x", "1")
-			a.hears("r1")
+			a.expectMessages("r1")
 			w.owner.Say("q", "x", "1")
-			a.hears("r1 q1")
+			a.expectMessages("r1 q1")
 			w.owner.Say("r", "x", "2")
-			a.hears("r1 q1 r2")
+			a.expectMessages("r1 q1 r2")
 			a.drop()
 			w.owner.Say("q", "x", "missed")
 			w.owner.Say("r", "x", "missed")
@@ -51,7 +51,7 @@ func TestRecovery(t *testing.T) {
 			eventually.True(t, "nothing missed", func() bool { return len(strings.Fields(b.messages())) >= 4 })
 			expect(t, "room r", only(b.messages(), "r"), "r2 r3")
 			expect(t, "room q", only(b.messages(), "q"), "q1 q2")
-			all, _ := b.heard()
+			all, _ := b.received()
 			if !strings.HasPrefix(all[1], "40/chat,") {
 				t.Errorf("CONNECT is not answered first: %q", all)
 			}
@@ -87,7 +87,7 @@ func TestNoRecovery(t *testing.T) {
 		room := fmt.Sprint("r", rand.Uint32())
 		a.join(room)
 		w.owner.Say(room, "x", "1")
-		a.hears(room + "1")
+		a.expectMessages(room + "1")
 		return a
 	}
 	for name, come := range map[string]func(t *testing.T, a *chat, room string) *chat{
@@ -128,7 +128,7 @@ func TestNoRecovery(t *testing.T) {
 			}
 			b.join(room)
 			seq := w.owner.Say(room, "x", "live")
-			b.hears(fmt.Sprint(room, seq))
+			b.expectMessages(fmt.Sprint(room, seq))
 		})
 	}
 }
@@ -141,7 +141,7 @@ func TestRecoveryWithoutOwner(t *testing.T) {
 	a := w.chat("ann")
 	a.join("r")
 	w.owner.Say("r", "x", "1")
-	a.hears("r1")
+	a.expectMessages("r1")
 	a.drop()
 	w.owner.Say("r", "x", "2")
 	w.owner.SilenceOp("hist")
@@ -150,7 +150,7 @@ func TestRecoveryWithoutOwner(t *testing.T) {
 		t.Error("recovered")
 	}
 	eventually.True(t, "the room is empty", func() bool { return len(w.owner.Members("r")) == 0 })
-	expect(t, "heard", b.messages(), "")
+	expect(t, "received", b.messages(), "")
 }
 
 // A client that reconnects in the middle of several rooms' messages receives each of
@@ -176,7 +176,7 @@ func TestRecoveryAnywhere(t *testing.T) {
 			next[r] = w.owner.Say(r, "x", "x")
 		}
 		var sure []string
-		eventually.True(t, fmt.Sprint("everything has come in round ", round, ": had ", had, ", next ", next, ", heard ", c.messages()), func() bool {
+		eventually.True(t, fmt.Sprint("everything has come in round ", round, ": had ", had, ", next ", next, ", received ", c.messages()), func() bool {
 			sure = strings.Fields(c.messages())
 			last := map[string]bool{}
 			for _, m := range sure {
@@ -230,11 +230,11 @@ func TestRecoveryAfterTheGrace(t *testing.T) {
 	a := w.chat("ann")
 	a.join("r")
 	w.owner.Say("r", "x", "1")
-	a.hears("r1")
+	a.expectMessages("r1")
 	a.drop()
 	eventually.True(t, "the room is empty", func() bool { return len(w.owner.Members("r")) == 0 })
 	w.owner.Say("r", "x", "2")
 	b := a.back(w, "ann", "1.r")
 	expect(t, "pid", b.pid, a.pid)
-	b.hears("r2")
+	b.expectMessages("r2")
 }

@@ -76,10 +76,10 @@ func TestResume(t *testing.T) {
 			next := w.owner.Say("r", "x", "live")
 			a.upTo(next)
 			want := strings.TrimSpace(c.want + " " + fmt.Sprint(next))
-			if got := seqs(t, a.heard()); got != want {
-				t.Errorf("heard %s\nwant  %s", got, want)
+			if got := seqs(t, a.received()); got != want {
+				t.Errorf("received %s\nwant  %s", got, want)
 			}
-			if got := names(a.heard()[:2]); got != "joinedRoom#1 roomUsers" {
+			if got := names(a.received()[:2]); got != "joinedRoom#1 roomUsers" {
 				t.Errorf("began with %s", got)
 			}
 		})
@@ -99,8 +99,8 @@ func TestResumeOfAMember(t *testing.T) {
 	a.resume("r", 1)
 	w.owner.Say("r", "x", "x")
 	a.upTo(4)
-	if got := seqs(t, a.heard()); got != "1 2 3 2 3 4" {
-		t.Errorf("heard %s", got)
+	if got := seqs(t, a.received()); got != "1 2 3 2 3 4" {
+		t.Errorf("received %s", got)
 	}
 	a.ask("leaveRoom", `{"roomId":"r"}`)
 	eventually.True(t, "the owner counts no member", func() bool { return len(w.owner.Members("r")) == 0 })
@@ -140,8 +140,8 @@ func TestNothingOvertakesTheReply(t *testing.T) {
 	w.owner.SilenceOp("")
 	a.reply(id)
 	a.upTo(2)
-	if got := names(a.heard()); got != "joinedRoom#1 roomUsers userJoined receiveMessage receiveMessage" {
-		t.Errorf("heard %s", got)
+	if got := names(a.received()); got != "joinedRoom#1 roomUsers userJoined receiveMessage receiveMessage" {
+		t.Errorf("received %s", got)
 	}
 }
 
@@ -157,20 +157,20 @@ func TestSpliceUnderTraffic(t *testing.T) {
 		for n := range clients {
 			wg.Go(func() {
 				rng := rand.New(rand.NewPCG(uint64(r), uint64(n)))
-				heard := uint64(0)
-				for heard < messages {
+				had := uint64(0)
+				for had < messages {
 					c := w.dial(fmt.Sprint("user", n))
-					c.resume(room, heard)
+					c.resume(room, had)
 					if rng.IntN(3) == 0 {
-						c.resume(room, heard) // begins anew
+						c.resume(room, had) // begins anew
 					}
-					target := heard + 1 + rng.Uint64N(messages-heard)
+					target := had + 1 + rng.Uint64N(messages-had)
 					if rng.IntN(4) == 0 {
 						target = messages
 					}
 					c.upTo(target)
 					_ = c.nc.Close()
-					heard = checkRun(t, c, heard)
+					had = checkRun(t, c, had)
 				}
 			})
 		}
@@ -189,18 +189,18 @@ func TestSpliceUnderTraffic(t *testing.T) {
 	wg.Wait()
 }
 
-// checkRun checks that c received what follows heard, and returns the last of it.
+// checkRun checks that c received what follows had, and returns the last of it.
 // A second resume on the same connection may begin again, once.
-func checkRun(t *testing.T, c *client, heard uint64) uint64 {
-	last, started := heard, false
-	for _, f := range c.heard() {
+func checkRun(t *testing.T, c *client, had uint64) uint64 {
+	last, started := had, false
+	for _, f := range c.received() {
 		if f.Event != "receiveMessage" {
 			continue
 		}
 		switch seq := f.body(t).Seq; {
 		case seq == last+1:
 			last++
-		case seq == heard+1 && !started:
+		case seq == had+1 && !started:
 			last, started = seq, true
 		default:
 			t.Errorf("after %d came %d", last, seq)
@@ -230,7 +230,7 @@ func TestSlowConsumerComesBack(t *testing.T) {
 	back := w.dial("ann")
 	back.resume("r", 0)
 	back.upTo(said)
-	if got := seqs(t, back.heard()); got != numbers(1, int(said)) {
-		t.Errorf("heard %.200s", got)
+	if got := seqs(t, back.received()); got != numbers(1, int(said)) {
+		t.Errorf("received %.200s", got)
 	}
 }

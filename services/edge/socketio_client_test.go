@@ -120,7 +120,7 @@ func (p *packets) say(texts ...string) {
 	}
 }
 
-func (p *packets) heard() ([]string, *ending) {
+func (p *packets) received() ([]string, *ending) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]string(nil), p.all...), p.end
@@ -132,8 +132,8 @@ func (p *packets) find(prefix string, n int) string {
 	p.w.tb.Helper()
 	rest, end := p.findOrEnd(prefix, n)
 	if end != nil {
-		all, _ := p.heard()
-		p.w.tb.Fatalf("waiting for %s: ended %+v; heard %q", prefix, *end, all)
+		all, _ := p.received()
+		p.w.tb.Fatalf("waiting for %s: ended %+v; received %q", prefix, *end, all)
 	}
 	return rest
 }
@@ -143,7 +143,7 @@ func (p *packets) findOrEnd(prefix string, n int) (rest string, end *ending) {
 	p.w.tb.Helper()
 	eventually.True(p.w.tb, fmt.Sprint(prefix, " ", n), func() bool {
 		var all []string
-		all, end = p.heard()
+		all, end = p.received()
 		left := n
 		for _, text := range all {
 			var ok bool
@@ -155,7 +155,7 @@ func (p *packets) findOrEnd(prefix string, n int) (rest string, end *ending) {
 			}
 		}
 		return end != nil
-	}, func() any { all, _ := p.heard(); return fmt.Sprintf("%q\nlog:\n%s", all, p.w.log) })
+	}, func() any { all, _ := p.received(); return fmt.Sprintf("%q\nlog:\n%s", all, p.w.log) })
 	return rest, end
 }
 
@@ -164,9 +164,9 @@ func (p *packets) ended() ending {
 	p.w.tb.Helper()
 	var end *ending
 	eventually.True(p.w.tb, "the end of the connection", func() bool {
-		_, end = p.heard()
+		_, end = p.received()
 		return end != nil
-	}, func() any { all, _ := p.heard(); return all })
+	}, func() any { all, _ := p.received(); return all })
 	return *end
 }
 
@@ -237,7 +237,7 @@ func (c *chat) join(room string) {
 // messages returns the messages and gaps that came, in order, as room and seq.
 func (c *chat) messages() string {
 	c.w.tb.Helper()
-	all, _ := c.heard()
+	all, _ := c.received()
 	var list []string
 	for _, text := range all {
 		for _, name := range []string{"receiveMessage", "gap"} {
@@ -259,10 +259,10 @@ func (c *chat) messages() string {
 	return strings.Join(list, " ")
 }
 
-// hears waits until messages returns want.
-func (c *chat) hears(want string) {
+// expectMessages waits until messages returns want.
+func (c *chat) expectMessages(want string) {
 	c.w.tb.Helper()
-	eventually.True(c.w.tb, "hears "+want+", heard "+c.messages(), func() bool { return c.messages() == want })
+	eventually.True(c.w.tb, "messages "+want+", received "+c.messages(), func() bool { return c.messages() == want })
 }
 
 // http sends a request over HTTP.

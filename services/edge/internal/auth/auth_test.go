@@ -139,7 +139,7 @@ func TestVerify(t *testing.T) {
 		{"sub twice", claims(`{"sub":"a","sub":"root"` + future), bad},
 		{"sub twice, once escaped", claims(`{"sub":"a","\u0073ub":"root"` + future), bad},
 		{"exp twice", claims(`{"sub":"a","exp":9999999999` + future), bad},
-		{"a claim nobody reads, twice", claims(`{"sub":"a","x":1,"x":1` + future), bad},
+		{"an unused claim, twice", claims(`{"sub":"a","x":1,"x":1` + future), bad},
 		{"a key twice further in", claims(`{"sub":"a","x":[{"y":1,"y":2}]` + future), bad},
 		{"EXP is not exp", claims(fmt.Sprintf(`{"sub":"a","EXP":%d}`, at(time.Hour))), bad},
 		{"sub escaped", claims(`{"\u0073ub":"\u0061"` + future), ok},

@@ -57,20 +57,20 @@ func TestSite(t *testing.T) {
 		code         int
 		want         string
 	}{
-		"health":                 {healthy, "", "GET", "/websocket/health", "", 200, `{"status":"healthy"}`},
-		"unhealthy":              {monitor{status: "503", body: `{"status":"unhealthy"}`}, "", "GET", "/websocket/health", "", 503, `{"status":"unhealthy"}`},
-		"health without monitor": {monitor{err: nats.ErrNoResponders}, "", "GET", "/websocket/health", "", 503, `{"status":"unhealthy"`},
-		"stats":                  {monitor{status: "200", body: `{}`}, "", "GET", "/websocket/stats?cursor=x", "", 200, `{}`},
-		"stats without monitor":  {monitor{err: nats.ErrNoResponders}, "", "GET", "/websocket/stats", "", 503, `{"success":false,"error":"UNAVAILABLE"`},
-		"demo page":              {healthy, secret, "GET", "/", "", 200, "<!doctype html>"},
-		"no page in production":  {healthy, "", "GET", "/", "", 404, `{"success":false,"error":"NOT_FOUND"`},
-		"no token in production": {healthy, "", "POST", "/dev/token", `{"name":"A"}`, 404, `{"success":false,"error":"NOT_FOUND"`},
-		"token for nobody":       {healthy, secret, "POST", "/dev/token", `{"name":" \u200b "}`, 400, `{"success":false,"error":"BAD_REQUEST"`},
-		"token without JSON":     {healthy, secret, "POST", "/dev/token", `name=A`, 400, `{"success":false,"error":"BAD_REQUEST"`},
-		"token with a huge body": {healthy, secret, "POST", "/dev/token", `{"name":"` + strings.Repeat("a", 8000) + `"}`, 400, `{"success":false,"error":"BAD_REQUEST"`},
-		"only to read":           {healthy, "", "POST", "/websocket/health", "", 405, ""},
-		"profiles are elsewhere": {healthy, secret, "GET", "/debug/pprof/", "", 404, ""},
-		"metrics are elsewhere":  {healthy, secret, "GET", "/metrics", "", 404, ""},
+		"health":                  {healthy, "", "GET", "/websocket/health", "", 200, `{"status":"healthy"}`},
+		"unhealthy":               {monitor{status: "503", body: `{"status":"unhealthy"}`}, "", "GET", "/websocket/health", "", 503, `{"status":"unhealthy"}`},
+		"health without monitor":  {monitor{err: nats.ErrNoResponders}, "", "GET", "/websocket/health", "", 503, `{"status":"unhealthy"`},
+		"stats":                   {monitor{status: "200", body: `{}`}, "", "GET", "/websocket/stats?cursor=x", "", 200, `{}`},
+		"stats without monitor":   {monitor{err: nats.ErrNoResponders}, "", "GET", "/websocket/stats", "", 503, `{"success":false,"error":"UNAVAILABLE"`},
+		"demo page":               {healthy, secret, "GET", "/", "", 200, "<!doctype html>"},
+		"no page in production":   {healthy, "", "GET", "/", "", 404, `{"success":false,"error":"NOT_FOUND"`},
+		"no token in production":  {healthy, "", "POST", "/dev/token", `{"name":"A"}`, 404, `{"success":false,"error":"NOT_FOUND"`},
+		"token for an empty name": {healthy, secret, "POST", "/dev/token", `{"name":" \u200b "}`, 400, `{"success":false,"error":"BAD_REQUEST"`},
+		"token without JSON":      {healthy, secret, "POST", "/dev/token", `name=A`, 400, `{"success":false,"error":"BAD_REQUEST"`},
+		"token with a huge body":  {healthy, secret, "POST", "/dev/token", `{"name":"` + strings.Repeat("a", 8000) + `"}`, 400, `{"success":false,"error":"BAD_REQUEST"`},
+		"only to read":            {healthy, "", "POST", "/websocket/health", "", 405, ""},
+		"profiles are elsewhere":  {healthy, secret, "GET", "/debug/pprof/", "", 404, ""},
+		"metrics are elsewhere":   {healthy, secret, "GET", "/metrics", "", 404, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -87,8 +87,8 @@ func (c *client) leave(r *hub.Room) {
 	}
 }
 
-// heard is what came since the last call, in short: seqs, gaps, events.
-func (c *client) heard() string {
+// received returns what came since the last call, in short: seqs, gaps, events.
+func (c *client) received() string {
 	var all []string
 	for _, f := range conntest.ParseFrames(c.w.tb, c.frames) {
 		var m struct {
@@ -123,8 +123,8 @@ func items(from, to uint64) []wire.Item {
 
 func expect(t *testing.T, c *client, want string) {
 	t.Helper()
-	if got := c.heard(); got != want {
-		t.Errorf("%s heard %q, want %q", c.User.ID, got, want)
+	if got := c.received(); got != want {
+		t.Errorf("%s received %q, want %q", c.User.ID, got, want)
 	}
 }
 
@@ -342,8 +342,8 @@ func TestFollower(t *testing.T) {
 			c.enter(r, 5, func(p *hub.LocalRoom) { f, _ = p.Follow(&c.Client, 5) })
 			r.AddEvent(hub.Event{Name: "userJoined", Data: []byte(`{}`), Class: conn.Presence})
 			live(w, r, 6, 6)
-			if got := c.heard(); got != "" {
-				w.tb.Errorf("heard %s", got)
+			if got := c.received(); got != "" {
+				w.tb.Errorf("received %s", got)
 			}
 			f.Start()
 			live(w, r, 7, 7)

@@ -34,7 +34,7 @@ func TestEveryMessageOnce(tt *testing.T) {
 		}
 		check := func() {
 			for _, c := range readers {
-				for _, what := range strings.Fields(c.heard()) {
+				for _, what := range strings.Fields(c.received()) {
 					if what != fmt.Sprint(c.next) {
 						t.Fatalf("%s was sent %s, want %d", c.User.ID, what, c.next)
 					}

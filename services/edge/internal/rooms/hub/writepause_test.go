@@ -24,7 +24,7 @@ func (s slowly) Send([]byte, conn.Class) bool {
 
 func (slowly) Close(code.Close, string) {}
 
-// crowd is a room of n members; the first of them keeps what it hears.
+// crowd is a room of n members; the first of them keeps what it receives.
 func (w *world) crowd(id string, n int) (*hub.Room, *client) {
 	r := w.NewRoom(id, 0)
 	first := w.client("first", 0)

@@ -152,8 +152,8 @@ func (m *member) leave(room string, grace time.Duration) {
 	})
 }
 
-// told is a frame as the client reads it.
-type told struct {
+// received is a frame as the client reads it.
+type received struct {
 	Event string `json:"event"`
 	Data  struct {
 		Seq     uint64 `json:"seq"`
@@ -165,7 +165,7 @@ type told struct {
 	} `json:"data"`
 }
 
-func (t told) String() string {
+func (t received) String() string {
 	switch t.Event {
 	case "receiveMessage":
 		return fmt.Sprint(t.Data.Seq)
@@ -175,38 +175,38 @@ func (t told) String() string {
 	return t.Event + " " + t.Data.UserID
 }
 
-// heard is everything that the member was told.
-func (m *member) heard() []told {
+// all returns everything that the member has received.
+func (m *member) all() []received {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := make([]told, len(m.frames))
+	all := make([]received, len(m.frames))
 	for i, f := range m.frames {
 		decode(m.edge.tb, []byte(f.Payload), &all[i])
 	}
 	return all
 }
 
-// wait returns what was told once done is content with it.
-func (m *member) wait(what string, done func([]told) bool) []told {
+// wait returns what was received, once done reports that it is enough.
+func (m *member) wait(what string, done func([]received) bool) []received {
 	m.edge.tb.Helper()
 	deadline := time.NewTimer(eventually.Patience())
 	defer deadline.Stop()
 	for {
-		if all := m.heard(); done(all) {
+		if all := m.all(); done(all) {
 			return all
 		}
 		select {
 		case <-m.came:
 		case <-deadline.C:
-			m.edge.tb.Fatalf("waiting for %s, heard %v", what, m.heard())
+			m.edge.tb.Fatalf("waiting for %s, received %v", what, m.all())
 		}
 	}
 }
 
-func atLeast(n int) func([]told) bool { return func(all []told) bool { return len(all) >= n } }
+func atLeast(n int) func([]received) bool { return func(all []received) bool { return len(all) >= n } }
 
 // parse reads a message of the log.
-func parse(tb testing.TB, msg []byte) (t told) {
+func parse(tb testing.TB, msg []byte) (t received) {
 	tb.Helper()
 	decode(tb, msg, &t.Data)
 	return t

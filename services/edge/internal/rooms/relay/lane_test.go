@@ -29,7 +29,7 @@ func (e *edge) send(room, id string, within time.Duration) chan error {
 
 // texts are the contents stored in a room, in order.
 func (e *edge) texts(room string) (all []string) {
-	var got []told
+	var got []received
 	e.owner.View(room, func(r *relaytest.Room) {
 		for _, it := range r.Items {
 			got = append(got, parse(e.tb, it.JSON))
@@ -165,7 +165,7 @@ func TestJoinThatIsGivenUpIsTakenBack(t *testing.T) {
 	if err := <-got; !errors.Is(err, relay.ErrUnavailable) {
 		t.Fatalf("join: %v", err)
 	}
-	eventually.True(t, "the owner counts nobody", func() bool {
+	eventually.True(t, "the owner counts no member", func() bool {
 		return len(e.owner.SeenOp("leave")) > 0 && len(e.owner.Members("r")) == 0
 	})
 }

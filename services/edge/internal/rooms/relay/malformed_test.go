@@ -86,12 +86,12 @@ func TestMalformedBroadcastsAreDropped(t *testing.T) {
 	e.owner.Say("r", "bob", "hello")
 	e.owner.Broadcast(wire.Broadcast{Room: "r", Event: "laterRelease", Data: []byte(`{"x":1}`)})
 	e.owner.Broadcast(wire.Broadcast{Except: "ann2", Event: "userOnline", Data: []byte(`{"userId":"bob"}`)})
-	heard := map[string]int{}
+	received := map[string]int{}
 	for _, f := range m.wait("what is well-formed", atLeast(3)) {
-		heard[f.String()]++
+		received[f.String()]++
 	}
-	if want := map[string]int{"1": 1, "laterRelease ": 1, "userOnline bob": 1}; !maps.Equal(heard, want) {
-		t.Errorf("heard %v, want %v", heard, want)
+	if want := map[string]int{"1": 1, "laterRelease ": 1, "userOnline bob": 1}; !maps.Equal(received, want) {
+		t.Errorf("received %v, want %v", received, want)
 	}
 	eventually.Equal(t, "malformed messages", dropped, func() uint64 { return e.Counts().Malformed })
 	if n := logged.n.Load(); n != 1 {

@@ -28,9 +28,9 @@ func TestMembersHearTheRoomInOrder(t *testing.T) {
 		e.owner.Say("general", "x", fmt.Sprint(i))
 	}
 	for m, want := range map[*member]string{ann: "[1 userJoined bob 2 3", bob: "[2 3 4"} {
-		all := m.wait("all messages", func(all []told) bool { return len(all) > 0 && all[len(all)-1].Data.Seq == 101 })
+		all := m.wait("all messages", func(all []received) bool { return len(all) > 0 && all[len(all)-1].Data.Seq == 101 })
 		if got := fmt.Sprint(all); got[:len(want)] != want {
-			t.Errorf("%s heard %v", m.User, got)
+			t.Errorf("%s received %v", m.User, got)
 		}
 	}
 }
@@ -46,7 +46,7 @@ func TestOwnerIsToldOfTheFirstAndTheLastConnection(t *testing.T) {
 	}
 	a.leave("r", 0)
 	b.leave("r", 2*time.Second)
-	eventually.True(t, "the owner hears of the leave", func() bool { return len(e.owner.Members("r")) == 0 })
+	eventually.True(t, "the owner is notified of the leave", func() bool { return len(e.owner.Members("r")) == 0 })
 	leaves := e.owner.SeenOp("leave")
 	if len(leaves) != 1 || leaves[0].Text != "2000" {
 		t.Errorf("leaves: %+v", leaves)
@@ -83,7 +83,7 @@ func TestListOfACrowdIsAskedForOnce(t *testing.T) {
 	} {
 		e.owner.Name(step.list)
 		if got := listed(step.user, step.room); got != step.want {
-			t.Errorf("step %d: %s joins and is told %q, want %q", i+1, step.user, got, step.want)
+			t.Errorf("step %d: %s joins and receives %q, want %q", i+1, step.user, got, step.want)
 		}
 	}
 }
@@ -98,9 +98,9 @@ func TestWhoHasLeftHearsNothing(t *testing.T) {
 	for range 10 {
 		e.owner.Say("r", "x", "hello")
 	}
-	ann.wait("messages", func(all []told) bool { return len(all) >= 11 })
-	if all := bob.heard(); len(all) != 0 {
-		t.Errorf("heard after leaving: %v", all)
+	ann.wait("messages", func(all []received) bool { return len(all) >= 11 })
+	if all := bob.all(); len(all) != 0 {
+		t.Errorf("received after leaving: %v", all)
 	}
 }
 
@@ -114,8 +114,8 @@ func TestRejoinWithinTheHoldingTimeMissesNothing(t *testing.T) {
 	s := ann.join("r")
 	e.owner.Say("r", "x", "back")
 	ann.wait("the next message", atLeast(1))
-	if s.Live != 1 || fmt.Sprint(ann.heard()) != "[2]" {
-		t.Errorf("seat at %d, heard %v", s.Live, ann.heard())
+	if s.Live != 1 || fmt.Sprint(ann.all()) != "[2]" {
+		t.Errorf("seat at %d, received %v", s.Live, ann.all())
 	}
 }
 
@@ -195,7 +195,7 @@ func TestLostTailIsFoundByTheDigest(t *testing.T) {
 	ann.wait("the lost message", atLeast(1))
 }
 
-// No digest was heard for a while, so one that told of a lost message may be among
+// No digest came for a while, so one that announced a lost message may be among
 // those that were missed: the next one, whatever it says, has all heads asked for.
 func TestSilenceOfDigestsIsASuspicion(t *testing.T) {
 	t.Parallel()
@@ -208,7 +208,7 @@ func TestSilenceOfDigestsIsASuspicion(t *testing.T) {
 	// Digests that come in one turn of the intake come at one time: no silence between.
 	eventually.True(t, "the lost message is found", func() bool {
 		e.owner.Still(subject.Shard("r"))
-		return len(ann.heard()) > 0
+		return len(ann.all()) > 0
 	})
 	ann.wait("the lost message", atLeast(1))
 }
@@ -226,7 +226,7 @@ func TestWhatIsGoneIsAnnounced(t *testing.T) {
 	e.owner.Mute(false)
 	e.owner.Say("r", "x", "6")
 	if got := fmt.Sprint(ann.wait("gap and the rest", atLeast(4))); got != "[gap 1-3 4 5 6]" {
-		t.Errorf("heard %s", got)
+		t.Errorf("received %s", got)
 	}
 	if c := e.Counts(); c.Gone != 3 {
 		t.Errorf("counts: %+v", c)
@@ -245,7 +245,7 @@ func TestOutageHeals(t *testing.T) {
 	e.gate.Open()
 	all := ann.wait("what was said during the outage", atLeast(5))
 	if fmt.Sprint(all) != "[1 2 3 4 5]" {
-		t.Errorf("heard %v", all)
+		t.Errorf("received %v", all)
 	}
 	if n := len(e.owner.SeenOp("join")); n != 1 {
 		t.Errorf("%d joins after a short outage, want 1", n)

@@ -156,7 +156,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 	}
 }
 
-// settle lets the network heal: a head is heard, repairs are answered.
+// settle lets the network heal: a head arrives, repairs are answered.
 func (w *world) settle() {
 	if !w.started {
 		w.started, w.next = true, w.head+1

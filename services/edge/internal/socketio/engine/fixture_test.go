@@ -186,9 +186,9 @@ func (w *webSocket) say(packets ...string) {
 	w.f.turn()
 }
 
-// heard returns what came since the last call: packets, binary data after a b, and
+// received returns what came since the last call: packets, binary data after a b, and
 // close frames.
-func (w *webSocket) heard() string {
+func (w *webSocket) received() string {
 	w.f.t.Helper()
 	var all []string
 	for _, frame := range w.wire.TakeFrames(w.f.t) {

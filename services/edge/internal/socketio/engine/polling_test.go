@@ -50,7 +50,7 @@ func TestHandshake(t *testing.T) {
 		if !strings.HasPrefix(text, `200 0{"sid":"`) || !strings.HasSuffix(text, `","upgrades":["websocket"],`+timing) {
 			t.Errorf("over long-polling: %s", text)
 		}
-		text = f.connect("").heard()
+		text = f.connect("").received()
 		if !strings.HasPrefix(text, `0{"sid":"`) || !strings.HasSuffix(text, `","upgrades":[],`+timing) {
 			t.Errorf("over a WebSocket: %s", text)
 		}

@@ -32,7 +32,7 @@ func (c *pollingClient) send(packet string) { c.post(packet) }
 
 type webSocketClient struct{ *webSocket }
 
-func (c webSocketClient) receive() string    { return c.heard() }
+func (c webSocketClient) receive() string    { return c.received() }
 func (c webSocketClient) send(packet string) { c.say(packet) }
 
 // overEach runs a test over each transport.
@@ -48,7 +48,7 @@ func overEach(t *testing.T, test func(*fixture, client)) {
 		t.Parallel()
 		run(t, func(f *fixture) {
 			w := f.connect("")
-			w.heard()
+			w.received()
 			f.called()
 			test(f, webSocketClient{w})
 		})

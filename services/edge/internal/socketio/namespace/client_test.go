@@ -122,9 +122,9 @@ func connect(t *testing.T, packets ...string) *fixture {
 	return s
 }
 
-// heard returns what came since the last call: packets without sids, binary data after a
+// received returns what came since the last call: packets without sids, binary data after a
 // b, and close frames.
-func (s *fixture) heard(t *testing.T) string {
+func (s *fixture) received(t *testing.T) string {
 	t.Helper()
 	var all []string
 	for _, f := range s.wire.TakeFrames(t) {
@@ -186,8 +186,8 @@ func TestConversation(t *testing.T) {
 				}
 				s.say(t, op, packet)
 			}
-			if got := s.heard(t); got != c.want {
-				t.Errorf("heard %q, want %q", got, c.want)
+			if got := s.received(t); got != c.want {
+				t.Errorf("received %q, want %q", got, c.want)
 			}
 		})
 	}
@@ -202,15 +202,15 @@ func TestConnectTimeout(t *testing.T) {
 			s.say(t, ws.OpText, join)
 		}
 		s.turn(20 * time.Second) // before the ping
-		s.heard(t)
+		s.received(t)
 		s.say(t, ws.OpText, "3")
 		s.turn(24 * time.Second)
-		if got := s.heard(t); got != "2" {
+		if got := s.received(t); got != "2" {
 			t.Errorf("%q before the timeout: %s", join, got)
 		}
 		s.say(t, ws.OpText, "3")
 		s.turn(time.Second)
-		if got := s.heard(t); got != want {
+		if got := s.received(t); got != want {
 			t.Errorf("%q after the timeout: %q", join, got)
 		}
 	}
@@ -227,18 +227,18 @@ func TestRefusals(t *testing.T) {
 		`40/chat,{"token":"t"}`: `44/chat,{"message":"the token has expired","data":{"success":false,"error":"TOKEN_EXPIRED",`,
 	} {
 		s.say(t, ws.OpText, packet)
-		if got := s.heard(t); !strings.HasPrefix(got, want) {
+		if got := s.received(t); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %s", packet, got)
 		}
 	}
 	for range 12 {
 		s.say(t, ws.OpText, `40/nope,`)
 	}
-	if got := s.heard(t); strings.Contains(got, "close") {
+	if got := s.received(t); strings.Contains(got, "close") {
 		t.Errorf("closed after 15 refusals: %s", got)
 	}
 	s.say(t, ws.OpText, `40/nope,`)
-	if got := s.heard(t); !strings.HasSuffix(got, " close 1008") {
+	if got := s.received(t); !strings.HasSuffix(got, " close 1008") {
 		t.Errorf("after 16 refusals: %s", got)
 	}
 }

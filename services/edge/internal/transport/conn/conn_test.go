@@ -327,7 +327,7 @@ func TestWriteFails(t *testing.T) {
 	f.said()
 	f.wire.WriteErr = errors.New("broken pipe")
 	f.conn.Send(text("x"), conn.Message)
-	f.want("told inside Send", f.said(), "")
+	f.want("called inside Send", f.said(), "")
 	f.turn()
 	f.want("handled", f.said(), "closed lost 1006 (broken pipe)")
 }
@@ -378,7 +378,7 @@ func TestPause(t *testing.T) {
 	f.pass(5 * time.Minute) // deaf, not dead
 	f.said()
 	f.conn.ResumeReads()
-	f.want("told inside ResumeReads", f.said(), "")
+	f.want("called inside ResumeReads", f.said(), "")
 	f.turn()
 	f.want("handled", f.said(), "1 b")
 	f.conn.ResumeReads()
@@ -461,7 +461,7 @@ func TestDeliver(t *testing.T) {
 	if f.conn.Deliver(ws.OpBinary, []byte("bin")) || !f.conn.Paused() {
 		t.Error("is not paused")
 	}
-	f.want("heard", f.said(), "1 hello; 2 bin")
+	f.want("received", f.said(), "1 hello; 2 bin")
 	f.onMessage = func(string) { panic("on purpose") }
 	f.conn.ResumeReads()
 	f.turn()

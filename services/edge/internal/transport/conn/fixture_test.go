@@ -26,7 +26,7 @@ type fixture struct {
 	wire    *conntest.Transport
 	conn    *conn.Conn
 
-	heard     []string // the calls of the handler
+	calls     []string // the calls of the handler
 	onMessage func(string)
 	onOpened  func()
 	onBeat    func()
@@ -73,8 +73,8 @@ func (f *fixture) receive(parts ...[]byte) {
 
 // said returns the calls of the handler since the last call.
 func (f *fixture) said() string {
-	s := strings.Join(f.heard, "; ")
-	f.heard = nil
+	s := strings.Join(f.calls, "; ")
+	f.calls = nil
 	return s
 }
 
@@ -103,28 +103,28 @@ func (f *fixture) want(what, got, want string) {
 
 func (f *fixture) Opened(c *conn.Conn) {
 	f.conn = c
-	f.heard = append(f.heard, "opened")
+	f.calls = append(f.calls, "opened")
 	if f.onOpened != nil {
 		f.onOpened()
 	}
 }
 
 func (f *fixture) Message(_ *conn.Conn, op ws.OpCode, payload []byte) {
-	f.heard = append(f.heard, fmt.Sprintf("%d %s", op, payload))
+	f.calls = append(f.calls, fmt.Sprintf("%d %s", op, payload))
 	if f.onMessage != nil {
 		f.onMessage(string(payload))
 	}
 }
 
 func (f *fixture) Heartbeat(*conn.Conn) {
-	f.heard = append(f.heard, "heartbeat")
+	f.calls = append(f.calls, "heartbeat")
 	if f.onBeat != nil {
 		f.onBeat()
 	}
 }
 
 func (f *fixture) Drained(*conn.Conn) {
-	f.heard = append(f.heard, "drained")
+	f.calls = append(f.calls, "drained")
 	if f.onDrained != nil {
 		f.onDrained()
 	}
@@ -135,7 +135,7 @@ func (f *fixture) Closed(_ *conn.Conn, cause conn.Cause) {
 	if cause.Err != nil {
 		s += " (" + cause.Err.Error() + ")"
 	}
-	f.heard = append(f.heard, s)
+	f.calls = append(f.calls, s)
 }
 
 func text(s string) []byte { return ws.AppendFrame(nil, ws.OpText, []byte(s)) }

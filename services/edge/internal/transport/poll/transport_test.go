@@ -102,7 +102,7 @@ func TestClose(t *testing.T) {
 		}
 		waitEmpty(t, g)
 		if len(p.closed) > 0 {
-			t.Error("the handler was told about its own Close")
+			t.Error("the handler was notified of its own Close")
 		}
 	})
 }

@@ -226,12 +226,12 @@ func TestPeerCloses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			heard := make(chan struct{}, 16)
-			o := newOnce(func(poll.Transport, []byte) { heard <- struct{}{} })
+			received := make(chan struct{}, 16)
+			o := newOnce(func(poll.Transport, []byte) { received <- struct{}{} })
 			s := serve(t, o.accept)
 			c := s.dial()
 			io.WriteString(c, "hello")
-			<-heard
+			<-received
 			leave(c)
 			if err := o.ended(t); !errors.Is(err, io.EOF) {
 				t.Errorf("ended by %v", err)
