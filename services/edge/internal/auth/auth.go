@@ -58,20 +58,19 @@ func New(keys Keys, o Options) (*JWT, error) {
 	if o.Leeway < 0 || o.Leeway > maxLeeway {
 		return nil, fmt.Errorf("token leeway %v: %w", o.Leeway, ErrLeeway)
 	}
-	methods := keys.Methods()
-	for _, name := range methods {
+	for _, name := range keys.Methods {
 		if jwt.GetSigningMethod(name) == nil || name == jwt.SigningMethodNone.Alg() {
 			return nil, fmt.Errorf("token algorithm %q: %w", name, ErrNoMethod)
 		}
 	}
-	if len(methods) == 0 {
+	if len(keys.Methods) == 0 {
 		return nil, ErrNoMethod
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods(methods), jwt.WithStrictDecoding(),
+		jwt.WithValidMethods(keys.Methods), jwt.WithStrictDecoding(),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(o.Leeway), jwt.WithTimeFunc(o.Now),
 	}
 	if o.Issuer != "" {
@@ -111,7 +110,7 @@ func (v *JWT) key(t *jwt.Token) (any, error) {
 	if _, given := t.Header["kid"]; given && !isText {
 		return nil, errKeyID
 	}
-	return v.keys.Key(t.Method.Alg(), kid)
+	return v.keys.Find(t.Method.Alg(), kid)
 }
 
 func invalid() error { return code.New(code.Unauthorized, "the token is not valid") }

@@ -215,7 +215,11 @@ func TestPublicKeyAsSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-	v, err := auth.New(rsaKeys{&key.PublicKey}, auth.Options{Now: func() time.Time { return now }})
+	careless := auth.Keys{
+		Methods: []string{"RS256", "HS256"},
+		Find:    func(string, string) (any, error) { return &key.PublicKey, nil }, // for any algorithm
+	}
+	v, err := auth.New(careless, auth.Options{Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,23 +240,21 @@ func TestPublicKeyAsSecret(t *testing.T) {
 // refused at start.
 func TestMethods(t *testing.T) {
 	t.Parallel()
-	for _, names := range []methods{nil, {"none"}, {"HS256", "none"}, {"HS257"}, {""}} {
-		if _, err := auth.New(names, auth.Options{}); !errors.Is(err, auth.ErrNoMethod) {
-			t.Errorf("%q: %v", []string(names), err)
+	for _, names := range [][]string{nil, {"none"}, {"HS256", "none"}, {"HS257"}, {""}} {
+		if _, err := auth.New(auth.Keys{Methods: names}, auth.Options{}); !errors.Is(err, auth.ErrNoMethod) {
+			t.Errorf("%q: %v", names, err)
 		}
 	}
 }
 
-// methods are keys without any key.
-type methods []string
-
-func (m methods) Methods() []string             { return m }
-func (methods) Key(string, string) (any, error) { return jwt.VerificationKeySet{}, nil }
-
 // TestNoKeys checks that a token is refused when no key is left for it.
 func TestNoKeys(t *testing.T) {
 	t.Parallel()
-	v, err := auth.New(methods{"HS256"}, auth.Options{Now: func() time.Time { return now }})
+	none := auth.Keys{
+		Methods: []string{"HS256"},
+		Find:    func(string, string) (any, error) { return jwt.VerificationKeySet{}, nil },
+	}
+	v, err := auth.New(none, auth.Options{Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,12 +262,6 @@ func TestNoKeys(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-// rsaKeys is careless on purpose: it returns its key for any algorithm.
-type rsaKeys struct{ key *rsa.PublicKey }
-
-func (rsaKeys) Methods() []string                 { return []string{"RS256", "HS256"} }
-func (k rsaKeys) Key(string, string) (any, error) { return k.key, nil }
 
 func TestIssuerAudience(t *testing.T) {
 	t.Parallel()

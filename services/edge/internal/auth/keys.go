@@ -24,41 +24,35 @@ var (
 	errAlgorithm = errors.New("no key for this algorithm")
 )
 
-// Keys finds verification keys. Key must not block: a source that fetches its
-// keys must do so beforehand. Safe for concurrent use.
-type Keys interface {
-	// Methods are the algorithms that are allowed, by their JWT names.
-	Methods() []string
-	// Key returns the key for the header's algorithm and key id, so that a key
+// Keys are the verification keys.
+type Keys struct {
+	Methods []string // the algorithms that are allowed, by their JWT names
+	// Find returns the key for the header's algorithm and key id, so that a key
 	// of one kind is never used as another. kid comes from the client and may
 	// be any string. The result has the type that golang-jwt expects for alg.
-	Key(alg, kid string) (any, error)
+	// Find must not block, and may be called concurrently.
+	Find func(alg, kid string) (any, error)
 }
-
-type hmacKeys struct{ set jwt.VerificationKeySet }
 
 // HMAC returns the keys for HS256 with shared secrets: the current one first, then
 // those still accepted while a secret is being rotated. It returns ErrSecret when
 // there is no secret or one is too short.
 func HMAC(secrets ...[]byte) (Keys, error) {
 	if len(secrets) == 0 {
-		return nil, ErrSecret
+		return Keys{}, ErrSecret
 	}
-	var k hmacKeys
+	var set jwt.VerificationKeySet
 	for i, s := range secrets {
 		if len(s) < minSecret {
-			return nil, fmt.Errorf("secret %d: %w", i+1, ErrSecret)
+			return Keys{}, fmt.Errorf("secret %d: %w", i+1, ErrSecret)
 		}
-		k.set.Keys = append(k.set.Keys, s)
+		set.Keys = append(set.Keys, s)
 	}
-	return k, nil
-}
-
-func (hmacKeys) Methods() []string { return []string{jwt.SigningMethodHS256.Alg()} }
-
-func (k hmacKeys) Key(alg, _ string) (any, error) {
-	if alg != jwt.SigningMethodHS256.Alg() {
-		return nil, errAlgorithm
+	find := func(alg, _ string) (any, error) {
+		if alg != jwt.SigningMethodHS256.Alg() {
+			return nil, errAlgorithm
+		}
+		return set, nil
 	}
-	return k.set, nil
+	return Keys{Methods: []string{jwt.SigningMethodHS256.Alg()}, Find: find}, nil
 }

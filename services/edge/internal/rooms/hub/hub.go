@@ -11,7 +11,6 @@ package hub
 
 import (
 	"sync/atomic"
-	"time"
 
 	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/services/edge/internal/codec"
@@ -138,9 +137,6 @@ func (l *Local) Remove(c *Client) {
 // Clients returns the connections of the loop. The slice belongs to the hub and
 // changes with the next Add or Remove.
 func (l *Local) Clients() []*Client { return l.clients }
-
-// Now returns the loop's time.
-func (l *Local) Now() time.Time { return l.loop.Now() }
 
 // SendEvent encodes an event and sends it to one connection.
 func (l *Local) SendEvent(c *Client, name string, data []byte, class conn.Class) {

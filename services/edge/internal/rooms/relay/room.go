@@ -166,7 +166,7 @@ func (r *room) leave(user string, grace time.Duration, undo bool) {
 	r.in.lane(roomShard, r.hub.Shard).submit(&call{
 		subject: subject.RoomCommand(r.hub.Shard, subject.OpLeave), data: wire.Marshal(&m),
 		deadline: r.in.now.Add(presencePatience),
-		alive:    func() bool { return !r.roster.has(user) },
+		alive:    func() bool { return r.roster.find(user) < 0 },
 		done:     func([]byte, error) {}, // no caller waits; after a minute a check of the owner corrects it
 	})
 }

@@ -87,5 +87,3 @@ func (r *roster) remove(id string) (was rosterEntry, last bool) {
 	}
 	return was, true
 }
-
-func (r *roster) has(id string) bool { return r.find(id) >= 0 }

@@ -186,6 +186,3 @@ func (s *Stream) Missing() Range {
 
 // Delivered returns the last seq that was put out, as a message or in a gap; 0 before Start.
 func (s *Stream) Delivered() uint64 { return s.delivered }
-
-// Started reports whether the position is known.
-func (s *Stream) Started() bool { return s.started }

@@ -44,7 +44,7 @@ func (x httpExchange) writeAnswer(w http.ResponseWriter, r *http.Request) bool {
 func (l *local) openPolling(x exchange, token string, peer netip.AddrPort, release func()) {
 	s := l.newSocket(token)
 	s.polling = &polling{socket: s, sid: l.server.Peers.NewID(), peer: peer, release: release, get: x}
-	l.server.addSession(s.polling.sid, s)
+	l.server.sessions.Store(s.polling.sid, s)
 	l.connections.Open(s.polling, s, nil, nil)
 }
 

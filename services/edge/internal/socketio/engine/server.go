@@ -5,9 +5,7 @@
 package engine
 
 import (
-	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,8 +74,7 @@ type Server struct {
 
 	opened atomic.Uint32 // sessions over long-polling; chooses the next one's loop
 
-	mu       sync.Mutex         // guards the following
-	sessions map[string]*Socket // over long-polling, by id
+	sessions sync.Map // over long-polling, by id: string to *Socket
 }
 
 // local is the server's part on one loop.
@@ -96,7 +93,7 @@ func New(o Options) *Server {
 	if o.Admit == nil {
 		o.Admit = func(netip.Addr) (func(), *code.Error) { return func() {}, nil }
 	}
-	s := &Server{Options: o, sessions: make(map[string]*Socket)}
+	s := &Server{Options: o}
 	polling := o.Conn
 	polling.Heartbeat = -1
 	// A client that sends no GET for so long has gone: it is not a slow consumer.
@@ -126,33 +123,19 @@ func (s *Server) ConnStats() []*conn.Stats {
 // endPolling ends the loop's sessions over long-polling. The loop does not know their
 // transports and cannot end them.
 func (l *local) endPolling() {
-	l.server.mu.Lock()
-	sessions := slices.Collect(maps.Values(l.server.sessions))
-	l.server.mu.Unlock()
-	for _, s := range sessions {
-		if s.local == l {
+	l.server.sessions.Range(func(_, socket any) bool {
+		if s := socket.(*Socket); s.local == l {
 			s.polling.fail(poll.ErrStopped)
 		}
-	}
+		return true
+	})
 }
 
 // find returns the session over long-polling with that id, or nil.
 func (s *Server) find(sid string) *Socket {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sessions[sid]
-}
-
-func (s *Server) addSession(sid string, socket *Socket) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sessions[sid] = socket
-}
-
-func (s *Server) removeSession(sid string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.sessions, sid)
+	found, _ := s.sessions.Load(sid)
+	socket, _ := found.(*Socket)
+	return socket
 }
 
 // newSocket returns a session that has no connection yet.

@@ -122,7 +122,7 @@ func (s *Socket) leavePolling() {
 	if s.polling == nil {
 		return
 	}
-	s.local.server.removeSession(s.polling.sid)
+	s.local.server.sessions.Delete(s.polling.sid)
 	s.polling.release()
 	s.polling = nil
 }

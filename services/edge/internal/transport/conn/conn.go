@@ -4,7 +4,6 @@
 package conn
 
 import (
-	"net/netip"
 	"runtime/debug"
 
 	"github.com/confab-chat/confab/proto/code"
@@ -162,9 +161,6 @@ func (c *Conn) ID() uint64 { return uint64(c.factory.loop.Index())<<48 | uint64(
 
 // Loop returns the loop that owns c. It may be called concurrently.
 func (c *Conn) Loop() *poll.Loop { return c.factory.loop }
-
-// RemoteAddr returns the TCP peer's address, the zero value when it is gone.
-func (c *Conn) RemoteAddr() netip.AddrPort { return c.transport.RemoteAddr() }
 
 // Queued returns the number of bytes that wait to be written.
 func (c *Conn) Queued() int { return int(c.queued) }

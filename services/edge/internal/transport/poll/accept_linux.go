@@ -53,14 +53,12 @@ func (g *Group) listen(ln net.Listener, accept Acceptor) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.options.SendBuffer > 0 {
-		// Accepted sockets inherit it, which spares a call for each.
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, g.options.SendBuffer); err != nil {
-			unix.Close(fd)
-			return nil, os.NewSyscallError("setsockopt", err)
-		}
+	// Accepted sockets inherit the options, which spares calls for each.
+	err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if g.options.SendBuffer > 0 && err == nil {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, g.options.SendBuffer)
 	}
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+	if err != nil {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("setsockopt", err)
 	}
