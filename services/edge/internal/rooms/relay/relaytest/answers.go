@@ -290,6 +290,9 @@ func (o *Owner) presences(subj string, q *wire.UserGet) wire.Message {
 
 // take answers for permits.
 func (o *Owner) take(m *nats.Msg) {
+	if m.Reply == "" { // leases that an edge returns when it stops
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	read[wire.Take](o, m)
