@@ -33,8 +33,8 @@ type Heartbeat struct {
 	State     State  `json:"state"`
 	Note      string `json:"note,omitempty"` // why it is degraded; for people
 
-	// EdgeGen is the generation under which an edge has registered its users: Gen at
-	// first, a later one after an outage in which it may have been declared dead.
+	// EdgeGen is set by edges of earlier releases, which registered their users again under a
+	// later generation than Gen after an outage.
 	EdgeGen uint64 `json:"edgeGen,omitempty"`
 
 	Edge  *EdgeLoad  `json:"edge,omitempty"`
