@@ -179,7 +179,7 @@ func (l *Ledger) Flush() {
 	if l.busy || !l.Loaded() || l.over {
 		return
 	}
-	for len(l.queue) > 0 && l.queue[0].holding == nil && l.queue[0].news == nil {
+	for len(l.queue) > 0 && l.queue[0].holding == nil && l.queue[0].news == nil && l.queue[0] != l.last {
 		e := l.queue[0]
 		l.queue = l.queue[1:]
 		e.finish()
