@@ -6,6 +6,22 @@
 // Payloads are decoded with package strictjson and checked in one go (Decode);
 // replies and server events append themselves as JSON without reflection. All of
 // it is pure: no I/O, no clock, no shared state.
+//
+// tools/eventgen writes the code of an event from its struct's tags and types:
+//
+//	json:"roomId"              the member's name; every field of a payload needs it
+//	json:"limit,omitempty"     a request may leave it out; a reply leaves out its zero value
+//	check:"text=MaxContent"    a string that is trimmed and cleaned; at most so many code points
+//	check:"max=maxMessageID"   a string of at most so many bytes, or a []UserID of so many ids
+//	check:"min=1"              the smallest integer that is accepted, 0 without it
+//	check:"clamp=MaxHistory"   higher integers become this one
+//	check:"validate"           a string that only the payload's Validate limits
+//	default:"DefaultHistory"   replaces the zero value once all members are checked
+//
+// Rules of one check are separated by commas: check:"min=1,clamp=MaxHistory". RoomID and
+// ClientMessageID are checked without a tag. A string type with constants accepts these
+// alone. *uint64 is a seq that may be absent. Decode ends with the payload's Validate, if
+// it has one. eventgen refuses a request's member that no rule here decodes and limits.
 package event
 
 import (

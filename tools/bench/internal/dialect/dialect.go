@@ -61,7 +61,7 @@ type Dialect interface {
 // Names returns the names that Named knows.
 func Names() []string { return []string{"native", "sio", "centrifugo"} }
 
-// Named returns a dialect by its name. namespace is the one of Confab's Socket.IO door.
+// Named returns a dialect by its name. namespace is that of Socket.IO.
 func Named(name, namespace string) (Dialect, error) {
 	switch name {
 	case "native":

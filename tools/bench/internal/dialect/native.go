@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// native is Confab's native door: JSON text frames {id?, event, data}, with the members
+// native is Confab's native protocol: JSON text frames {id?, event, data}, with the members
 // in this order (proto/WEBSOCKET_API.md; golden frames in proto/testdata).
 type native struct{}
 
