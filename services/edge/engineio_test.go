@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/confab-chat/confab/services/edge/internal/listen/cert/certtest"
+	"github.com/confab-chat/confab/shared/cert/certtest"
 	"github.com/confab-chat/confab/shared/eventually"
 )
 

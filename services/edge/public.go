@@ -7,9 +7,9 @@ import (
 	"github.com/confab-chat/confab/services/edge/internal/auth"
 	"github.com/confab-chat/confab/services/edge/internal/codec/native"
 	"github.com/confab-chat/confab/services/edge/internal/listen"
-	"github.com/confab-chat/confab/services/edge/internal/listen/cert"
 	"github.com/confab-chat/confab/services/edge/internal/transport/conn"
 	"github.com/confab-chat/confab/services/edge/internal/web"
+	"github.com/confab-chat/confab/shared/cert"
 	"github.com/confab-chat/confab/shared/config"
 )
 

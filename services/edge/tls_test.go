@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/confab-chat/confab/services/edge/internal/listen/cert/certtest"
+	"github.com/confab-chat/confab/shared/cert/certtest"
 	"github.com/confab-chat/confab/shared/eventually"
 )
 

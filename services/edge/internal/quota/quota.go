@@ -63,7 +63,6 @@ type Decision struct {
 type Stats struct {
 	Asked  uint64 // requests to ratelimit
 	Leased uint64 // decided here, under a lease
-	Denied uint64 // refusals, here or by ratelimit
 	Local  uint64 // decided by the local limiter, because ratelimit did not answer
 }
 
@@ -75,7 +74,7 @@ type Quota struct {
 	// its owner does not answer; 0 while it does. Atomic.
 	shards [subject.Shards]atomic.Int64
 
-	asked, leased, denied, local atomic.Uint64
+	asked, leased, local atomic.Uint64
 
 	mu sync.Mutex // guards the following
 	// granted is what this edge granted, except under leases that it holds: by answers of
@@ -198,11 +197,8 @@ func (q *Quota) answered(t take, shard int, start time.Time, m *nats.Msg, err er
 		d = q.decideLocally(t, now)
 	} else {
 		q.latency.Add(now.Sub(start))
-		q.unreported.Forget(t.user) // the request has reported these grants
-		switch {
-		case !d.OK:
-			q.denied.Add(1)
-		case taken.Lease == 0: // with a lease its log has the grant
+		q.unreported.Forget(t.user)   // the request has reported these grants
+		if d.OK && taken.Lease == 0 { // with a lease its log has the grant
 			q.granted.Take(now, limit.Key{User: t.user, Action: t.action}, t.limit)
 		}
 	}
@@ -245,7 +241,7 @@ func (q *Quota) Fallback() bool {
 
 // Stats returns the counters.
 func (q *Quota) Stats() Stats {
-	return Stats{Asked: q.asked.Load(), Leased: q.leased.Load(), Denied: q.denied.Load(), Local: q.local.Load()}
+	return Stats{Asked: q.asked.Load(), Leased: q.leased.Load(), Local: q.local.Load()}
 }
 
 // Latency returns the times that ratelimit took since the start.
@@ -277,8 +273,5 @@ func (q *Quota) decideLocally(t take, now time.Time) Decision {
 
 func (q *Quota) decide(table *limit.Table, t take, most int, now time.Time) Decision {
 	ok, after := table.Take(now, limit.Key{User: t.user, Action: t.action}, most)
-	if !ok {
-		q.denied.Add(1)
-	}
 	return Decision{OK: ok, RetryAfter: after}
 }

@@ -45,7 +45,6 @@ func (in *intake) onRoomBroadcast(m *nats.Msg) {
 	}
 	if len(b.Rooms) == 0 {
 		if b.Epoch < in.epochs[r.hub.Shard] {
-			in.counts.stale.Add(1)
 			return
 		}
 		in.epochs[r.hub.Shard] = b.Epoch
@@ -66,7 +65,6 @@ func (in *intake) isRepeated(shard int, b *wire.Broadcast) bool {
 	// A list of members replaces the events up to its number, which it shares with other lists.
 	isList := b.Event == event.NameRoomUsers && b.Number == in.numbers[shard]
 	if b.Number <= in.numbers[shard] && !isList || in.asking[shard] {
-		in.counts.stale.Add(1)
 		return true
 	}
 	in.numbers[shard] = b.Number

@@ -90,7 +90,6 @@ type counts struct {
 	rooms, users, memberships atomic.Int64
 	repaired                  atomic.Uint64 // holes
 	lost                      atomic.Uint64 // messages that could not be delivered
-	stale                     atomic.Uint64 // events of an older epoch, or repeated
 }
 
 // run is the intake's goroutine.

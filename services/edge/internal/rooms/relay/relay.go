@@ -204,7 +204,6 @@ type Counts struct {
 	Rooms, Users, Memberships int
 	Repaired                  uint64 // holes
 	Gone                      uint64 // messages that could not be delivered
-	Stale                     uint64 // broadcasts of owners that had lost their shard
 	Malformed                 uint64 // messages from NATS that were dropped
 }
 
@@ -217,7 +216,6 @@ func (r *Relay) Counts() Counts {
 		c.Memberships += int(in.counts.memberships.Load())
 		c.Repaired += in.counts.repaired.Load()
 		c.Gone += in.counts.lost.Load()
-		c.Stale += in.counts.stale.Load()
 	}
 	return c
 }

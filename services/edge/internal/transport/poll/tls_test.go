@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/confab-chat/confab/services/edge/internal/listen/cert/certtest"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
+	"github.com/confab-chat/confab/shared/cert/certtest"
 )
 
 // TestTLS: a connection that is not plain TCP is driven by goroutines, on the

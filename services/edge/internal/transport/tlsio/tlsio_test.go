@@ -18,9 +18,9 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/confab-chat/confab/services/edge/internal/listen/cert/certtest"
 	"github.com/confab-chat/confab/services/edge/internal/transport/poll"
 	"github.com/confab-chat/confab/services/edge/internal/transport/tlsio"
+	"github.com/confab-chat/confab/shared/cert/certtest"
 	"github.com/confab-chat/confab/shared/eventually"
 )
 

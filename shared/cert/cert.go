@@ -1,5 +1,5 @@
-// Package cert loads the edge's TLS certificate from a pair of PEM files, and loads
-// it again when they change, so that renewing it needs no restart.
+// Package cert loads a TLS certificate from a pair of PEM files, and loads it again when
+// they change, so that renewing it needs no restart.
 package cert
 
 import (

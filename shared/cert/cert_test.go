@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/confab-chat/confab/services/edge/internal/listen/cert"
-	"github.com/confab-chat/confab/services/edge/internal/listen/cert/certtest"
+	"github.com/confab-chat/confab/shared/cert"
+	"github.com/confab-chat/confab/shared/cert/certtest"
 )
 
 // files is a folder with a pair.
