@@ -71,6 +71,10 @@ type Broadcast struct {
 	// that edges ignore a repeated one; 0: not numbered. A roomUsers that replaces some of them
 	// has the number of the last.
 	Number uint64 `wire:"12"`
+
+	// Shown is the Number of the last event that a list of the room's members includes: to the
+	// members who receive the list, edges send no repeats of events up to it.
+	Shown uint64 `wire:"13"`
 }
 
 // Digest lists heads: on subject.Head each second those that moved in the last

@@ -36,6 +36,7 @@ type Joined struct {
 	Total uint64 `wire:"6"` // members, all of them
 	Users []User `wire:"7"` // at most 200, sorted by id; left out when the edge has them: List is the Join's
 	List  uint64 `wire:"8"` // names Users in a room of more than 200, where they seldom change; else 0
+	Shown uint64 `wire:"9"` // Broadcast.Shown of Users
 }
 
 // Leave reports to the owner that the last connection of a user on an edge has left

@@ -51,9 +51,15 @@ type Check struct {
 
 // Repeat asks the owner of a shard to broadcast again the events with a Broadcast.Number above
 // After. It does so after the reply; if it does not have them all any more, it broadcasts the
-// members of rooms instead. Edges ignore what they have seen. Reply: Done.
+// members of rooms instead. Edges ignore what they have seen. Reply: Repeated.
 type Repeat struct {
 	After uint64 `wire:"1"`
+}
+
+// Repeated is the reply to Repeat.
+type Repeated struct {
+	Fault
+	Number uint64 `wire:"4"` // of the shard's last event: all up to it follow
 }
 
 // Sync asks edges for what they hold in a shard (subject.EdgesSync): all edges when a new

@@ -151,6 +151,7 @@ func (m *Broadcast) fields(c *codec) {
 	c.string(10, &m.Only)
 	c.strings(11, &m.Rooms)
 	c.uint(12, &m.Number)
+	c.uint(13, &m.Shown)
 }
 
 func (m *Digest) fields(c *codec) {
@@ -192,6 +193,7 @@ func (m *Joined) fields(c *codec) {
 	c.uint(6, &m.Total)
 	repeated(c, 7, &m.Users)
 	c.uint(8, &m.List)
+	c.uint(9, &m.Shown)
 }
 
 func (m *Leave) fields(c *codec) {
@@ -331,6 +333,11 @@ func (m *Check) fields(c *codec) {
 
 func (m *Repeat) fields(c *codec) {
 	c.uint(1, &m.After)
+}
+
+func (m *Repeated) fields(c *codec) {
+	m.Fault.fields(c)
+	c.uint(4, &m.Number)
 }
 
 func (m *Sync) fields(c *codec) {

@@ -54,6 +54,7 @@ func messages() []wire.Message {
 		new(wire.Presence),
 		new(wire.Check),
 		new(wire.Repeat),
+		new(wire.Repeated),
 		new(wire.Sync),
 		new(wire.Snapshot),
 		new(wire.RoomMembers),

@@ -267,13 +267,14 @@ func (w *world) get(path string, out any) error {
 	return json.NewDecoder(resp.Body).Decode(out)
 }
 
-// probe compares what the monitor says of health with what senders see. Its methods may be called
+// probe compares what the monitor says of health with what senders see. A message that was
+// refused before health became healthy says nothing about it. The methods may be called
 // concurrently.
 type probe struct {
 	world *world // static
 
 	mu      sync.Mutex // guards the following
-	refused time.Time  // since when every message was refused; zero: the last one was not
+	refused time.Time  // since when health is healthy and every message was refused; zero: not so
 	count   int        // messages refused since
 }
 
@@ -288,10 +289,10 @@ func (p *probe) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		h, err := p.world.health()
-		if err != nil || !h.healthy() {
-			continue // an honest answer, or none
-		}
 		p.mu.Lock()
+		if err != nil || !h.healthy() { // an honest answer, or none
+			p.count, p.refused = 0, time.Time{}
+		}
 		if p.count >= 5 && time.Since(p.refused) > dishonest {
 			p.world.violation("at %s health is %q, and all of %d messages were refused for %v", p.world.now(), h.Status, p.count, time.Since(p.refused))
 			p.count, p.refused = 0, time.Time{}

@@ -9,10 +9,10 @@ import (
 // lossAge is more than the time after which the library notices that a connection is dead.
 const lossAge = 30 * time.Second
 
-// repeat broadcasts the numbered events again that an edge has missed. Reply: wire.Done, before
-// the events.
+// repeat broadcasts the numbered events again that an edge has missed. Reply: wire.Repeated,
+// before the events.
 func (s *shard) repeat(cmd *wire.Repeat, reply string) {
-	s.publisher.Publish(reply, &wire.Done{})
+	s.publisher.Publish(reply, &wire.Repeated{Number: s.ledger.Sent()})
 	news, complete := s.ledger.Since(cmd.After)
 	s.repeatAll(news)
 	if !complete {

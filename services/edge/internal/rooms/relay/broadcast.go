@@ -47,7 +47,11 @@ func (in *intake) onRoomBroadcast(m *nats.Msg) {
 		if b.Epoch < in.epochs[r.hub.Shard] {
 			return
 		}
+		if b.Number > 0 && b.Number <= r.shown {
+			return
+		}
 		in.epochs[r.hub.Shard] = b.Epoch
+		r.shown = max(r.shown, b.Shown)
 		r.setTotal(b.Total)
 	} else if r.hub.Crowded() {
 		return
@@ -186,7 +190,7 @@ func (in *intake) onDigest(shard int, m *nats.Msg) {
 		return
 	}
 	in.updateHeads(d.Heads)
-	if in.numbers[shard] > 0 && in.numbers[shard] < d.Before {
+	if in.numbers[shard] > 0 && max(in.numbers[shard], in.repeated[shard]) < d.Before {
 		in.askRepeat(shard)
 	}
 	if !in.asking[shard] {

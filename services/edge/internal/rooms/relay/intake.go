@@ -64,6 +64,7 @@ type intake struct {
 	epochs     [subject.Shards]uint64
 	numbers    [subject.Shards]uint64    // wire.Broadcast.Number of the last event
 	asking     [subject.Shards]bool      // for events that were missed
+	repeated   [subject.Shards]uint64    // wire.Repeated.Number of the last answer
 	reconnects uint64                    // of nc, when the events missed were asked for last
 	digests    [subject.Shards]time.Time // when the last one arrived
 	toFlush    []*room                   // rooms that have something to flush

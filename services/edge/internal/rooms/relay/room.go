@@ -31,7 +31,8 @@ type room struct {
 	hub    hub.Room
 	stream stream.Stream
 	roster roster
-	list   *list // the users of a crowded room, as sent to members that join; else nil
+	list   *list  // the users of a crowded room, as sent to members that join; else nil
+	shown  uint64 // wire.Broadcast.Shown of the newest list that all members here have received
 
 	idle     *idling // in intake.idle, nil when it is not there
 	flushDue bool    // in intake.touched
@@ -132,6 +133,9 @@ func (r *room) joined(j JoinRequest, had *list, reply []byte, err error, done fu
 		m.Users = had.users
 	default:
 		r.list = &list{m.List, m.Users}
+	}
+	if r.shown == 0 { // members who joined earlier have received later events live
+		r.shown = m.Shown
 	}
 	r.stream.Start(in.now, m.Head, &in.out)
 	r.deliverOut()

@@ -174,7 +174,13 @@ func (in *intake) askRepeat(shard int) {
 	in.lane(roomShard, shard).submit(&call{
 		subject: subject.RoomCommand(shard, subject.OpRepeat), data: wire.Marshal(&wire.Repeat{After: in.numbers[shard]}),
 		deadline: in.now.Add(presencePatience),
-		done:     func([]byte, error) { in.asking[shard] = false },
+		done: func(reply []byte, err error) {
+			in.asking[shard] = false
+			var m wire.Repeated
+			if Unpack(reply, err, &m) == nil {
+				in.repeated[shard] = m.Number
+			}
+		},
 	})
 }
 

@@ -93,7 +93,7 @@ func (s *Set) runPending(r *room, now time.Time) (more bool) {
 	if c.usersDue && now.Sub(c.usersSentAt) >= pause {
 		c.usersDue, c.usersSentAt = false, now
 		s.scratchUsers = r.members.AppendUsers(s.scratchUsers[:0], event.MaxListed)
-		r.Broadcast(roomUsers(r, s.scratchUsers))
+		r.Broadcast(roomUsers(r, s.scratchUsers, s.cfg.Journal.Sent()))
 	}
 	if r.reads.Due() && now.Sub(c.readsSentAt) >= readsEvery {
 		for _, m := range r.reads.TakeDue(r.members.Has) {

@@ -24,12 +24,13 @@ func userTyping(r *room, now time.Time, u wire.User, on bool) *wire.Broadcast {
 	return b
 }
 
-// roomUsers lists users, some of the room's members.
-func roomUsers(r *room, users []wire.User) *wire.Broadcast {
+// roomUsers lists users, some of the room's members: all that members were shown up to the
+// event with the number shown.
+func roomUsers(r *room, users []wire.User, shown uint64) *wire.Broadcast {
 	total := uint64(r.members.Len())
 	e := event.RoomUsers{RoomID: r.ID(), Users: users, Total: total}
 	b := event.Broadcast(event.NameRoomUsers, &e)
-	b.Total = total
+	b.Total, b.Shown = total, shown
 	return b
 }
 

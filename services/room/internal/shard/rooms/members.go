@@ -26,7 +26,7 @@ func (s *Set) Join(cmd *wire.Join, reply string) {
 		now := s.cfg.Now()
 		s.holders.Add(now, edge)
 		first := s.addMember(now, r, edge, user)
-		m := wire.Joined{Epoch: s.cfg.Epoch, Head: r.Head(), Total: uint64(r.members.Len())}
+		m := wire.Joined{Epoch: s.cfg.Epoch, Head: r.Head(), Total: uint64(r.members.Len()), Shown: s.cfg.Journal.Sent()}
 		if m.Users, m.List = s.listUsers(r); m.List == cmd.List && m.List != 0 {
 			m.Users = nil
 		}

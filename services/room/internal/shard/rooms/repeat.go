@@ -46,8 +46,8 @@ func (s *Set) ShowMembers() {
 func (s *Set) showMembers(r *room) {
 	if n := r.members.Len(); n > 0 && n <= MaxNamedMembers {
 		s.scratchUsers = r.appendShown(s.scratchUsers[:0])
-		b := roomUsers(r, s.scratchUsers)
-		b.Number = s.cfg.Journal.Sent()
+		b := roomUsers(r, s.scratchUsers, s.cfg.Journal.Sent())
+		b.Number = b.Shown
 		r.Broadcast(b)
 	}
 }
