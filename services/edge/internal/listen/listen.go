@@ -104,9 +104,7 @@ func (o Options) withDefaults() Options {
 	o.Burst = cmp.Or(o.Burst, max(1, int(2*o.Rate)))
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 75*time.Second)
 	o.MaxHTTP = cmp.Or(o.MaxHTTP, 16384)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return o
 }
 

@@ -5,6 +5,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -78,12 +79,8 @@ type Core struct {
 
 // New returns the core of the sessions on the hub's loops.
 func New(o Options) *Core {
-	if o.QueueBytes == 0 {
-		o.QueueBytes = 256 << 10
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.QueueBytes = cmp.Or(o.QueueBytes, 256<<10)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	c := &Core{Options: o, definitions: definitions()}
 	for i, l := range o.Loops {
 		c.locals = append(c.locals, &local{core: c, loop: l, hub: o.Hub.Local(i)})

@@ -60,9 +60,7 @@ type Relay struct {
 
 // New subscribes to what every edge receives. Nothing is processed before Run.
 func New(o Options) (*Relay, error) {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if len(o.Conns) == 0 {
 		return nil, errors.New("relay: no nats connection")
 	}

@@ -6,6 +6,7 @@
 package namespace
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
@@ -43,9 +44,7 @@ type Server struct {
 
 // New returns a server without clients.
 func New(o Options) *Server {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return &Server{
 		Options: o, recoverables: recoverables{byPID: make(map[string]*recoverable)},
 		recoveries: make(chan struct{}, maxRecoveries),

@@ -40,9 +40,7 @@ func (o Options) withDefaults() Options {
 	o.Unfinished = cmp.Or(o.Unfinished, 15*time.Second)
 	o.Closing = cmp.Or(o.Closing, 2*time.Second)
 	o.PingRate = cmp.Or(o.PingRate, 10)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return o
 }
 

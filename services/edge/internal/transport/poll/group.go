@@ -39,9 +39,7 @@ func (o Options) withDefaults() Options {
 	o.Mode = cmp.Or(o.Mode, Auto)
 	o.Tick = cmp.Or(o.Tick, time.Second)
 	o.SendBuffer = cmp.Or(o.SendBuffer, 128<<10)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return o
 }
 
