@@ -154,6 +154,8 @@ func (s *Session) Closed(cause conn.Cause) {
 		s.local.loop.Disarm(&s.cold.expiry)
 	}
 	grace := graceFor(cause)
+	// Before the rooms are left: the user's last connection is lost in the rooms that it is in.
+	s.local.core.Relay.UserClosed(s.User.ID, grace)
 	for s.Rooms() > 0 {
 		s.leaveRoom(s.RoomAt(0), grace)
 	}
@@ -161,7 +163,6 @@ func (s *Session) Closed(cause conn.Cause) {
 		s.work.abandon()
 	}
 	s.local.hub.Remove(&s.Client)
-	s.local.core.Relay.UserClosed(s.User.ID, grace)
 	s.local.core.Logger.Debug("connection closed", "event", "session.closed", "conn", s.link().ID(), "user", s.User.ID,
 		"kind", cause.Kind.String(), "code", int(cause.Code))
 }

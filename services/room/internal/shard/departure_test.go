@@ -1,6 +1,7 @@
 package shard_test
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,11 +22,12 @@ type scene struct {
 	srv   *natstest.Server
 	owner *owner
 	e1    *edge
-	alive map[string]bool // edges that send heartbeats
 
-	gone bool           // ann is not connected any more
-	told map[string]int // events about ann that an edge passes on, by name
-	seen map[int]uint64 // number of the last one, by shard
+	mu    sync.Mutex      // guards the following
+	alive map[string]bool // edges that send heartbeats
+	here  bool            // ann is connected, to e1
+	told  map[string]int  // events about ann that an edge passes on, by name
+	seen  map[int]uint64  // number of the last one, by shard
 }
 
 const sceneRoom = "general"
@@ -45,19 +47,39 @@ func newScene(t *testing.T) *scene {
 	e2.join(t, sceneRoom, "bob")
 	fakeSnapshots(t, e2, sceneRoom, func() (string, bool) { return "bob", true })
 	fakeSnapshots(t, s.e1, sceneRoom, func() (string, bool) {
-		if s.gone {
-			return "", s.alive["e1"]
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.here {
+			return "ann", s.alive["e1"]
 		}
-		return "ann", s.alive["e1"]
+		return "", s.alive["e1"]
 	})
 	s.e1.join(t, sceneRoom, "ann")
 	s.e1.must(t, subject.OpUserUp, "ann", &wire.UserUp{Origin: s.e1.origin, User: wire.User{ID: "ann"}})
+	s.setHere(true)
 	s.wait(time.Second)
+	if s.told[event.NameUserJoined] != 1 || s.told[event.NameUserOnline] != 1 {
+		t.Fatalf("seen %v at first", s.told)
+	}
 	return s
 }
 
-// hear counts an event as an edge does, which ignores what it has seen. It runs on one
-// goroutine: both subscriptions have the same connection, and events of one shard are in order.
+// setHere says whether e1 holds ann.
+func (s *scene) setHere(here bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.here = here
+}
+
+// setAlive says whether an edge lives.
+func (s *scene) setAlive(edge string, lives bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alive[edge] = lives
+}
+
+// hear counts an event as an edge does, which ignores what it has seen. Each subscription has a
+// goroutine of its own.
 func (s *scene) hear(m *nats.Msg) {
 	var b wire.Broadcast
 	if wire.Unmarshal(m.Data, &b) != nil || b.Except != "ann" || b.Number == 0 {
@@ -67,6 +89,8 @@ func (s *scene) hear(m *nats.Msg) {
 	if b.Room != "" {
 		shard = subject.Shard(b.Room)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if b.Number <= s.seen[shard] {
 		return
 	}
@@ -95,6 +119,8 @@ func (s *scene) wait(d time.Duration) {
 }
 
 func (s *scene) beat() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for e, lives := range s.alive {
 		if !lives {
 			continue
@@ -106,7 +132,7 @@ func (s *scene) beat() {
 // disconnect ends ann's connection.
 func (s *scene) disconnect(grace time.Duration) {
 	s.t.Helper()
-	s.gone = true
+	s.setHere(false)
 	ms := uint64(grace.Milliseconds())
 	var d wire.Done
 	if !s.e1.room(subject.OpLeave, sceneRoom, &wire.Leave{Origin: s.e1.origin, Room: sceneRoom, User: "ann", GraceMs: ms}, &d) {
@@ -161,13 +187,13 @@ func TestDeparturesSurvive(t *testing.T) {
 				s.wait(2 * time.Second)
 			}
 		}, 8 * time.Second, 24 * time.Second},
-		"the edge": {func(s *scene) { delete(s.alive, "e1") }, liveness.Silence + liveness.DeadGrace - 2*time.Second, liveness.Silence + liveness.DeadGrace + 2*time.Second},
+		"the edge": {func(s *scene) { s.setAlive("e1", false) }, liveness.Silence + liveness.DeadGrace - 2*time.Second, liveness.Silence + liveness.DeadGrace + 2*time.Second},
 		"the edge and the owner": {func(s *scene) {
-			delete(s.alive, "e1")
+			s.setAlive("e1", false)
 			s.replaceOwner()
 		}, liveness.Silence + liveness.DeadGrace - 2*time.Second, liveness.Silence + liveness.DeadGrace + 2*time.Second},
 		"the edge, and the owner in its grace": {func(s *scene) {
-			delete(s.alive, "e1")
+			s.setAlive("e1", false)
 			s.wait(10 * time.Second)
 			s.replaceOwner()
 		}, liveness.Silence + liveness.DeadGrace - 12*time.Second, liveness.Silence + liveness.DeadGrace - 8*time.Second},
@@ -175,10 +201,10 @@ func TestDeparturesSurvive(t *testing.T) {
 		"NATS and the owner": {func(s *scene) {
 			s.disconnect(5 * time.Second)
 			restart(s)
-			s.replaceOwner()
-		}, 2 * time.Second, 10 * time.Second},
+			s.replaceOwner() // takes up to 3 s
+		}, time.Second, 10 * time.Second},
 		"the edge, which forgets to report it": {func(s *scene) {
-			s.gone = true
+			s.setHere(false)
 			s.replaceOwner()
 		}, time.Second, liveness.LeftGrace + 3*time.Second},
 	} {
@@ -212,17 +238,19 @@ func TestDeparturesSurvive(t *testing.T) {
 func TestSilentEdgeIsAskedAgain(t *testing.T) {
 	natstest.VirtualTime(t, func(t *testing.T) {
 		s := newScene(t)
-		s.gone, s.alive["e1"] = true, false // it loses ann, and sends no snapshots for now
+		s.setHere(false)
+		s.setAlive("e1", false) // it loses ann, and sends no snapshots for now
 		s.replaceOwner()
 		s.wait(2 * time.Second)
-		s.gone, s.alive["e1"] = false, true
+		s.setHere(true)
+		s.setAlive("e1", true)
 		s.wait(4 * time.Second)
 		if n := s.members(); n != 2 {
 			t.Errorf("member-missing: seen %d members, want 2", n)
 		}
 		// What the edge holds and no command has said is found by its checks.
 		e3 := newEdge(s.srv.Conn(t), "e3")
-		s.alive["e3"] = true
+		s.setAlive("e3", true)
 		held := ""
 		fakeSnapshots(t, e3, sceneRoom, func() (string, bool) { return held, true })
 		s.wait(3 * time.Second)
@@ -261,7 +289,7 @@ func TestReturnSurvives(t *testing.T) {
 		s.wait(5 * time.Second)
 		s.e1.join(t, sceneRoom, "ann")
 		s.e1.must(t, subject.OpUserUp, "ann", &wire.UserUp{Origin: s.e1.origin, User: wire.User{ID: "ann"}})
-		s.gone = false
+		s.setHere(true)
 		s.wait(time.Minute)
 		if s.told[event.NameUserLeft] > 0 || s.told[event.NameUserJoined] != 1 {
 			t.Errorf("wrong-departures: seen %v", s.told)
