@@ -39,6 +39,8 @@ type world struct {
 	paused  bool
 	closed  code.Close
 	live    uint64 // of every seat
+
+	roomsAtClose int // when UserClosed was called
 }
 
 type asked struct {
@@ -124,7 +126,7 @@ func (w *world) ResumeReads()                 { w.paused = false }
 func (w *world) Origin() wire.Origin                   { return wire.Origin{Edge: "e"} }
 func (w *world) Leave(l relay.Leaving)                 { w.add("leave "+l.Room, time.Time{}, nil) }
 func (w *world) UserOpened(*wire.User, int, func())    {}
-func (w *world) UserClosed(string, time.Duration)      {}
+func (w *world) UserClosed(string, time.Duration)      { w.roomsAtClose = w.Rooms() }
 func (w *world) Typing(_ int, m *wire.Typing)          { w.add("typing "+m.Room, time.Time{}, nil) }
 func (w *world) Members([]string, int, func([]string)) {}
 
@@ -311,5 +313,8 @@ func TestClosedSession(t *testing.T) {
 	w.wants()
 	if len(w.asked) != 2 || w.asked[0].what != "leave r" || w.asked[1].what != "leave s" {
 		t.Errorf("asked %v", w.asked)
+	}
+	if w.roomsAtClose != 1 { // or userOffline goes to no room
+		t.Error("the rooms were left before the connection's end was announced")
 	}
 }
