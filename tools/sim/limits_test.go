@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/confab-chat/confab/shared/natstest"
 )
 
 // TestLimits has a user send without a pause from two edges for 100 seconds, while ratelimit is
@@ -40,7 +42,7 @@ func TestLimits(t *testing.T) {
 
 // sendWithoutPause returns how many messages of a user were stored in the busiest minute.
 func sendWithoutPause(t *testing.T, faults []step) (busiest int, found []string) {
-	bubble(t, func(t *testing.T) {
+	natstest.VirtualTime(t, func(t *testing.T) {
 		w := newWorld(t)
 		ctx, cancel := context.WithCancel(context.Background())
 		w.ctx, w.stop, w.probe = ctx, cancel, &probe{world: w}

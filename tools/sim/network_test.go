@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing/synctest"
+	"time"
 
 	"google.golang.org/grpc/test/bufconn"
 
@@ -82,3 +83,6 @@ func (l *listener) kill() {
 		nc.Close()
 	}
 }
+
+// sleep lets d of virtual time pass.
+func (w *world) sleep(d time.Duration) { time.Sleep(d) }

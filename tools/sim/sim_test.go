@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server/ats"
+	"github.com/confab-chat/confab/shared/natstest"
 )
 
 var (
@@ -32,11 +30,7 @@ const shrinkRuns = 2
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// The server's clock goroutine must belong to no bubble, or time would stand still in them.
-	ats.Register()
-	code := m.Run()
-	ats.Unregister()
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
 // TestSeeds runs the schedules of many seeds, or what the flags say.
@@ -85,7 +79,7 @@ func check(t *testing.T, steps []step, seed uint64) {
 
 // run plays a schedule in a bubble of its own. It returns the violations and what was logged.
 func run(t *testing.T, steps []step, seed uint64) (found []string, log string) {
-	bubble(t, func(t *testing.T) {
+	natstest.VirtualTime(t, func(t *testing.T) {
 		w := newWorld(t)
 		ctx, cancel := context.WithCancel(context.Background())
 		w.ctx, w.stop = ctx, cancel
@@ -100,18 +94,18 @@ func run(t *testing.T, steps []step, seed uint64) (found []string, log string) {
 			c.start(ctx)
 		}
 		w.running.Go(func() { w.probe.run(ctx) })
-		time.Sleep(20 * time.Second) // the suite is up, and everybody is where they want to be
+		w.sleep(20 * time.Second) // the suite is up, and everybody is where they want to be
 		w.checkConnected()
 		for _, s := range steps {
 			w.play(s)
 		}
 		w.heal()
-		time.Sleep(converged)
+		w.sleep(converged)
 		w.checkConnected()
 		w.checkTruth(ctx, converged, true)
-		time.Sleep(departed - converged)
+		w.sleep(departed - converged)
 		w.checkTruth(ctx, departed, false)
-		time.Sleep(forgotten - departed)
+		w.sleep(forgotten - departed)
 		w.checkStatistics()
 		w.endViews()
 		w.checkMessages(ctx)
@@ -121,18 +115,7 @@ func run(t *testing.T, steps []step, seed uint64) (found []string, log string) {
 	return found, log
 }
 
-// bubble runs f in a bubble of its own.
-func bubble(t *testing.T, f func(*testing.T)) {
-	synctest.Test(t, f)
-	// nats.go keeps timers in a sync.Pool; one of another bubble must not be reused.
-	runtime.GC()
-	runtime.GC()
-}
-
 // newRand returns the random numbers of a client.
 func newRand(seed uint64, client int) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, uint64(client)+2))
 }
-
-// sleep lets d of virtual time pass.
-func (w *world) sleep(d time.Duration) { time.Sleep(d) }
