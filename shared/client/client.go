@@ -115,6 +115,9 @@ func (c *Client) Run(ctx context.Context) (err error) {
 		l, err := c.open(ctx, &links)
 		switch {
 		case ctx.Err() != nil:
+			if err == nil { // it ended while the link was opened
+				l.close(ws.StatusNormalClosure)
+			}
 			return nil
 		case final(err):
 			return err

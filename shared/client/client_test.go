@@ -272,3 +272,25 @@ func TestEventsChannel(t *testing.T) {
 		t.Error("a request succeeded after Run's end")
 	}
 }
+
+// A client whose context ends while a connection is being opened closes it, and ends.
+func TestEndsWhileConnecting(t *testing.T) {
+	t.Parallel()
+	f := startFake(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	c := client.New(client.Options{URL: f.url(), OnEvent: func(e client.Event) {
+		if e.Name == client.Connected {
+			cancel()
+		}
+	}})
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(eventually.Patience()):
+		t.Fatal("the client does not end")
+	}
+}
