@@ -81,6 +81,7 @@ func TestNemesis(t *testing.T) {
 		switch what := random.IntN(4); {
 		case what == 0 && c.Parts[name].Service != "nats":
 			t.Logf("%s is stopped", name)
+			c.Probe(name, "/livez", 200) // before that SIGTERM kills it like SIGKILL
 			c.Stop(name)
 			c.Start(name)
 		case what == 1:
