@@ -39,8 +39,7 @@ func (t *Table) Unpack(now time.Time, user string, all []wire.Grants) {
 // Add merges what Pack returned into the logs of a user.
 func (t *Table) Add(now time.Time, user string, all []wire.Grants) {
 	for i := range all {
-		key := Key{user, all[i].Action}
-		t.Restore(now, key, append(t.Snapshot(nil, now, key), ages(all[i].Runs)...))
+		t.merge(now, Key{user, all[i].Action}, ages(all[i].Runs))
 	}
 }
 
@@ -50,9 +49,14 @@ func (t *Table) AddNewer(now time.Time, user string, from *Table, age time.Durat
 		key := Key{user, a}
 		ages := slices.DeleteFunc(from.Snapshot(nil, now, key), func(d time.Duration) bool { return d > age })
 		if len(ages) > 0 {
-			t.Restore(now, key, append(t.Snapshot(nil, now, key), ages...))
+			t.merge(now, key, ages)
 		}
 	}
+}
+
+// merge adds ages to the log of a key.
+func (t *Table) merge(now time.Time, key Key, ages []time.Duration) {
+	t.Restore(now, key, append(t.Snapshot(nil, now, key), ages...))
 }
 
 // Users returns the users with a log, each once.

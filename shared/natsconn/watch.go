@@ -203,10 +203,9 @@ func (s *Status) urls() string {
 // watch starts to watch a connection that was just opened.
 func (s *Status) watch(nc *nats.Conn, peers string, log *slog.Logger) {
 	s.mu.Lock()
-	l := s.links[nc]
 	s.opens++
-	l.number, l.log = s.opens, log
-	if _, open := s.links[nc]; open {
+	if l, open := s.links[nc]; open {
+		l.number, l.log = s.opens, log
 		s.links[nc] = l
 	}
 	s.mu.Unlock()

@@ -7,10 +7,10 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/confab-chat/confab/proto/code"
 	"github.com/confab-chat/confab/tools/internal/histories"
 )
 
@@ -310,7 +310,7 @@ func (p *probe) sendWorked() {
 func (p *probe) sendFailed(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !strings.Contains(err.Error(), "UNAVAILABLE") {
+	if code.Of(err) != code.Unavailable {
 		return
 	}
 	if p.count++; p.refused.IsZero() {

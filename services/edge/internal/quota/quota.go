@@ -118,15 +118,15 @@ func (q *Quota) Return(user string, a wire.Action) {
 	}
 	now, key := q.Now(), limit.Key{User: user, Action: a}
 	q.mu.Lock()
-	l := q.leases.users[user]
-	leased := l != nil && now.Before(l.until)
-	if leased {
+	ownerKnows := false
+	if l := q.leases.users[user]; l != nil && now.Before(l.until) {
 		q.leases.table.Return(now, key)
-	} else if q.granted.Return(now, key); q.unreported.Return(now, key) {
-		leased = true // no owner knows of it
+	} else {
+		q.granted.Return(now, key)
+		ownerKnows = !q.unreported.Return(now, key)
 	}
 	q.mu.Unlock()
-	if leased {
+	if !ownerKnows {
 		return
 	}
 	shard := subject.Shard(user)

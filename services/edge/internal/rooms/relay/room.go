@@ -35,7 +35,7 @@ type room struct {
 	shown  uint64 // wire.Broadcast.Shown of the newest list that all members here have received
 
 	idle     *idling // in intake.idle, nil when it is not there
-	flushDue bool    // in intake.touched
+	flushDue bool    // in intake.toFlush
 	queued   bool    // in intake.repairs
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/confab-chat/confab/services/room/internal/publisher"
 	"github.com/confab-chat/confab/services/room/internal/sequencer"
 	"github.com/confab-chat/confab/services/room/internal/sequencer/log/logtest"
-	"github.com/confab-chat/confab/services/room/internal/shard/ledger"
+	"github.com/confab-chat/confab/services/room/internal/shard/ledger/ledgertest"
 	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/shard/request"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms"
@@ -58,22 +58,9 @@ func (s *scene) takeOver(owner int) {
 		Shard: 0, Epoch: uint64(owner), Streams: 1,
 		Log: &logtest.Log{World: s.world, Owner: owner}, Publisher: s.publisher,
 		Now: func() time.Time { return s.world.Now }, Logger: slog.New(slog.DiscardHandler),
-		Counters: s.count, Edges: s.edges, Journal: new(journal), SweepEvery: sweepEvery, IdleAfter: idleAfter,
+		Counters: s.count, Edges: s.edges, Journal: new(ledgertest.Journal), SweepEvery: sweepEvery, IdleAfter: idleAfter,
 		Keep: sequencer.Retention{MaxAge: s.age, MaxMessages: 5000},
 	})
-}
-
-// journal stores everything at once. It implements rooms.Journal.
-type journal struct{ number uint64 }
-
-func (j *journal) Store(ledger.Holding) {}
-func (j *journal) Then(f func())        { f() }
-func (j *journal) Sent() uint64         { return j.number }
-
-func (j *journal) Announce(_ wire.News, broadcasts int, publish func(uint64)) *ledger.Entry {
-	publish(j.number + 1)
-	j.number += uint64(broadcasts)
-	return &ledger.Entry{}
 }
 
 // Publish implements publisher.Publisher.

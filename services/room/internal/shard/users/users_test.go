@@ -10,7 +10,7 @@ import (
 	"github.com/confab-chat/confab/proto/subject"
 	"github.com/confab-chat/confab/proto/wire"
 	"github.com/confab-chat/confab/services/room/internal/publisher"
-	"github.com/confab-chat/confab/services/room/internal/shard/ledger"
+	"github.com/confab-chat/confab/services/room/internal/shard/ledger/ledgertest"
 	"github.com/confab-chat/confab/services/room/internal/shard/liveness"
 	"github.com/confab-chat/confab/services/room/internal/shard/rooms/membership"
 	"github.com/confab-chat/confab/services/room/internal/shard/users"
@@ -31,22 +31,9 @@ func newScene(t *testing.T, scope presence.Scope) *scene {
 	s := &scene{t: t, now: time.UnixMilli(1_800_000_000_000), edges: liveness.NewTable()}
 	s.Set = users.New(users.Config{
 		Shard: 3, Epoch: 9, Scope: scope, Publisher: publisher.New(s, slog.New(slog.DiscardHandler)),
-		Now: func() time.Time { return s.now }, Edges: s.edges, Journal: new(journal),
+		Now: func() time.Time { return s.now }, Edges: s.edges, Journal: new(ledgertest.Journal),
 	})
 	return s
-}
-
-// journal stores everything at once. It implements rooms.Journal.
-type journal struct{ number uint64 }
-
-func (j *journal) Store(ledger.Holding) {}
-func (j *journal) Then(f func())        { f() }
-func (j *journal) Sent() uint64         { return j.number }
-
-func (j *journal) Announce(_ wire.News, broadcasts int, publish func(uint64)) *ledger.Entry {
-	publish(j.number + 1)
-	j.number += uint64(broadcasts)
-	return &ledger.Entry{}
 }
 
 // Publish implements publisher.Publisher.
